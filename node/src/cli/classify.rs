@@ -1,0 +1,96 @@
+//! `sentinel classify`: a job log in, a verdict out.
+
+use crate::model;
+use anyhow::{Context, Result};
+use clap::Args;
+use sentinel_shared::artifact::Verdict;
+use sentinel_shared::excerpt::{Excerpt, ExcerptFinder};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+
+/// Say why a job failed, from its log.
+///
+/// Reads a GitHub Actions job log (or any build log) of any size, finds the lines that matter, and names one
+/// of ten causes with its confidence, the terms that decided it and the line it points at; or `Unknown` when
+/// the model is not sure.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  sentinel classify job.log\n  gh run view 123 --log-failed | sentinel classify - --json")]
+pub(super) struct Classify {
+    /// The log; `-` reads standard input.
+    log: PathBuf,
+    /// Name of the failed step, if known.
+    #[arg(long)]
+    step: Option<String>,
+    /// Name of the failed job, if known.
+    #[arg(long)]
+    job: Option<String>,
+    /// Directory of another model (manifest.json, features.json, patterns.toml, model.onnx).
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Classify {
+    pub(super) fn run(self) -> Result<()> {
+        let excerpt = self.read()?;
+        anyhow::ensure!(!excerpt.binary, "{} is not a text log", self.log.display());
+        let bundle = model::load(self.model.as_deref())?;
+        let verdict = bundle.classify_log(&excerpt, self.step.as_deref(), self.job.as_deref())?;
+        if self.json {
+            println!("{:#}", verdict_json(&verdict, &excerpt, &bundle.manifest.model_version));
+        } else {
+            print(&verdict, &excerpt);
+        }
+        Ok(())
+    }
+
+    fn read(&self) -> Result<Excerpt> {
+        if self.log.as_os_str() == "-" {
+            return read_excerpt(std::io::stdin().lock());
+        }
+        let file = File::open(&self.log).with_context(|| format!("opening {}", self.log.display()))?;
+        read_excerpt(file)
+    }
+}
+
+fn read_excerpt(mut log: impl Read) -> Result<Excerpt> {
+    let mut finder = ExcerptFinder::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match log.read(&mut buffer).context("reading the log")? {
+            0 => return Ok(finder.finish()),
+            n => finder.push(&buffer[..n]),
+        }
+    }
+}
+
+fn verdict_json(verdict: &Verdict, excerpt: &Excerpt, model_version: &str) -> Value {
+    let prediction = &verdict.prediction;
+    let top: Vec<_> = prediction.top(3).into_iter().map(|(class, p)| json!({ "class": class, "confidence": p })).collect();
+    json!({
+        "prediction": prediction.verdict(),
+        "confidence": prediction.confidence,
+        "top": top,
+        "terms": verdict.explanation.terms,
+        "line": verdict.explanation.line,
+        "model_version": model_version,
+        "log": { "lines": excerpt.log_lines, "bytes": excerpt.log_bytes },
+    })
+}
+
+fn print(verdict: &Verdict, excerpt: &Excerpt) {
+    let prediction = &verdict.prediction;
+    println!("{}  ({:.0} % sure)", prediction.verdict(), prediction.confidence * 100.0);
+    if let Some(line) = &verdict.explanation.line {
+        println!("  line {} of {}: {}", line.number, excerpt.log_lines, line.text.trim());
+    }
+    for term in &verdict.explanation.terms {
+        println!("  {:<28} −{:.2} without it", term.term, term.drop);
+    }
+    let others: Vec<_> = prediction.top(3).iter().map(|(class, p)| format!("{} {:.0} %", class.name(), p * 100.0)).collect();
+    println!("  top three: {}", others.join(", "));
+}

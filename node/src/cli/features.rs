@@ -1,0 +1,81 @@
+//! `sentinel features`: labelled records to what the training reads. The only place features are computed.
+
+use crate::dataset;
+use crate::model;
+use anyhow::{Context, Result};
+use clap::Args;
+use sentinel_shared::features::{Patterns, Pipeline, WIDTH};
+use serde_json::json;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+/// Turn labelled records into telemetry or into the 884-column matrix.
+///
+/// Without `--fitted`, writes one JSON line a record: its telemetry, with the masked text the vocabulary is
+/// chosen from. With `--fitted`, writes a NumPy file of float32, one row a record, in record order.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  sentinel features --data train.jsonl --out telemetry.jsonl\n  \
+                        sentinel features --data train.jsonl --fitted features.json --out matrix.npy")]
+pub(super) struct Features {
+    /// Labelled records: JSON lines, plain or gzip.
+    #[arg(long)]
+    data: PathBuf,
+    /// Signatures to use instead of the embedded ones.
+    #[arg(long)]
+    patterns: Option<PathBuf>,
+    /// Fitted transformers; makes the matrix.
+    #[arg(long)]
+    fitted: Option<PathBuf>,
+    /// Where to write.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+impl Features {
+    pub(super) fn run(self) -> Result<()> {
+        let patterns = match &self.patterns {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+                Patterns::parse_toml(&text)?
+            }
+            None => model::load(None)?.patterns,
+        };
+        let records = dataset::read(&self.data)?;
+        let file = File::create(&self.out).with_context(|| format!("creating {}", self.out.display()))?;
+        let mut out = BufWriter::new(file);
+        match &self.fitted {
+            None => {
+                for record in &records {
+                    let telemetry = record.telemetry(&patterns);
+                    writeln!(out, "{}", json!({ "id": record.id, "telemetry": telemetry }))?;
+                }
+            }
+            Some(path) => {
+                let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+                let pipeline: Pipeline = serde_json::from_slice(&bytes).context("the fitted transformers")?;
+                pipeline.validate()?;
+                write_npy_header(&mut out, records.len())?;
+                for record in &records {
+                    for value in pipeline.transform(&record.telemetry(&patterns)).values() {
+                        out.write_all(&value.to_le_bytes())?;
+                    }
+                }
+            }
+        }
+        out.flush()?;
+        eprintln!("{} records written to {}", records.len(), self.out.display());
+        Ok(())
+    }
+}
+
+/// NumPy's format 1.0 (<https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>).
+fn write_npy_header(out: &mut impl Write, rows: usize) -> std::io::Result<()> {
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {WIDTH}), }}");
+    let unpadded = 10 + header.len() + 1;
+    header.push_str(&" ".repeat(unpadded.next_multiple_of(64) - unpadded));
+    header.push('\n');
+    out.write_all(b"\x93NUMPY\x01\x00")?;
+    out.write_all(&(header.len() as u16).to_le_bytes())?;
+    out.write_all(header.as_bytes())
+}

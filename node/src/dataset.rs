@@ -1,0 +1,88 @@
+//! Labelled CI failures, one JSON object a line, and the telemetry each gives the model.
+
+use anyhow::{Context, Result};
+use sentinel_shared::excerpt::Excerpt;
+use sentinel_shared::failure::FailureClass;
+use sentinel_shared::features::{Patterns, Telemetry};
+use serde::Deserialize;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+/// One labelled failure. Fields that tell the label (`tool`, `note`) are not read.
+#[derive(Debug, Deserialize)]
+pub struct Record {
+    /// Unique.
+    pub id: String,
+    /// The cause a careful maintainer names.
+    pub label: FailureClass,
+    /// A second answer that could be defended.
+    #[serde(default)]
+    pub alt_label: Option<FailureClass>,
+    /// The log, or the part of it that was kept.
+    pub excerpt: String,
+    /// Name of the failed step.
+    #[serde(default)]
+    pub step_name: Option<String>,
+    /// Name of the job.
+    #[serde(default)]
+    pub job_name: Option<String>,
+    /// `owner/name`.
+    #[serde(default)]
+    pub repo: Option<String>,
+    /// Where the record comes from; for reporting only, never an input.
+    #[serde(default)]
+    pub origin: Option<String>,
+    /// Seconds the job took.
+    #[serde(default)]
+    pub job_duration_s: Option<f64>,
+    /// Which attempt failed, from 1.
+    #[serde(default)]
+    pub attempt: Option<f64>,
+}
+
+impl Record {
+    /// The excerpt finder's view of the record's log.
+    #[must_use]
+    pub fn lines(&self) -> Excerpt {
+        Excerpt::of(self.excerpt.as_bytes())
+    }
+
+    /// The model's input for this record.
+    #[must_use]
+    pub fn telemetry(&self, patterns: &Patterns) -> Telemetry {
+        let mut telemetry =
+            Telemetry::of_log(&self.lines(), self.step_name.as_deref(), self.job_name.as_deref(), patterns);
+        let duration = match telemetry.categories.failure_stage.as_str() {
+            "test" => &mut telemetry.test_duration_sec,
+            "deploy" => &mut telemetry.deploy_duration_sec,
+            _ => &mut telemetry.build_duration_sec,
+        };
+        *duration = self.job_duration_s;
+        telemetry.retry_count = self.attempt.map(|attempt| (attempt - 1.0).max(0.0));
+        telemetry.repository = self.repo.clone().unwrap_or_default();
+        telemetry
+    }
+}
+
+/// Reads JSON lines, plain or gzip (by content, not by name).
+///
+/// # Errors
+/// Naming the file and the line that is not a record.
+pub fn read(path: &Path) -> Result<Vec<Record>> {
+    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+    let mut file = BufReader::new(file);
+    let gzip = file.fill_buf().context("reading")?.starts_with(&[0x1f, 0x8b]);
+    let plain: Box<dyn Read> = if gzip { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let mut records = Vec::new();
+    for (number, line) in BufReader::new(plain).lines().enumerate() {
+        let line = line.with_context(|| format!("reading {}", path.display()))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let record = serde_json::from_str(&line).with_context(|| format!("{}, line {}", path.display(), number + 1))?;
+        records.push(record);
+    }
+    anyhow::ensure!(!records.is_empty(), "{} holds no record", path.display());
+    Ok(records)
+}

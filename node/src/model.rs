@@ -1,0 +1,34 @@
+//! The failure model this binary carries, and how another one is loaded in its place.
+
+use anyhow::{Context, Result};
+use sentinel_shared::artifact::ModelBundle;
+use sentinel_shared::classifier::translate;
+use std::path::Path;
+
+const MANIFEST: &[u8] = include_bytes!("../../models/failure/manifest.json");
+const FEATURES: &[u8] = include_bytes!("../../models/failure/features.json");
+const PATTERNS: &str = include_str!("../../models/failure/patterns.toml");
+const ONNX: &[u8] = include_bytes!("../../models/failure/model.onnx");
+
+/// The bundle in `directory`, or the embedded one.
+pub fn load(directory: Option<&Path>) -> Result<ModelBundle> {
+    let Some(directory) = directory else {
+        return ModelBundle::from_sources(MANIFEST, FEATURES, PATTERNS, ONNX).context("the embedded model");
+    };
+    let read = |name: &str| {
+        let path = directory.join(name);
+        std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
+    };
+    let patterns = String::from_utf8(read("patterns.toml")?).context("patterns.toml is not UTF-8")?;
+    ModelBundle::from_sources(&read("manifest.json")?, &read("features.json")?, &patterns, &read("model.onnx")?)
+        .with_context(|| format!("the model in {}", directory.display()))
+}
+
+/// Compares the forest of `bundle`, loaded from `directory`, with tract's own run of the ONNX file.
+pub fn check_translation(bundle: &ModelBundle, directory: Option<&Path>) -> Result<()> {
+    let onnx = match directory {
+        Some(directory) => std::fs::read(directory.join("model.onnx")).context("reading model.onnx")?,
+        None => ONNX.to_vec(),
+    };
+    translate::check(bundle.classifier.forest(), &onnx).context("the translation is not exact")
+}

@@ -1,0 +1,208 @@
+//! A model and everything it needs to be used as it was trained, as one checked value.
+//!
+//! Two forms: the sources under `models/failure/` (ONNX, fitted features, patterns, manifest), and the
+//! compiled bundle the worker embeds, which starts without parsing protobuf or TOML. Signatures and the
+//! registry are not here yet.
+
+use crate::classifier::{Calibration, Classifier, Explanation, Forest, Prediction};
+use crate::excerpt::Excerpt;
+use crate::failure::{FailureClass, FailureRecord};
+use crate::features::{FeatureVector, JobEvidence, Pattern, Patterns, Pipeline, Telemetry, WIDTH};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// First bytes of a compiled bundle; the last two are its version.
+const MAGIC: &[u8; 8] = b"SNTLFB01";
+const DIGEST_BYTES: usize = 32;
+
+/// What a model is, where it comes from and how well it did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// `lgbm_v3.N`, after the predecessor's `lgbm_v2.N`.
+    pub model_version: String,
+    /// The learner.
+    pub algorithm: String,
+    /// Numbers in a row; must be 884.
+    pub feature_count: usize,
+    /// Class names in output order; must be ours.
+    pub classes: Vec<String>,
+    /// Trees in the forest.
+    pub trees: usize,
+    /// How scores become a verdict.
+    pub calibration: Calibration,
+    /// Version of the text of a training record; see `training/README.md`.
+    pub data: BTreeMap<String, serde_json::Value>,
+    /// Figures on the validation split, as the training wrote them.
+    pub metrics: serde_json::Value,
+    /// SHA-256 of each other file of the bundle, in hexadecimal.
+    pub files: BTreeMap<String, String>,
+}
+
+/// A model, ready to use.
+pub struct ModelBundle {
+    /// What it is.
+    pub manifest: Manifest,
+    /// Telemetry to features.
+    pub pipeline: Pipeline,
+    /// Known signatures.
+    pub patterns: Patterns,
+    /// Features to a verdict.
+    pub classifier: Classifier,
+}
+
+/// A verdict with its reasons.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// Class, confidence, top three.
+    pub prediction: Prediction,
+    /// Terms and line.
+    pub explanation: Explanation,
+    /// What it was made from.
+    pub telemetry: Telemetry,
+}
+
+/// Everything of a compiled bundle that is not the forest.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    manifest: Manifest,
+    pipeline: Pipeline,
+    patterns: Vec<Pattern>,
+}
+
+// === impl ModelBundle ===
+
+impl ModelBundle {
+    /// Reads the source form, checking each file against the manifest.
+    ///
+    /// # Errors
+    /// [`Error::ModelInvalid`] naming the file that does not fit.
+    #[cfg(feature = "onnx")]
+    pub fn from_sources(manifest: &[u8], features: &[u8], patterns: &str, onnx: &[u8]) -> Result<Self> {
+        let manifest: Manifest = parse("manifest.json", manifest)?;
+        manifest.validate()?;
+        for (name, bytes) in [("features.json", features), ("patterns.toml", patterns.as_bytes()), ("model.onnx", onnx)] {
+            manifest.check_file(name, bytes)?;
+        }
+        let pipeline: Pipeline = parse("features.json", features)?;
+        let patterns = Patterns::parse_toml(patterns)?;
+        let forest = crate::classifier::translate::translate(onnx, WIDTH as u16)?;
+        Self::assemble(manifest, pipeline, patterns, forest)
+    }
+
+    /// Reads the compiled form.
+    ///
+    /// # Errors
+    /// [`Error::ModelInvalid`] for bytes that were cut, changed, or compiled for another build.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let invalid = |what: &str| Error::ModelInvalid(format!("compiled bundle: {what}"));
+        let body = bytes.strip_prefix(MAGIC).ok_or_else(|| invalid("another format or version"))?;
+        let (body, digest) = body.split_last_chunk::<DIGEST_BYTES>().ok_or_else(|| invalid("cut short"))?;
+        if Sha256::digest(body).as_slice() != digest {
+            return Err(invalid("its digest does not match"));
+        }
+        let (length, rest) = body.split_first_chunk::<4>().ok_or_else(|| invalid("cut short"))?;
+        let (head, forest) =
+            rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(|| invalid("cut short"))?;
+        let head: Head = parse("compiled bundle", head)?;
+        head.manifest.validate()?;
+        let patterns = Patterns::compile(head.patterns)?;
+        Self::assemble(head.manifest, head.pipeline, patterns, Forest::from_bytes(forest)?)
+    }
+
+    /// The compiled form: magic, length of the JSON head, head, forest, SHA-256 of all between.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let head = Head {
+            manifest: self.manifest.clone(),
+            pipeline: self.pipeline.clone(),
+            patterns: self.patterns.all().to_vec(),
+        };
+        let head = serde_json::to_vec(&head).expect("the head has string keys and finite numbers");
+        let mut body = (head.len() as u32).to_le_bytes().to_vec();
+        body.extend(head);
+        body.extend(self.classifier.forest().to_bytes());
+        let digest = Sha256::digest(&body);
+        [MAGIC.as_slice(), &body, digest.as_slice()].concat()
+    }
+
+    fn assemble(manifest: Manifest, pipeline: Pipeline, patterns: Patterns, forest: Forest) -> Result<Self> {
+        pipeline.validate()?;
+        if forest.trees() != manifest.trees || forest.classes() != FailureClass::ALL.len() {
+            return Err(Error::ModelInvalid(format!(
+                "the manifest says {} trees, the forest has {}",
+                manifest.trees,
+                forest.trees()
+            )));
+        }
+        let classifier = Classifier::new(forest, manifest.calibration)?;
+        Ok(Self { manifest, pipeline, patterns, classifier })
+    }
+
+    /// The verdict on a delivered failure.
+    ///
+    /// # Errors
+    /// As [`Classifier::predict`].
+    pub fn classify_record(
+        &self,
+        record: &FailureRecord,
+        job: Option<&JobEvidence>,
+        excerpt: &Excerpt,
+    ) -> Result<Verdict> {
+        self.classify(Telemetry::of_record(record, job, excerpt, &self.patterns), excerpt)
+    }
+
+    /// The verdict on a log alone.
+    ///
+    /// # Errors
+    /// As [`Classifier::predict`].
+    pub fn classify_log(&self, excerpt: &Excerpt, step: Option<&str>, job: Option<&str>) -> Result<Verdict> {
+        self.classify(Telemetry::of_log(excerpt, step, job, &self.patterns), excerpt)
+    }
+
+    /// The verdict on telemetry, with `excerpt` to point into.
+    ///
+    /// # Errors
+    /// As [`Classifier::predict`].
+    pub fn classify(&self, telemetry: Telemetry, excerpt: &Excerpt) -> Result<Verdict> {
+        let features: FeatureVector = self.pipeline.transform(&telemetry);
+        let prediction = self.classifier.predict(&features)?;
+        let explanation =
+            Explanation::of(&prediction, &features, excerpt, &self.classifier, &self.pipeline, &self.patterns);
+        Ok(Verdict { prediction, explanation, telemetry })
+    }
+}
+
+// === impl Manifest ===
+
+impl Manifest {
+    fn validate(&self) -> Result<()> {
+        if self.feature_count != WIDTH {
+            return Err(Error::ModelInvalid(format!("{} features, this build has {WIDTH}", self.feature_count)));
+        }
+        if !self.classes.iter().map(String::as_str).eq(FailureClass::ALL.iter().map(|class| class.name())) {
+            return Err(Error::ModelInvalid("its classes are not the ten of this build, in order".into()));
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "onnx")]
+    fn check_file(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        match self.files.get(name) {
+            Some(expected) if *expected == hex_digest(bytes) => Ok(()),
+            Some(_) => Err(Error::ModelInvalid(format!("{name} is not the file the manifest lists"))),
+            None => Err(Error::ModelInvalid(format!("the manifest does not list {name}"))),
+        }
+    }
+}
+
+/// SHA-256 in lower-case hexadecimal.
+#[must_use]
+pub fn hex_digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn parse<T: serde::de::DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| Error::ModelInvalid(format!("{name}: {error}")))
+}

@@ -1,0 +1,98 @@
+//! What decided a verdict, by occlusion: how far the predicted class's score falls when one term is absent.
+//!
+//! Each number is one counterfactual, so the terms' drops need not add up to the score; they are named
+//! `drop`, not `contribution`.
+
+use super::{Classifier, Prediction};
+use crate::excerpt::{Excerpt, Line, mask_line};
+use crate::features::{BLOCKS, FeatureVector, Haystack, Patterns, Pipeline};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// Terms that are named.
+pub const TERMS: usize = 5;
+
+/// One feature that was present, and what it did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Term {
+    /// The vocabulary term, or `field=level`.
+    pub term: String,
+    /// How far the predicted class's raw score falls without it; above 0.
+    pub drop: f32,
+}
+
+/// Why a class was predicted.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The strongest terms, strongest first; only terms that raised the score.
+    pub terms: Vec<Term>,
+    /// The log line that holds most of that strength.
+    pub line: Option<Line>,
+}
+
+impl Explanation {
+    /// Explains `prediction`, made from `features` of `excerpt`.
+    #[must_use]
+    pub fn of(
+        prediction: &Prediction,
+        features: &FeatureVector,
+        excerpt: &Excerpt,
+        classifier: &Classifier,
+        pipeline: &Pipeline,
+        patterns: &Patterns,
+    ) -> Self {
+        let drops = drops(prediction, features, classifier);
+        let mut ranked: Vec<_> = drops.iter().filter(|(_, drop)| **drop > 0.0).collect();
+        ranked.sort_by(|a, b| b.1.total_cmp(a.1).then(a.0.cmp(b.0)));
+        let terms =
+            ranked.iter().take(TERMS).map(|(column, drop)| Term { term: pipeline.name(**column), drop: **drop }).collect();
+        Self { terms, line: deciding_line(&drops, excerpt, pipeline, patterns).cloned() }
+    }
+}
+
+/// The drop of every present column some tree looks at.
+fn drops(prediction: &Prediction, features: &FeatureVector, classifier: &Classifier) -> HashMap<usize, f32> {
+    let class = prediction.class.index();
+    let forest = classifier.forest();
+    let used = forest.used_features();
+    let mut row = features.values().to_vec();
+    let score = forest.class_score(&row, class);
+    let mut drops = HashMap::new();
+    for column in (0..row.len()).filter(|column| used[*column]) {
+        let present = row[column];
+        if present == 0.0 || present.is_nan() {
+            continue;
+        }
+        row[column] = if column < BLOCKS[0].width { f32::NAN } else { 0.0 };
+        drops.insert(column, (score - forest.class_score(&row, class)) as f32);
+        row[column] = present;
+    }
+    drops
+}
+
+/// The line whose own terms drop the score most; the earlier of equals. None where no line has any.
+fn deciding_line<'a>(
+    drops: &HashMap<usize, f32>,
+    excerpt: &'a Excerpt,
+    pipeline: &Pipeline,
+    patterns: &Patterns,
+) -> Option<&'a Line> {
+    let mut best: Option<(&Line, f32)> = None;
+    let mut text = String::new();
+    // Only what occurs in the whole can occur in a line.
+    let present: Vec<_> = patterns.matches(&Haystack::of(&excerpt.text())).collect();
+    for line in &excerpt.lines {
+        text.clear();
+        mask_line(&line.text, &mut text);
+        let haystack = line.text.to_ascii_lowercase();
+        let in_line = present.iter().filter(|(_, regex)| regex.is_match(haystack.as_bytes()));
+        in_line.for_each(|(pattern, _)| pattern.push_terms(&mut text));
+        let columns = pipeline.tfidf.counts(&text);
+        let strength: f32 =
+            columns.keys().filter_map(|column| drops.get(&(BLOCKS[2].start + *column as usize))).filter(|drop| **drop > 0.0).sum();
+        if strength > best.map_or(0.0, |(_, strength)| strength) {
+            best = Some((line, strength));
+        }
+    }
+    best.map(|(line, _)| line)
+}

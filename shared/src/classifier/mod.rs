@@ -1,0 +1,151 @@
+//! 884 numbers to a verdict: a class, a calibrated confidence, and what decided it, or `Unknown`.
+//!
+//! Here: the tract plan around the flat forest, calibration and abstention. [`forest`] walks the trees,
+//! [`explain`](mod@explain) says which terms and which log line decided. Not here: how the model file is read
+//! ([`crate::artifact`]) or how ONNX becomes a forest (`translate`, native only).
+
+pub mod explain;
+pub mod forest;
+mod op;
+#[cfg(feature = "onnx")]
+pub mod translate;
+
+pub use explain::{Explanation, Term};
+pub use forest::Forest;
+
+use crate::failure::FailureClass;
+use crate::features::{FeatureVector, WIDTH};
+use crate::{Error, Result};
+use op::FlatForest;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tract_core::internal::*;
+use tract_core::ops::nn::Softmax;
+
+/// How scores become a verdict; chosen on validation, stored in the manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Scores are divided by this before the softmax (Guo et al. 2017, temperature scaling).
+    pub temperature: f32,
+    /// Below this confidence the verdict is `Unknown`.
+    pub abstain_below: f32,
+}
+
+/// What the model says about one run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// Calibrated probabilities in the order of [`FailureClass::ALL`].
+    pub probabilities: [f32; 10],
+    /// The most likely class, whether or not it is confident enough.
+    pub class: FailureClass,
+    /// Its probability.
+    pub confidence: f32,
+    /// Whether the confidence is under the threshold, so that the verdict is `Unknown`.
+    pub abstained: bool,
+}
+
+/// The name of the verdict that is none.
+pub const UNKNOWN: &str = "Unknown";
+
+/// A model ready to run.
+#[derive(Clone)]
+pub struct Classifier {
+    plan: Arc<TypedSimplePlan>,
+    forest: Arc<Forest>,
+    calibration: Calibration,
+}
+
+// === impl Classifier ===
+
+impl Classifier {
+    /// Plans `forest` under `calibration`.
+    ///
+    /// # Errors
+    /// [`Error::ModelInvalid`] for a temperature that is not positive, or a graph that tract refuses.
+    pub fn new(forest: Forest, calibration: Calibration) -> Result<Self> {
+        if !(calibration.temperature > 0.0 && calibration.temperature.is_finite()) {
+            return Err(Error::ModelInvalid(format!("temperature {}", calibration.temperature)));
+        }
+        let forest = Arc::new(forest);
+        let plan = plan(Arc::clone(&forest), calibration.temperature).map_err(|error| invalid(&error))?;
+        Ok(Self { plan, forest, calibration })
+    }
+
+    /// Predicts one row.
+    ///
+    /// # Errors
+    /// [`Error::ModelInvalid`] if tract refuses to run, which a planned model does not.
+    pub fn predict(&self, features: &FeatureVector) -> Result<Prediction> {
+        let probabilities = self.run(features.values(), 1)?;
+        Ok(self.judge(probabilities.as_slice().try_into().expect("one row has ten probabilities")))
+    }
+
+    /// The plan's raw output: `rows` × 10 probabilities.
+    fn run(&self, values: &[f32], rows: usize) -> Result<Vec<f32>> {
+        let outputs = Tensor::from_shape(&[rows, WIDTH], values)
+            .and_then(|input| self.plan.run(tvec!(input.into_tvalue())))
+            .map_err(|error| invalid(&error))?;
+        let view = outputs[0].to_plain_array_view::<f32>().map_err(|error| invalid(&error))?;
+        Ok(view.iter().copied().collect())
+    }
+
+    fn judge(&self, probabilities: [f32; 10]) -> Prediction {
+        let best = (0..10).rev().max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b])).unwrap_or(0);
+        let confidence = probabilities[best];
+        Prediction {
+            probabilities,
+            class: FailureClass::ALL[best],
+            confidence,
+            abstained: confidence < self.calibration.abstain_below,
+        }
+    }
+
+    /// The forest, for attribution and for measuring it by itself.
+    #[must_use]
+    pub fn forest(&self) -> &Forest {
+        &self.forest
+    }
+
+    /// How scores become a verdict here.
+    #[must_use]
+    pub fn calibration(&self) -> Calibration {
+        self.calibration
+    }
+}
+
+// === impl Prediction ===
+
+impl Prediction {
+    /// The class's name, or `Unknown`.
+    #[must_use]
+    pub fn verdict(&self) -> &'static str {
+        if self.abstained { UNKNOWN } else { self.class.name() }
+    }
+
+    /// The `n` most likely classes, best first.
+    #[must_use]
+    pub fn top(&self, n: usize) -> Vec<(FailureClass, f32)> {
+        let mut ranked: Vec<_> = FailureClass::ALL.into_iter().zip(self.probabilities).collect();
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+        ranked.truncate(n);
+        ranked
+    }
+}
+
+/// source [N, 884] → flat forest [N, 10] → × 1/temperature → softmax.
+fn plan(forest: Arc<Forest>, temperature: f32) -> TractResult<Arc<TypedSimplePlan>> {
+    let mut model = TypedModel::default();
+    let rows = model.symbols.sym("N");
+    let source = model.add_source("features", f32::fact(dims!(rows, WIDTH)))?;
+    let scores = model.wire_node("forest", FlatForest::new(forest), &[source])?;
+    let scale = model.add_const("inverse_temperature", tensor2(&[[1.0 / temperature]]))?;
+    let scaled = model.wire_node("calibrated", tract_core::ops::math::mul(), &[scores[0], scale])?;
+    let softmax = Softmax { axes: tvec!(1), ..Softmax::default() };
+    let probabilities = model.wire_node("probabilities", softmax, &scaled)?;
+    model.select_output_outlets(&probabilities)?;
+    TypedSimplePlan::new(model)
+}
+
+fn invalid(error: &TractError) -> Error {
+    Error::ModelInvalid(format!("{error:#}"))
+}

@@ -1,0 +1,220 @@
+//! One enum of facts for everything that can go wrong, and its meaning for each protocol.
+//!
+//! `Display` is what a caller may read. What only an operator may read (a cause, an upstream body) is logged
+//! by the shell that saw it, and never becomes part of an [`Error`].
+
+/// The result of anything in this crate that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong, as a fact a caller may know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A secret this endpoint needs is not configured; it stays closed.
+    #[error("{0} is not configured, so this endpoint is closed")]
+    SecretMissing(&'static str),
+    /// No `X-Hub-Signature-256` header.
+    #[error("the X-Hub-Signature-256 header is missing")]
+    SignatureMissing,
+    /// The signature header is not `sha256=` and 64 hexadecimal digits.
+    #[error("the X-Hub-Signature-256 header is not sha256= followed by 64 hexadecimal digits")]
+    SignatureMalformed,
+    /// The signature belongs to another body or another secret.
+    #[error("the signature does not match the body")]
+    SignatureMismatch,
+    /// No usable `X-API-Key`, or the wrong one.
+    #[error("a valid X-API-Key header is required")]
+    ApiKeyRejected,
+    /// More bytes than the endpoint reads.
+    #[error("the body is larger than {limit_bytes} bytes")]
+    BodyTooLarge {
+        /// The cap that was exceeded.
+        limit_bytes: usize,
+    },
+    /// Neither JSON nor a form with a `payload` field.
+    #[error("the content type must be application/json or application/x-www-form-urlencoded")]
+    ContentTypeUnsupported,
+    /// A required header is absent or not plain ASCII.
+    #[error("the {0} header is missing or unreadable")]
+    HeaderMissing(&'static str),
+    /// The bytes are not the JSON that was expected; says where.
+    #[error("the body is not the JSON expected here: {0}")]
+    JsonInvalid(String),
+    /// The JSON lacks a field this event always has.
+    #[error("the payload has no {0}")]
+    FieldMissing(&'static str),
+    /// A parameter is outside its documented range.
+    #[error("{name} must be {expected}")]
+    ParameterInvalid {
+        /// The parameter's name.
+        name: &'static str,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// Too many requests from one installation, repository or key.
+    #[error("too many requests; retry in {retry_after_seconds} s")]
+    RateLimited {
+        /// Seconds until the window ends.
+        retry_after_seconds: u32,
+    },
+    /// Nothing is served under this path.
+    #[error("there is nothing at this address")]
+    NotFound,
+    /// The store can't be reached or is not answering.
+    #[error("the store is unavailable; nothing was lost, deliver again")]
+    StoreUnavailable,
+    /// The store answered that it can't do what was asked.
+    #[error("the store refused the statement")]
+    StoreRejected,
+    /// The store answered with rows of another shape.
+    #[error("the store answered with an unexpected shape: {0}")]
+    StoreShape(&'static str),
+    /// GitHub's API did not give what was asked.
+    #[error("GitHub did not answer: {0}")]
+    GithubUnavailable(&'static str),
+    /// The model or its manifest does not check out.
+    #[error("the model bundle is not usable: {0}")]
+    ModelInvalid(String),
+}
+
+/// The protocol-independent meaning of an [`Error`]; its label is a metric label, so it carries no values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// The caller sent something that can't be understood.
+    InvalidArgument,
+    /// The caller has not proven who it is.
+    Unauthenticated,
+    /// The caller has no right to this.
+    PermissionDenied,
+    /// Over a size cap.
+    TooLarge,
+    /// A media type that is not accepted.
+    UnsupportedMediaType,
+    /// Understood JSON that lacks what the event needs.
+    Unprocessable,
+    /// Over a rate.
+    ResourceExhausted,
+    /// No such thing.
+    NotFound,
+    /// Something this service depends on is away; try again.
+    Unavailable,
+    /// A defect on this side.
+    Internal,
+}
+
+// === impl Error ===
+
+impl Error {
+    /// The meaning of this fact, independent of protocol.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::SignatureMissing | Self::SignatureMalformed | Self::SignatureMismatch => Code::Unauthenticated,
+            // 403 rather than 401: the name and status the predecessor's clients know.
+            Self::ApiKeyRejected => Code::PermissionDenied,
+            Self::BodyTooLarge { .. } => Code::TooLarge,
+            Self::ContentTypeUnsupported => Code::UnsupportedMediaType,
+            Self::HeaderMissing(_) | Self::JsonInvalid(_) | Self::ParameterInvalid { .. } => Code::InvalidArgument,
+            Self::FieldMissing(_) => Code::Unprocessable,
+            Self::RateLimited { .. } => Code::ResourceExhausted,
+            Self::NotFound => Code::NotFound,
+            Self::SecretMissing(_) | Self::StoreUnavailable | Self::GithubUnavailable(_) => Code::Unavailable,
+            Self::StoreRejected | Self::StoreShape(_) | Self::ModelInvalid(_) => Code::Internal,
+        }
+    }
+}
+
+// === impl Code ===
+
+impl Code {
+    /// Every code, for tables and metrics.
+    pub const ALL: [Self; 10] = [
+        Self::InvalidArgument,
+        Self::Unauthenticated,
+        Self::PermissionDenied,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::Unprocessable,
+        Self::ResourceExhausted,
+        Self::NotFound,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+
+    /// The HTTP status (RFC 9110).
+    #[must_use]
+    pub fn http_status(self) -> u16 {
+        match self {
+            Self::InvalidArgument => 400,
+            Self::Unauthenticated => 401,
+            Self::PermissionDenied => 403,
+            Self::NotFound => 404,
+            Self::TooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::Unprocessable => 422,
+            Self::ResourceExhausted => 429,
+            Self::Internal => 500,
+            Self::Unavailable => 503,
+        }
+    }
+
+    /// The gRPC status code (<https://grpc.io/docs/guides/status-codes/>).
+    #[must_use]
+    pub fn grpc_code(self) -> i32 {
+        match self {
+            Self::InvalidArgument | Self::UnsupportedMediaType | Self::Unprocessable => 3,
+            Self::NotFound => 5,
+            Self::PermissionDenied => 7,
+            Self::ResourceExhausted | Self::TooLarge => 8,
+            Self::Internal => 13,
+            Self::Unavailable => 14,
+            Self::Unauthenticated => 16,
+        }
+    }
+
+    /// A short, stable name for metrics and the `code` member of a problem document.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "invalid_argument",
+            Self::Unauthenticated => "unauthenticated",
+            Self::PermissionDenied => "permission_denied",
+            Self::TooLarge => "too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::Unprocessable => "unprocessable",
+            Self::ResourceExhausted => "resource_exhausted",
+            Self::NotFound => "not_found",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_one_http_status_one_grpc_code_and_one_label() {
+        let table: Vec<_> = Code::ALL.iter().map(|c| (c.label(), c.http_status(), c.grpc_code())).collect();
+        assert_eq!(
+            table,
+            [
+                ("invalid_argument", 400, 3),
+                ("unauthenticated", 401, 16),
+                ("permission_denied", 403, 7),
+                ("too_large", 413, 8),
+                ("unsupported_media_type", 415, 3),
+                ("unprocessable", 422, 3),
+                ("resource_exhausted", 429, 8),
+                ("not_found", 404, 5),
+                ("unavailable", 503, 14),
+                ("internal", 500, 13),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_missing_secret_is_unavailable_and_never_open() {
+        assert_eq!(Error::SecretMissing("SENTINEL_WEBHOOK_SECRET").code().http_status(), 503);
+    }
+}

@@ -1,0 +1,322 @@
+//! A job log, of any size and as it streams in, to the few dozen lines that say why it failed.
+//!
+//! Here: lines, steps and which of them matter. [`mask`] turns what was kept into text for the features.
+//! Not here: which class the lines mean, and where the log comes from.
+//!
+//! Memory is bounded whatever is pushed: a line is cut at [`LINE_BYTES`], and at most [`HEAD_LINES`] +
+//! [`TAIL_LINES`] candidates are held for each of three steps.
+
+mod mask;
+mod step;
+
+pub use mask::{mask, mask_line};
+
+use serde::{Deserialize, Serialize};
+use step::StepLines;
+
+/// Lines an excerpt has at most. Five screens: what a person would read, and what a model learned from.
+pub const EXCERPT_LINES: usize = 80;
+/// Bytes of one line that are looked at; the rest of a longer line is dropped.
+pub const LINE_BYTES: usize = 4096;
+/// Characters of one line that are kept.
+pub const LINE_CHARS: usize = 400;
+
+const HEAD_LINES: usize = 32;
+const TAIL_LINES: usize = 96;
+
+/// One line of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// From 1, as editors and GitHub count.
+    pub number: u64,
+    /// Without timestamp and terminal codes.
+    pub text: String,
+}
+
+/// The lines of a log that matter.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Excerpt {
+    /// In log order, at most [`EXCERPT_LINES`].
+    pub lines: Vec<Line>,
+    /// Lines the log has.
+    pub log_lines: u64,
+    /// Bytes the log has.
+    pub log_bytes: u64,
+    /// Whether the log holds bytes no text log has, in which case no line is kept.
+    pub binary: bool,
+}
+
+/// Finds the excerpt of one log, pushed in pieces of any size.
+pub struct ExcerptFinder {
+    partial: Vec<u8>,
+    partial_overflows: bool,
+    log_lines: u64,
+    log_bytes: u64,
+    nul_bytes: u64,
+    opening: Vec<Line>,
+    step: StepLines,
+    /// The first step that reported an error, with its end: the root cause is rarely after it.
+    failed: Option<StepLines>,
+    /// The step before the current one, for logs that end in quiet clean-up.
+    before: Option<StepLines>,
+}
+
+// === impl Excerpt ===
+
+impl Excerpt {
+    /// The excerpt of a whole log in memory.
+    #[must_use]
+    pub fn of(log: &[u8]) -> Self {
+        let mut finder = ExcerptFinder::new();
+        finder.push(log);
+        finder.finish()
+    }
+
+    /// The kept lines, joined.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::with_capacity(self.lines.iter().map(|line| line.text.len() + 1).sum());
+        for line in &self.lines {
+            text.push_str(&line.text);
+            text.push('\n');
+        }
+        text
+    }
+}
+
+// === impl ExcerptFinder ===
+
+impl Default for ExcerptFinder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ExcerptFinder {
+    /// A finder that has seen nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            partial: Vec::new(),
+            partial_overflows: false,
+            log_lines: 0,
+            log_bytes: 0,
+            nul_bytes: 0,
+            opening: Vec::new(),
+            step: StepLines::new(),
+            failed: None,
+            before: None,
+        }
+    }
+
+    /// Reads the next piece of the log.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.log_bytes += bytes.len() as u64;
+        let mut rest = bytes;
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            let (line, after) = (&rest[..end], &rest[end + 1..]);
+            if self.partial.is_empty() && !self.partial_overflows {
+                self.line(&line[..line.len().min(LINE_BYTES)]);
+            } else {
+                self.extend_partial(line);
+                let whole = std::mem::take(&mut self.partial);
+                self.partial_overflows = false;
+                self.line(&whole);
+                self.partial = whole;
+                self.partial.clear();
+            }
+            rest = after;
+        }
+        self.extend_partial(rest);
+    }
+
+    /// What mattered in everything that was pushed.
+    #[must_use]
+    pub fn finish(mut self) -> Excerpt {
+        if !self.partial.is_empty() {
+            let last = std::mem::take(&mut self.partial);
+            self.line(&last);
+        }
+        // A text log has no NUL bytes; a few may come from a program's output.
+        let binary = self.nul_bytes * 100 > self.log_bytes;
+        let lines = if binary { Vec::new() } else { self.chosen_lines() };
+        Excerpt { lines, log_lines: self.log_lines, log_bytes: self.log_bytes, binary }
+    }
+
+    fn extend_partial(&mut self, bytes: &[u8]) {
+        let room = LINE_BYTES - self.partial.len();
+        self.partial_overflows |= bytes.len() > room;
+        self.partial.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    fn line(&mut self, raw: &[u8]) {
+        self.log_lines += 1;
+        let line = without_timestamp(raw);
+        if memchr::memchr(0, line).is_some() {
+            self.nul_bytes += line.iter().filter(|byte| **byte == 0).count() as u64;
+        }
+        if self.opening.len() < EXCERPT_LINES {
+            self.opening.push(Line { number: self.log_lines, text: clean(line) });
+        }
+        if starts_step(line) {
+            self.next_step();
+        }
+        self.step.push(self.log_lines, line);
+    }
+
+    fn next_step(&mut self) {
+        let ended = std::mem::replace(&mut self.step, StepLines::new());
+        if ended.has_error() && self.failed.is_none() {
+            self.failed = Some(ended);
+        } else if ended.has_signal() {
+            self.before = Some(ended);
+        }
+    }
+
+    fn chosen_lines(&mut self) -> Vec<Line> {
+        if self.log_lines as usize <= EXCERPT_LINES {
+            return std::mem::take(&mut self.opening);
+        }
+        let last = std::mem::replace(&mut self.step, StepLines::new());
+        let chosen = match self.failed.take() {
+            Some(failed) => failed,
+            None if last.has_error() => last,
+            None => match self.before.take() {
+                Some(before) if !last.has_signal() => before,
+                _ => last,
+            },
+        };
+        chosen.into_lines()
+    }
+}
+
+/// GitHub puts `2024-05-01T12:34:56.1234567Z ` before each line.
+fn without_timestamp(line: &[u8]) -> &[u8] {
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    let is_timestamp = line.len() > 20
+        && line[0].is_ascii_digit()
+        && line[4] == b'-'
+        && line[7] == b'-'
+        && line[10] == b'T'
+        && line[13] == b':';
+    if !is_timestamp {
+        return line;
+    }
+    match line[19..line.len().min(36)].iter().position(|byte| *byte == b'Z') {
+        Some(z) => line[19 + z + 1..].strip_prefix(b" ").unwrap_or(&line[19 + z + 1..]),
+        None => line,
+    }
+}
+
+fn starts_step(line: &[u8]) -> bool {
+    line.starts_with(b"##[group]Run ") || line.starts_with(b"Post job cleanup.")
+}
+
+/// The text of a line as a person would see it: without terminal codes, and after the last carriage return.
+fn clean(raw: &[u8]) -> String {
+    let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
+    let shown = memchr::memrchr(b'\r', raw).map_or(raw, |at| &raw[at + 1..]);
+    let text = String::from_utf8_lossy(shown);
+    let mut cleaned = String::with_capacity(text.len().min(LINE_CHARS));
+    let mut chars = text.chars();
+    let mut kept = 0;
+    while let Some(char) = chars.next() {
+        match char {
+            '\u{1b}' => skip_escape(&mut chars),
+            char if char.is_control() && char != '\t' => {}
+            char => {
+                cleaned.push(char);
+                kept += 1;
+                if kept == LINE_CHARS {
+                    break;
+                }
+            }
+        }
+    }
+    cleaned.truncate(cleaned.trim_end().len());
+    cleaned
+}
+
+/// ECMA-48: `ESC [ … final byte`, or `ESC ] … BEL`.
+fn skip_escape(chars: &mut std::str::Chars<'_>) {
+    match chars.next() {
+        Some('[') => drop(chars.find(|char| ('\u{40}'..='\u{7e}').contains(char))),
+        Some(']') => drop(chars.find(|char| *char == '\u{7}')),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn noise(lines: usize) -> String {
+        (0..lines).map(|n| format!("2026-01-01T00:00:00.0000000Z compiling unit {n}\n")).collect()
+    }
+
+    #[test]
+    fn a_short_log_is_kept_whole_without_timestamps_and_colours() {
+        let log = b"2026-01-01T00:00:00.1234567Z \x1b[31merror\x1b[0m: no\r\nplain\n";
+        let texts: Vec<_> = Excerpt::of(log).lines.into_iter().map(|line| (line.number, line.text)).collect();
+        assert_eq!(texts, [(1, "error: no".to_owned()), (2, "plain".to_owned())]);
+    }
+
+    #[test]
+    fn the_failed_steps_error_is_kept_and_the_clean_up_after_it_is_not() {
+        let log = format!(
+            "{}##[group]Run make\nmake\n##[endgroup]\n{}ld: symbol not found\n##[error]Process completed with exit code 2.\n\
+             Post job cleanup.\n{}",
+            noise(500),
+            noise(300),
+            noise(200)
+        );
+        let excerpt = Excerpt::of(log.as_bytes());
+        let text = excerpt.text();
+        assert!(text.contains("ld: symbol not found"), "{text}");
+        assert!(excerpt.lines.len() <= EXCERPT_LINES);
+        assert_eq!(excerpt.lines.last().unwrap().text, "##[error]Process completed with exit code 2.");
+    }
+
+    #[test]
+    fn a_progress_bar_leaves_its_last_state() {
+        assert_eq!(Excerpt::of(b"10%\r50%\r100% done\r\n").lines[0].text, "100% done");
+    }
+
+    #[test]
+    fn a_binary_log_is_named_and_gives_no_lines() {
+        let excerpt = Excerpt::of(&[0u8, 159, 146, 150].repeat(1000));
+        assert!(excerpt.binary);
+        assert!(excerpt.lines.is_empty());
+    }
+
+    #[test]
+    fn one_endless_line_is_cut_and_counted() {
+        let mut finder = ExcerptFinder::new();
+        for _ in 0..1000 {
+            finder.push(&[b'x'; 1000]);
+        }
+        let excerpt = finder.finish();
+        assert_eq!((excerpt.log_lines, excerpt.log_bytes), (1, 1_000_000));
+        assert_eq!(excerpt.lines[0].text.len(), LINE_CHARS);
+    }
+
+    proptest! {
+        #[test]
+        fn the_pieces_a_log_arrives_in_do_not_matter(
+            log in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'e'), Just(b'r'), Just(b'o'), any::<u8>()], 0..4000),
+            size in 1usize..700,
+        ) {
+            let mut finder = ExcerptFinder::new();
+            log.chunks(size).for_each(|piece| finder.push(piece));
+            prop_assert_eq!(finder.finish(), Excerpt::of(&log));
+        }
+
+        #[test]
+        fn an_excerpt_is_bounded_and_in_order(log in proptest::collection::vec("(error|ok|##\\[error\\]x|##\\[group\\]Run y| *)", 0..400)) {
+            let excerpt = Excerpt::of(log.join("\n").as_bytes());
+            prop_assert!(excerpt.lines.len() <= EXCERPT_LINES);
+            prop_assert!(excerpt.lines.windows(2).all(|pair| pair[0].number < pair[1].number));
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! A failed run: its ten possible causes, and the telemetry that is known about it.
+
+use serde::{Deserialize, Serialize};
+
+/// Longest text kept of any one payload field, in characters: names and titles are shorter, floods are not.
+pub const FIELD_CHARS: usize = 256;
+
+/// Why a run failed. Names and order are the predecessor's (its label encoder sorts by name).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum FailureClass {
+    /// Compile, link, type-check, lint, format, packaging of the project's own code.
+    #[serde(rename = "Build Failure")]
+    Build,
+    /// The pipeline or a tool is set up wrongly.
+    #[serde(rename = "Configuration Error")]
+    Configuration,
+    /// Third-party code could not be resolved or installed.
+    #[serde(rename = "Dependency Error")]
+    Dependency,
+    /// A release, publish or rollout was refused by its platform.
+    #[serde(rename = "Deployment Failure")]
+    Deployment,
+    /// Another host could not be reached or broke off.
+    #[serde(rename = "Network Error")]
+    Network,
+    /// Authentication or authorisation.
+    #[serde(rename = "Permission Error")]
+    Permission,
+    /// Memory, disk, quota, a lost runner.
+    #[serde(rename = "Resource Exhaustion")]
+    Resource,
+    /// A scanner ran to its end and its findings failed the run.
+    #[serde(rename = "Security Scan Failure")]
+    SecurityScan,
+    /// The project's own tests failed.
+    #[serde(rename = "Test Failure")]
+    Test,
+    /// A limit on a job, step or build ended it.
+    #[serde(rename = "Timeout")]
+    Timeout,
+}
+
+/// What a conclusion means for us. Source: the `conclusion` values of the Actions and Checks APIs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conclusion {
+    /// The run failed.
+    Failure,
+    /// The run was ended by a limit.
+    TimedOut,
+    /// The run could not start (an invalid workflow file).
+    StartupFailure,
+}
+
+/// What failed, as GitHub numbers it; its [`Subject::key`] makes repeating a verdict harmless.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Subject {
+    /// A whole workflow run, by attempt.
+    Run {
+        /// `workflow_run.id`.
+        run_id: u64,
+        /// `workflow_run.run_attempt`, 1 when GitHub sends null.
+        run_attempt: u32,
+    },
+    /// One job of a run. An Actions check run has the id of its job, so both deliveries share this key.
+    Job {
+        /// `workflow_job.id` or `check_run.id`.
+        job_id: u64,
+        /// `workflow_job.run_id`, where the event has it.
+        run_id: Option<u64>,
+        /// `workflow_job.run_attempt`, 1 when GitHub sends null.
+        run_attempt: u32,
+    },
+}
+
+/// The telemetry of one failed run, as its delivery tells it. Absent is `None`, never a made-up value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailureRecord {
+    /// What failed.
+    pub subject: Subject,
+    /// `owner/name`.
+    pub repository: String,
+    /// The App installation the delivery came through.
+    pub installation_id: Option<u64>,
+    /// Login of whoever started the run.
+    pub author: Option<String>,
+    /// The workflow's name.
+    pub workflow: Option<String>,
+    /// The job's name, for job and check deliveries.
+    pub job: Option<String>,
+    /// How it ended.
+    pub conclusion: Conclusion,
+    /// What the delivery itself says about the failure (`check_run.output`), if anything.
+    pub summary: Option<String>,
+    /// The commit.
+    pub head_sha: Option<String>,
+    /// Where a person reads about it.
+    pub html_url: Option<String>,
+    /// Unix seconds.
+    pub started_at: Option<i64>,
+    /// Unix seconds.
+    pub ended_at: Option<i64>,
+    /// Labels of the runner, for job deliveries.
+    #[serde(default)]
+    pub runner_labels: Vec<String>,
+}
+
+// === impl FailureClass ===
+
+impl FailureClass {
+    /// All ten, in the model's output order.
+    pub const ALL: [Self; 10] = [
+        Self::Build,
+        Self::Configuration,
+        Self::Dependency,
+        Self::Deployment,
+        Self::Network,
+        Self::Permission,
+        Self::Resource,
+        Self::SecurityScan,
+        Self::Test,
+        Self::Timeout,
+    ];
+
+    /// The name people see and programs store.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Build => "Build Failure",
+            Self::Configuration => "Configuration Error",
+            Self::Dependency => "Dependency Error",
+            Self::Deployment => "Deployment Failure",
+            Self::Network => "Network Error",
+            Self::Permission => "Permission Error",
+            Self::Resource => "Resource Exhaustion",
+            Self::SecurityScan => "Security Scan Failure",
+            Self::Test => "Test Failure",
+            Self::Timeout => "Timeout",
+        }
+    }
+
+    /// The class of that exact name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
+    }
+
+    /// Position in the model's output.
+    #[must_use]
+    pub fn index(self) -> usize {
+        Self::ALL.iter().position(|class| *class == self).expect("ALL lists every class")
+    }
+}
+
+// === impl Conclusion ===
+
+impl Conclusion {
+    /// The conclusions that are classified; `None` for every other, known or new.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "failure" => Some(Self::Failure),
+            "timed_out" => Some(Self::TimedOut),
+            "startup_failure" => Some(Self::StartupFailure),
+            _ => None,
+        }
+    }
+}
+
+// === impl Subject ===
+
+impl Subject {
+    /// The idempotency key of a verdict about this subject, unique within a repository.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::Run { run_id, run_attempt } => format!("run:{run_id}:{run_attempt}"),
+            Self::Job { job_id, .. } => format!("job:{job_id}"),
+        }
+    }
+
+    /// Which attempt of the run this was, from 1.
+    #[must_use]
+    pub fn run_attempt(&self) -> u32 {
+        match self {
+            Self::Run { run_attempt, .. } | Self::Job { run_attempt, .. } => *run_attempt,
+        }
+    }
+}
+
+// === impl FailureRecord ===
+
+impl FailureRecord {
+    /// Seconds from start to end, where both are known and in order.
+    #[must_use]
+    pub fn duration_seconds(&self) -> Option<f64> {
+        let seconds = self.ended_at?.checked_sub(self.started_at?)?;
+        (seconds >= 0).then_some(seconds as f64)
+    }
+}
+
+/// The first [`FIELD_CHARS`] characters of `text`.
+#[must_use]
+pub fn bounded(text: &str) -> String {
+    match text.char_indices().nth(FIELD_CHARS) {
+        Some((end, _)) => text[..end].to_owned(),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_are_sorted_as_the_label_encoder_sorts_them() {
+        let names: Vec<_> = FailureClass::ALL.iter().map(|class| class.name()).collect();
+        assert!(names.is_sorted());
+        for class in FailureClass::ALL {
+            assert_eq!(FailureClass::parse(class.name()), Some(class));
+            assert_eq!(FailureClass::ALL[class.index()], class);
+            assert_eq!(serde_json::to_string(&class).unwrap(), format!("\"{}\"", class.name()));
+        }
+    }
+
+    #[test]
+    fn a_field_is_cut_on_a_character_and_never_inside_one() {
+        assert_eq!(bounded(&"é".repeat(FIELD_CHARS + 9)).chars().count(), FIELD_CHARS);
+        assert_eq!(bounded("short"), "short");
+    }
+}

@@ -1,0 +1,63 @@
+//! `get_dummies(drop_first=True)` as it was at training: the base level, and any unknown one, is all zeros.
+
+use serde::{Deserialize, Serialize};
+
+/// (field, level) of each column. Base levels: CircleCI, C++, Linux, AWS, build, CRITICAL.
+pub const COLUMNS: [(&str, &str); 19] = [
+    ("ci_tool", "GitHub Actions"),
+    ("ci_tool", "GitLab CI"),
+    ("ci_tool", "Jenkins"),
+    ("ci_tool", "Travis CI"),
+    ("language", "Go"),
+    ("language", "Java"),
+    ("language", "JavaScript"),
+    ("language", "Python"),
+    ("language", "Rust"),
+    ("os", "Windows"),
+    ("os", "macOS"),
+    ("cloud_provider", "Azure"),
+    ("cloud_provider", "GCP"),
+    ("cloud_provider", "On-Premise"),
+    ("failure_stage", "deploy"),
+    ("failure_stage", "test"),
+    ("severity", "HIGH"),
+    ("severity", "LOW"),
+    ("severity", "MEDIUM"),
+];
+
+/// The six categoricals; an empty or unlisted level is unknown.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Categories {
+    /// Which CI system ran.
+    pub ci_tool: String,
+    /// The project's language.
+    pub language: String,
+    /// The runner's system.
+    pub os: String,
+    /// Where it ran.
+    pub cloud_provider: String,
+    /// `build`, `test` or `deploy`.
+    pub failure_stage: String,
+    /// `CRITICAL`, `HIGH`, `MEDIUM` or `LOW`.
+    pub severity: String,
+}
+
+impl Categories {
+    fn level(&self, field: &str) -> &str {
+        match field {
+            "ci_tool" => &self.ci_tool,
+            "language" => &self.language,
+            "os" => &self.os,
+            "cloud_provider" => &self.cloud_provider,
+            "failure_stage" => &self.failure_stage,
+            _ => &self.severity,
+        }
+    }
+}
+
+pub(super) fn transform(categories: &Categories, columns: &mut [f32]) {
+    for (column, (field, level)) in columns.iter_mut().zip(COLUMNS) {
+        *column = f32::from(u8::from(categories.level(field) == level));
+    }
+}

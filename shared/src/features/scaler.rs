@@ -1,0 +1,30 @@
+//! `StandardScaler` over the six numerics. A missing measurement stays missing.
+
+use serde::{Deserialize, Serialize};
+
+/// The numerics, in column order, by the predecessor's names. Durations in seconds.
+pub const NUMERICS: [&str; 6] = [
+    "build_duration_sec",
+    "test_duration_sec",
+    "deploy_duration_sec",
+    "cpu_usage_pct",
+    "memory_usage_mb",
+    "retry_count",
+];
+
+/// A fitted `StandardScaler`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Scaler {
+    /// `mean_`.
+    pub mean: [f64; 6],
+    /// `scale_`, never 0 (scikit-learn writes 1 for a constant column).
+    pub scale: [f64; 6],
+}
+
+impl Scaler {
+    pub(super) fn transform(&self, numerics: &[Option<f64>; 6], columns: &mut [f32]) {
+        for (index, column) in columns.iter_mut().enumerate() {
+            *column = numerics[index].map_or(f32::NAN, |x| ((x - self.mean[index]) / self.scale[index]) as f32);
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What Sentinel decides, with nothing of how it is carried out.
+//!
+//! # In scope
+//! Bytes to types ([`signature`], [`webhook`]), a job log to the lines that matter ([`excerpt`]), those lines
+//! to 884 numbers ([`features`]), the numbers to a verdict ([`classifier`]), a verdict to SQL ([`store`]) and
+//! to what the dashboard reads ([`dashboard`]).
+//!
+//! # Out of scope
+//! I/O, clocks, environment, randomness, threads and async. Time is an argument called `now`, in Unix seconds.
+//! The shells that act on these decisions are `edge` (a Cloudflare Worker) and `node` (a native binary).
+
+pub mod artifact;
+pub mod classifier;
+pub mod dashboard;
+pub mod error;
+pub mod excerpt;
+pub mod failure;
+pub mod features;
+pub mod github;
+pub mod signature;
+pub mod store;
+pub mod webhook;
+
+pub use error::{Code, Error, Result};

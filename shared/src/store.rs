@@ -1,0 +1,516 @@
+//! Every SQL text of the product, what goes into it and what comes out. The shells only carry it to a libSQL
+//! server and back.
+//!
+//! A [`Transaction`] is one round trip that happens whole or not at all. Each statement begins with its name,
+//! so that a slow one can be found in a server's log.
+
+use crate::artifact::Verdict;
+use crate::excerpt::Line;
+use crate::failure::FailureRecord;
+use crate::github::rfc3339;
+use crate::webhook::DeliveryKey;
+use crate::{Error, Result};
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+
+/// (version, SQL) of every migration, oldest first. They only add, so old code runs on the new schema.
+pub const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("../migrations/0001_init.sql"))];
+
+/// How long a worker may take over one delivery before the sweep takes it up again, in seconds.
+pub const LEASE_SECONDS: i64 = 60;
+/// Tries before a delivery is given up as failed.
+pub const ATTEMPTS_MAX: i64 = 3;
+/// Deliveries one sweep takes up: what fits a scheduled event's time.
+pub const SWEEP_LIMIT: i64 = 20;
+/// Most rows of history that one request reads.
+pub const HISTORY_LIMIT: u32 = 1000;
+
+/// A SQL value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// NULL.
+    Null,
+    /// INTEGER.
+    Integer(i64),
+    /// REAL.
+    Real(f64),
+    /// TEXT.
+    Text(String),
+}
+
+/// One statement with its arguments.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    /// Starts with `-- name`.
+    pub sql: &'static str,
+    /// Positional.
+    pub args: Vec<Value>,
+}
+
+/// Statements that happen together or not at all, in one round trip.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transaction(pub Vec<Statement>);
+
+/// What one statement answered.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rows {
+    /// In column order.
+    pub rows: Vec<Vec<Value>>,
+    /// Rows that were inserted, changed or removed.
+    pub affected: u64,
+}
+
+/// What [`accept`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// Seen for the first time: ours to work on.
+    New,
+    /// Seen before and worked on right now, or waiting for the sweep.
+    Queued,
+    /// Seen before and done.
+    Done,
+}
+
+/// A delivery that the sweep took up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claimed {
+    /// Which.
+    pub key: DeliveryKey,
+    /// What to classify.
+    pub record: FailureRecord,
+}
+
+/// What a verdict was made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EvidenceKind {
+    /// The delivery alone.
+    Payload,
+    /// The delivery and the failed job's steps.
+    Job,
+    /// The delivery, the failed job's steps and its log.
+    Log,
+}
+
+/// An inference as it is stored, and as `/api/history` shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Inference {
+    /// Row id; grows.
+    pub id: i64,
+    /// RFC 3339.
+    pub timestamp: String,
+    /// `owner/name`.
+    pub repository: String,
+    /// `run:<id>:<attempt>` or `job:<id>`.
+    pub subject: String,
+    /// The class, or `Unknown`.
+    pub prediction: String,
+    /// Of the likeliest class, 0 to 1.
+    pub confidence: f64,
+    /// The predecessor's second name for `confidence`.
+    pub confidence_score: f64,
+    /// The three likeliest classes.
+    pub top: Json,
+    /// The terms that decided, by how far the score drops without each.
+    pub top_features: Json,
+    /// The log line pointed at.
+    pub log_line: Json,
+    /// `payload`, `job` or `log`.
+    pub evidence: String,
+    /// `github_webhook`.
+    pub event_source: String,
+    /// The workflow's name.
+    pub workflow: Option<String>,
+    /// The failed job's name.
+    pub job: Option<String>,
+    /// The failed step's name.
+    pub step: Option<String>,
+    /// Where a person reads the run.
+    pub html_url: Option<String>,
+    /// The commit.
+    pub head_sha: Option<String>,
+    /// The numerics and categories the model saw.
+    pub metrics_payload: Json,
+    /// Which model.
+    pub model_version: String,
+}
+
+/// Totals for the dashboard and the badge.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Totals {
+    /// All inferences.
+    pub inferences: u64,
+    /// Those of the last window.
+    pub recent: u64,
+    /// Mean confidence of the last window.
+    pub recent_confidence: Option<f64>,
+    /// Deliveries waiting.
+    pub queued: u64,
+    /// Deliveries given up.
+    pub failed: u64,
+}
+
+const BEGIN_DELIVERY: &str = "-- begin_delivery
+INSERT INTO deliveries (hook, id, event, repository, installation_id, status, record, lease_until, received_at)
+VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?8) ON CONFLICT (hook, id) DO NOTHING";
+
+const COUNT_IF_CHANGED: &str = "-- count_if_changed
+INSERT INTO counters (name, label, value) SELECT ?1, ?2, 1 WHERE changes() > 0
+ON CONFLICT (name, label) DO UPDATE SET value = value + 1";
+
+const DELIVERY_STATUS: &str = "-- delivery_status
+SELECT status FROM deliveries WHERE hook = ?1 AND id = ?2";
+
+const INSERT_INFERENCE: &str = "-- insert_inference
+INSERT INTO inferences (repository, subject, installation_id, timestamp, prediction, confidence, top, top_features,
+  log_line, evidence, event_source, workflow, job, step, html_url, head_sha, metrics_payload, model_version)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+ON CONFLICT (repository, subject) DO NOTHING";
+
+const FINISH_DELIVERY: &str = "-- finish_delivery
+UPDATE deliveries SET status = 'done', record = NULL, finished_at = ?3 WHERE hook = ?1 AND id = ?2";
+
+const GIVE_UP: &str = "-- give_up
+UPDATE deliveries SET status = 'failed', finished_at = ?1
+WHERE status = 'queued' AND lease_until < ?1 AND attempts >= ?2";
+
+const CLAIM_DELIVERIES: &str = "-- claim_deliveries
+UPDATE deliveries SET lease_until = ?2, attempts = attempts + 1
+WHERE (hook, id) IN (SELECT hook, id FROM deliveries WHERE status = 'queued' AND lease_until < ?1
+  ORDER BY lease_until LIMIT ?3)
+RETURNING hook, id, record";
+
+const HISTORY: &str = "-- history
+SELECT id, timestamp, repository, subject, prediction, confidence, top, top_features, log_line, evidence,
+  event_source, workflow, job, step, html_url, head_sha, metrics_payload, model_version
+FROM inferences ORDER BY id DESC LIMIT ?1";
+
+const INFERENCE_OF: &str = "-- inference_of
+SELECT id, timestamp, repository, subject, prediction, confidence, top, top_features, log_line, evidence,
+  event_source, workflow, job, step, html_url, head_sha, metrics_payload, model_version
+FROM inferences WHERE repository = ?1 AND subject = ?2";
+
+const TOTALS: &str = "-- totals
+SELECT (SELECT COALESCE(SUM(value), 0) FROM counters WHERE name = 'inferences'),
+  (SELECT COUNT(*) FROM (SELECT id FROM inferences ORDER BY id DESC LIMIT ?1)),
+  (SELECT AVG(confidence) FROM (SELECT confidence FROM inferences ORDER BY id DESC LIMIT ?1)),
+  (SELECT COUNT(*) FROM deliveries WHERE status = 'queued'),
+  (SELECT COUNT(*) FROM deliveries WHERE status = 'failed')";
+
+const COUNTERS: &str = "-- counters
+SELECT name, label, value FROM counters ORDER BY name, label";
+
+// === impl Transaction ===
+
+/// Records a delivery under its key, before it is acknowledged. Read the answer with [`accepted`].
+#[must_use]
+pub fn accept(key: &DeliveryKey, event: &str, record: &FailureRecord, now: i64) -> Transaction {
+    let stored = serde_json::to_string(record).expect("a record has string keys and finite numbers");
+    Transaction(vec![
+        statement(
+            BEGIN_DELIVERY,
+            [
+                text(&key.hook),
+                text(&key.id),
+                text(event),
+                text(&record.repository),
+                installation(record),
+                Value::Text(stored),
+                Value::Integer(now + LEASE_SECONDS),
+                Value::Integer(now),
+            ],
+        ),
+        statement(COUNT_IF_CHANGED, [text("deliveries"), text(event)]),
+        statement(DELIVERY_STATUS, [text(&key.hook), text(&key.id)]),
+    ])
+}
+
+/// What [`accept`]'s answer means.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn accepted(answers: &[Rows]) -> Result<Accepted> {
+    let [inserted, _, status] = answers else { return Err(Error::StoreShape("accept")) };
+    if inserted.affected > 0 {
+        return Ok(Accepted::New);
+    }
+    match status.rows.first().and_then(|row| row.first()) {
+        Some(Value::Text(status)) if status == "queued" => Ok(Accepted::Queued),
+        Some(Value::Text(_)) => Ok(Accepted::Done),
+        _ => Err(Error::StoreShape("delivery_status")),
+    }
+}
+
+/// A verdict about a delivered record, as it is stored.
+#[derive(Clone, Copy)]
+pub struct Finding<'a> {
+    /// The delivery it answers.
+    pub key: &'a DeliveryKey,
+    /// What failed.
+    pub record: &'a FailureRecord,
+    /// Why.
+    pub verdict: &'a Verdict,
+    /// From what.
+    pub evidence: EvidenceKind,
+    /// The failed job's name, where the API told it.
+    pub job: Option<&'a str>,
+    /// The failed step's name, where the API told it.
+    pub step: Option<&'a str>,
+    /// By which model.
+    pub model_version: &'a str,
+}
+
+/// Stores a verdict once for its subject, counts it, and closes its delivery.
+#[must_use]
+pub fn finish(finding: Finding<'_>, now: i64) -> Transaction {
+    let Finding { key, record, verdict, .. } = finding;
+    let prediction = verdict.prediction.verdict();
+    Transaction(vec![
+        insert_inference(finding, now),
+        statement(COUNT_IF_CHANGED, [text("inferences"), text(prediction)]),
+        statement(COUNT_IF_CHANGED, [text("evidence"), text(finding.evidence.label())]),
+        statement(FINISH_DELIVERY, [text(&key.hook), text(&key.id), Value::Integer(now)]),
+        statement(INFERENCE_OF, [text(&record.repository), Value::Text(record.subject.key())]),
+    ])
+}
+
+/// The stored verdict in [`finish`]'s answer: ours, or the one an earlier delivery left.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn finished(answers: &[Rows]) -> Result<Inference> {
+    let rows = answers.last().ok_or(Error::StoreShape("finish"))?;
+    history_rows(rows)?.pop().ok_or(Error::StoreShape("inference_of"))
+}
+
+fn insert_inference(finding: Finding<'_>, now: i64) -> Statement {
+    let Finding { record, verdict, .. } = finding;
+    let prediction = &verdict.prediction;
+    let top: Vec<Json> =
+        prediction.top(3).iter().map(|(class, confidence)| json!({ "class": class, "confidence": confidence })).collect();
+    let line = verdict.explanation.line.as_ref().map(json_of::<Line>);
+    let mut metrics = json!(verdict.telemetry);
+    if let Some(fields) = metrics.as_object_mut() {
+        // The text is the log's; it is not kept.
+        fields.remove("text");
+        fields.retain(|_, value| !value.is_null());
+    }
+    statement(
+        INSERT_INFERENCE,
+        [
+            text(&record.repository),
+            Value::Text(record.subject.key()),
+            installation(record),
+            Value::Integer(now),
+            text(prediction.verdict()),
+            Value::Real(f64::from(prediction.confidence)),
+            Value::Text(Json::from(top).to_string()),
+            Value::Text(json_of(&verdict.explanation.terms)),
+            line.map_or(Value::Null, Value::Text),
+            text(finding.evidence.label()),
+            text("github_webhook"),
+            optional(record.workflow.as_deref()),
+            optional(finding.job.or(record.job.as_deref())),
+            optional(finding.step),
+            optional(record.html_url.as_deref()),
+            optional(record.head_sha.as_deref()),
+            Value::Text(metrics.to_string()),
+            text(finding.model_version),
+        ],
+    )
+}
+
+/// Takes up deliveries whose worker is gone, and gives up those that were tried often enough. Read the answer
+/// with [`claimed`].
+#[must_use]
+pub fn sweep(now: i64) -> Transaction {
+    Transaction(vec![
+        statement(GIVE_UP, [Value::Integer(now), Value::Integer(ATTEMPTS_MAX)]),
+        statement(
+            CLAIM_DELIVERIES,
+            [Value::Integer(now), Value::Integer(now + LEASE_SECONDS), Value::Integer(SWEEP_LIMIT)],
+        ),
+    ])
+}
+
+/// The deliveries in [`sweep`]'s answer. One that can't be read is left out, and given up by a later sweep.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn claimed(answers: &[Rows]) -> Result<Vec<Claimed>> {
+    let [_, rows] = answers else { return Err(Error::StoreShape("sweep")) };
+    Ok(rows
+        .rows
+        .iter()
+        .filter_map(|row| match row.as_slice() {
+            [Value::Text(hook), Value::Text(id), Value::Text(record)] => Some(Claimed {
+                key: DeliveryKey { hook: hook.clone(), id: id.clone() },
+                record: serde_json::from_str(record).ok()?,
+            }),
+            _ => None,
+        })
+        .collect())
+}
+
+/// The latest `limit` inferences, newest first. Read the answer with [`history_rows`].
+#[must_use]
+pub fn history(limit: u32) -> Statement {
+    statement(HISTORY, [Value::Integer(i64::from(limit.min(HISTORY_LIMIT)))])
+}
+
+/// The inferences in [`history`]'s answer.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn history_rows(rows: &Rows) -> Result<Vec<Inference>> {
+    rows.rows.iter().map(|row| inference(row).ok_or(Error::StoreShape("history"))).collect()
+}
+
+/// The totals over a window of the last `window` inferences. Read the answer with [`totals_of`].
+#[must_use]
+pub fn totals(window: u32) -> Statement {
+    statement(TOTALS, [Value::Integer(i64::from(window))])
+}
+
+/// The totals in [`totals`]'s answer.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn totals_of(rows: &Rows) -> Result<Totals> {
+    let Some([Value::Integer(inferences), Value::Integer(recent), confidence, Value::Integer(queued), Value::Integer(failed)]) =
+        rows.rows.first().map(Vec::as_slice)
+    else {
+        return Err(Error::StoreShape("totals"));
+    };
+    let count = |n: &i64| u64::try_from(*n).unwrap_or(0);
+    Ok(Totals {
+        inferences: count(inferences),
+        recent: count(recent),
+        recent_confidence: real(confidence),
+        queued: count(queued),
+        failed: count(failed),
+    })
+}
+
+/// All counters. Read the answer with [`counter_rows`].
+#[must_use]
+pub fn counters() -> Statement {
+    statement(COUNTERS, [])
+}
+
+/// (name, label, value) of each counter in [`counters`]' answer.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn counter_rows(rows: &Rows) -> Result<Vec<(String, String, u64)>> {
+    let counter = |row: &Vec<Value>| match row.as_slice() {
+        [Value::Text(name), Value::Text(label), Value::Integer(value)] => {
+            Ok((name.clone(), label.clone(), u64::try_from(*value).unwrap_or(0)))
+        }
+        _ => Err(Error::StoreShape("counters")),
+    };
+    rows.rows.iter().map(counter).collect()
+}
+
+// === impl EvidenceKind ===
+
+impl EvidenceKind {
+    /// A short, stable name.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Payload => "payload",
+            Self::Job => "job",
+            Self::Log => "log",
+        }
+    }
+}
+
+fn inference(row: &[Value]) -> Option<Inference> {
+    let [
+        Value::Integer(id),
+        Value::Integer(timestamp),
+        Value::Text(repository),
+        Value::Text(subject),
+        Value::Text(prediction),
+        confidence,
+        top,
+        top_features,
+        log_line,
+        Value::Text(evidence),
+        Value::Text(event_source),
+        workflow,
+        job,
+        step,
+        html_url,
+        head_sha,
+        metrics_payload,
+        Value::Text(model_version),
+    ] = row
+    else {
+        return None;
+    };
+    let confidence = real(confidence)?;
+    Some(Inference {
+        id: *id,
+        timestamp: rfc3339(*timestamp),
+        repository: repository.clone(),
+        subject: subject.clone(),
+        prediction: prediction.clone(),
+        confidence,
+        confidence_score: confidence,
+        top: json_in(top),
+        top_features: json_in(top_features),
+        log_line: json_in(log_line),
+        evidence: evidence.clone(),
+        event_source: event_source.clone(),
+        workflow: text_in(workflow),
+        job: text_in(job),
+        step: text_in(step),
+        html_url: text_in(html_url),
+        head_sha: text_in(head_sha),
+        metrics_payload: json_in(metrics_payload),
+        model_version: model_version.clone(),
+    })
+}
+
+fn statement<const N: usize>(sql: &'static str, args: [Value; N]) -> Statement {
+    Statement { sql, args: args.into() }
+}
+
+fn text(value: &str) -> Value {
+    Value::Text(value.to_owned())
+}
+
+fn optional(value: Option<&str>) -> Value {
+    value.map_or(Value::Null, text)
+}
+
+fn installation(record: &FailureRecord) -> Value {
+    record.installation_id.and_then(|id| i64::try_from(id).ok()).map_or(Value::Null, Value::Integer)
+}
+
+fn json_of<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("what is stored has string keys and finite numbers")
+}
+
+fn json_in(value: &Value) -> Json {
+    match value {
+        Value::Text(text) => serde_json::from_str(text).unwrap_or(Json::Null),
+        _ => Json::Null,
+    }
+}
+
+fn text_in(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn real(value: &Value) -> Option<f64> {
+    match value {
+        Value::Real(real) => Some(*real),
+        Value::Integer(integer) => Some(*integer as f64),
+        _ => None,
+    }
+}

@@ -1,0 +1,230 @@
+//! A verified delivery to what should be done about it: bytes → [`Delivery`] → [`Action`].
+//!
+//! Nothing here performs the action. What is understood but not ours is [`Action::Ignore`] with its reason,
+//! which is answered with 200: GitHub must not show a delivery red that we chose to leave alone.
+
+use crate::failure::{Conclusion, FailureRecord, Subject, bounded};
+use crate::github::{CheckRun, Payload, WorkflowJob, WorkflowRun, unix_seconds};
+use crate::signature::Verified;
+use crate::{Error, Result};
+
+/// The most bytes of body that are read. GitHub sends at most 25 MB; what we classify is under 100 KB.
+pub const BODY_LIMIT_BYTES: usize = 2 * 1024 * 1024;
+
+/// The headers of a delivery that decide what its body means.
+#[derive(Debug, Clone, Copy)]
+pub struct Headers<'a> {
+    /// `X-GitHub-Event`.
+    pub event: Option<&'a str>,
+    /// `X-GitHub-Delivery`: kept by a redelivery, unique per event and not per hook.
+    pub delivery: Option<&'a str>,
+    /// `X-GitHub-Hook-ID`.
+    pub hook: Option<&'a str>,
+    /// `Content-Type`.
+    pub content_type: Option<&'a str>,
+}
+
+/// One webhook call, named and decided.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The idempotency key of the delivery.
+    pub key: DeliveryKey,
+    /// `X-GitHub-Event`, bounded.
+    pub event: String,
+    /// `owner/name`, where the event has one.
+    pub repository: Option<String>,
+    /// What to do.
+    pub action: Action,
+}
+
+/// (hook, delivery id): what makes a redelivery recognisable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryKey {
+    /// `X-GitHub-Hook-ID`, `-` where a client sends none.
+    pub hook: String,
+    /// `X-GitHub-Delivery`.
+    pub id: String,
+}
+
+/// What a delivery asks for.
+#[derive(Debug, PartialEq)]
+pub enum Action {
+    /// Answer a `ping`.
+    Pong,
+    /// Find out why this run failed.
+    Classify(Box<FailureRecord>),
+    /// Understood, and not ours.
+    Ignore(IgnoreReason),
+}
+
+/// Why a delivery is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IgnoreReason {
+    /// An event type that is not subscribed to here.
+    EventNotOurs,
+    /// The run has not ended.
+    NotCompleted,
+    /// The run did not fail.
+    NotFailed,
+}
+
+// === impl Delivery ===
+
+impl Delivery {
+    /// Parses a verified body under its headers.
+    ///
+    /// # Errors
+    /// A missing header or wrong content type, invalid JSON, or JSON without a field the event always has.
+    pub fn parse(headers: Headers<'_>, body: Verified<'_>) -> Result<Self> {
+        let event = headers.event.ok_or(Error::HeaderMissing("X-GitHub-Event"))?;
+        let key = DeliveryKey {
+            hook: bounded(headers.hook.unwrap_or("-")),
+            id: bounded(
+                headers.delivery.filter(|id| !id.is_empty()).ok_or(Error::HeaderMissing("X-GitHub-Delivery"))?,
+            ),
+        };
+        let payload = parse_payload(headers.content_type, body.bytes())?;
+        let repository = payload.repository.as_ref().and_then(|r| r.full_name.as_deref()).map(bounded);
+        let action = decide(event, payload)?;
+        Ok(Self { key, event: bounded(event), repository, action })
+    }
+}
+
+// === impl IgnoreReason ===
+
+impl IgnoreReason {
+    /// A short, stable name.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::EventNotOurs => "event_not_ours",
+            Self::NotCompleted => "not_completed",
+            Self::NotFailed => "not_failed",
+        }
+    }
+}
+
+fn parse_payload(content_type: Option<&str>, body: &[u8]) -> Result<Payload> {
+    let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/json") {
+        parse_json(body)
+    } else if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        let payload = form_urlencoded::parse(body).find(|(name, _)| name == "payload");
+        parse_json(payload.ok_or(Error::FieldMissing("payload field in its form"))?.1.as_bytes())
+    } else {
+        Err(Error::ContentTypeUnsupported)
+    }
+}
+
+fn parse_json(bytes: &[u8]) -> Result<Payload> {
+    // serde_json stops at 128 nested values, and skips unread fields without recursion.
+    serde_json::from_slice(bytes).map_err(|error| Error::JsonInvalid(position(&error)))
+}
+
+/// Where the JSON is wrong. The full message may quote the payload, so it stays out.
+fn position(error: &serde_json::Error) -> String {
+    let kind = match error.classify() {
+        serde_json::error::Category::Eof => "it ends too early",
+        serde_json::error::Category::Data => "a field has another type",
+        _ => "a syntax error",
+    };
+    format!("{kind} at line {}, column {}", error.line(), error.column())
+}
+
+fn decide(event: &str, payload: Payload) -> Result<Action> {
+    match event {
+        "ping" => Ok(Action::Pong),
+        "workflow_run" | "workflow_job" | "check_run" => decide_completed(event, payload),
+        _ => Ok(Action::Ignore(IgnoreReason::EventNotOurs)),
+    }
+}
+
+fn decide_completed(event: &str, payload: Payload) -> Result<Action> {
+    if payload.action.as_deref().ok_or(Error::FieldMissing("action"))? != "completed" {
+        return Ok(Action::Ignore(IgnoreReason::NotCompleted));
+    }
+    let origin = Origin {
+        repository: bounded(
+            payload.repository.and_then(|r| r.full_name).ok_or(Error::FieldMissing("repository.full_name"))?.as_str(),
+        ),
+        installation_id: payload.installation.and_then(|installation| installation.id),
+        sender: payload.sender.and_then(|sender| sender.login),
+    };
+    let record = match event {
+        "workflow_run" => run_record(origin, payload.workflow_run.ok_or(Error::FieldMissing("workflow_run"))?),
+        "workflow_job" => job_record(origin, payload.workflow_job.ok_or(Error::FieldMissing("workflow_job"))?),
+        _ => check_record(origin, payload.check_run.ok_or(Error::FieldMissing("check_run"))?),
+    }?;
+    Ok(record.map_or(Action::Ignore(IgnoreReason::NotFailed), |record| Action::Classify(Box::new(record))))
+}
+
+/// What every event says about where it comes from.
+struct Origin {
+    repository: String,
+    installation_id: Option<u64>,
+    sender: Option<String>,
+}
+
+fn run_record(origin: Origin, run: WorkflowRun) -> Result<Option<FailureRecord>> {
+    let Some(conclusion) = run.conclusion.as_deref().and_then(Conclusion::parse) else { return Ok(None) };
+    let run_id = run.id.ok_or(Error::FieldMissing("workflow_run.id"))?;
+    Ok(Some(FailureRecord {
+        subject: Subject::Run { run_id, run_attempt: run.run_attempt.unwrap_or(1) },
+        repository: origin.repository,
+        installation_id: origin.installation_id,
+        author: run.actor.and_then(|actor| actor.login).or(origin.sender).as_deref().map(bounded),
+        workflow: run.name.as_deref().map(bounded),
+        job: None,
+        conclusion,
+        summary: None,
+        head_sha: run.head_sha.as_deref().map(bounded),
+        html_url: run.html_url.as_deref().map(bounded),
+        started_at: run.run_started_at.as_deref().and_then(unix_seconds),
+        ended_at: run.updated_at.as_deref().and_then(unix_seconds),
+        runner_labels: Vec::new(),
+    }))
+}
+
+fn job_record(origin: Origin, job: WorkflowJob) -> Result<Option<FailureRecord>> {
+    let Some(conclusion) = job.conclusion.as_deref().and_then(Conclusion::parse) else { return Ok(None) };
+    let job_id = job.id.ok_or(Error::FieldMissing("workflow_job.id"))?;
+    Ok(Some(FailureRecord {
+        subject: Subject::Job { job_id, run_id: job.run_id, run_attempt: job.run_attempt.unwrap_or(1) },
+        repository: origin.repository,
+        installation_id: origin.installation_id,
+        author: origin.sender.as_deref().map(bounded),
+        workflow: job.workflow_name.as_deref().map(bounded),
+        job: job.name.as_deref().map(bounded),
+        conclusion,
+        summary: None,
+        head_sha: job.head_sha.as_deref().map(bounded),
+        html_url: job.html_url.as_deref().map(bounded),
+        started_at: job.started_at.as_deref().and_then(unix_seconds),
+        ended_at: job.completed_at.as_deref().and_then(unix_seconds),
+        runner_labels: job.labels.iter().take(16).map(|label| bounded(label)).collect(),
+    }))
+}
+
+fn check_record(origin: Origin, check: CheckRun) -> Result<Option<FailureRecord>> {
+    let Some(conclusion) = check.conclusion.as_deref().and_then(Conclusion::parse) else { return Ok(None) };
+    let job_id = check.id.ok_or(Error::FieldMissing("check_run.id"))?;
+    let summary = check.output.map(|output| {
+        let parts = [output.title, output.summary];
+        parts.into_iter().flatten().map(|text| bounded(&text)).collect::<Vec<_>>().join("\n")
+    });
+    Ok(Some(FailureRecord {
+        subject: Subject::Job { job_id, run_id: None, run_attempt: 1 },
+        repository: origin.repository,
+        installation_id: origin.installation_id,
+        author: origin.sender.as_deref().map(bounded),
+        workflow: None,
+        job: check.name.as_deref().map(bounded),
+        conclusion,
+        summary: summary.filter(|text| !text.is_empty()),
+        head_sha: check.head_sha.as_deref().map(bounded),
+        html_url: check.html_url.as_deref().map(bounded),
+        started_at: check.started_at.as_deref().and_then(unix_seconds),
+        ended_at: check.completed_at.as_deref().and_then(unix_seconds),
+        runner_labels: Vec::new(),
+    }))
+}
