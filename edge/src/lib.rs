@@ -1,1 +1,29 @@
-//! x
+//! The Cloudflare Worker: takes webhooks, classifies failed runs, stores verdicts, serves the dashboard.
+//!
+//! Here: what happens on an event. What it means is decided in `sentinel_shared`; this crate carries bytes in,
+//! performs the decided action, and carries an answer out. Only event entry points are in this file.
+
+mod api;
+mod app;
+mod config;
+mod evidence;
+mod guard;
+mod pages;
+mod respond;
+mod router;
+mod telemetry;
+mod turso;
+mod webhook;
+
+use worker::{Context, Env, Request, Response, Result, ScheduleContext, ScheduledEvent, event};
+
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+    router::route(request, app::app(&env), context).await
+}
+
+/// Every minute: takes up deliveries whose worker went away before they were done.
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    webhook::sweep(app::app(&env)).await;
+}

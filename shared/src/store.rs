@@ -78,6 +78,8 @@ pub struct Claimed {
     pub key: DeliveryKey,
     /// What to classify.
     pub record: FailureRecord,
+    /// Tries, this one included.
+    pub attempts: i64,
 }
 
 /// What a verdict was made from.
@@ -177,7 +179,7 @@ const CLAIM_DELIVERIES: &str = "-- claim_deliveries
 UPDATE deliveries SET lease_until = ?2, attempts = attempts + 1
 WHERE (hook, id) IN (SELECT hook, id FROM deliveries WHERE status = 'queued' AND lease_until < ?1
   ORDER BY lease_until LIMIT ?3)
-RETURNING hook, id, record";
+RETURNING hook, id, record, attempts";
 
 const HISTORY: &str = "-- history
 SELECT id, timestamp, repository, subject, prediction, confidence, top, top_features, log_line, evidence,
@@ -269,7 +271,7 @@ pub fn finish(finding: Finding<'_>, now: i64) -> Transaction {
         statement(COUNT_IF_CHANGED, [text("inferences"), text(prediction)]),
         statement(COUNT_IF_CHANGED, [text("evidence"), text(finding.evidence.label())]),
         statement(FINISH_DELIVERY, [text(&key.hook), text(&key.id), Value::Integer(now)]),
-        statement(INFERENCE_OF, [text(&record.repository), Value::Text(record.subject.key())]),
+        inference_of(&record.repository, &record.subject.key()),
     ])
 }
 
@@ -280,6 +282,12 @@ pub fn finish(finding: Finding<'_>, now: i64) -> Transaction {
 pub fn finished(answers: &[Rows]) -> Result<Inference> {
     let rows = answers.last().ok_or(Error::StoreShape("finish"))?;
     history_rows(rows)?.pop().ok_or(Error::StoreShape("inference_of"))
+}
+
+/// The verdict on one subject, if there is one. Read the answer with [`history_rows`].
+#[must_use]
+pub fn inference_of(repository: &str, subject: &str) -> Statement {
+    statement(INFERENCE_OF, [text(repository), text(subject)])
 }
 
 fn insert_inference(finding: Finding<'_>, now: i64) -> Statement {
@@ -342,9 +350,10 @@ pub fn claimed(answers: &[Rows]) -> Result<Vec<Claimed>> {
         .rows
         .iter()
         .filter_map(|row| match row.as_slice() {
-            [Value::Text(hook), Value::Text(id), Value::Text(record)] => Some(Claimed {
+            [Value::Text(hook), Value::Text(id), Value::Text(record), Value::Integer(attempts)] => Some(Claimed {
                 key: DeliveryKey { hook: hook.clone(), id: id.clone() },
                 record: serde_json::from_str(record).ok()?,
+                attempts: *attempts,
             }),
             _ => None,
         })

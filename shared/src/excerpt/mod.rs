@@ -27,7 +27,7 @@ const TAIL_LINES: usize = 96;
 /// One line of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// From 1, as editors and GitHub count.
+    /// From 1, as editors and GitHub count; 0 where the log's beginning was not read.
     pub number: u64,
     /// Without timestamp and terminal codes.
     pub text: String,

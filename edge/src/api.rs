@@ -1,0 +1,124 @@
+//! The JSON API: what the dashboard reads, and verdicts on demand. Every call here has passed the API key.
+
+use crate::app::App;
+use crate::{guard, respond, turso};
+use sentinel_shared::artifact::Verdict;
+use sentinel_shared::dashboard::{Dashboard, Drift, Registry, WINDOW};
+use sentinel_shared::excerpt::Excerpt;
+use sentinel_shared::features::Telemetry;
+use sentinel_shared::store::{self, HISTORY_LIMIT, Totals};
+use sentinel_shared::webhook::BODY_LIMIT_BYTES;
+use sentinel_shared::{Error, Result};
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+use worker::{Request, Response};
+
+const HISTORY_DEFAULT: u32 = 100;
+
+/// `GET /api/dashboard`
+pub(crate) async fn dashboard(app: &App) -> Result<Response> {
+    respond::json(200, &Dashboard::new(&totals(app).await?, &app.model()?.manifest))
+}
+
+/// `GET /api/drift`, and `/api/psi` as the predecessor called it.
+pub(crate) async fn drift(app: &App) -> Result<Response> {
+    respond::json(200, &Drift::new(&totals(app).await?))
+}
+
+/// `GET /api/registry`
+pub(crate) async fn registry(app: &App) -> Result<Response> {
+    respond::json(200, &Registry::new(&totals(app).await?, &app.model()?.manifest))
+}
+
+/// `GET /api/history?limit=1..1000`
+pub(crate) async fn history(request: &Request, app: &App) -> Result<Response> {
+    let limit = match query(request, "limit") {
+        None => HISTORY_DEFAULT,
+        Some(text) => text.parse().ok().filter(|limit| (1..=HISTORY_LIMIT).contains(limit)).ok_or(
+            Error::ParameterInvalid { name: "limit", expected: "a whole number from 1 to 1000" },
+        )?,
+    };
+    let answers = turso::read(app, &[store::history(limit)]).await?;
+    respond::json(200, &store::history_rows(answers.first().ok_or(Error::StoreShape("history"))?)?)
+}
+
+/// `GET /api/inference?repository=owner/name&subject=run:1:1`: where a 202 points to.
+pub(crate) async fn inference(request: &Request, app: &App) -> Result<Response> {
+    let needed = |name: &'static str| {
+        query(request, name).ok_or(Error::ParameterInvalid { name, expected: "given; see the Location of a 202" })
+    };
+    let statement = store::inference_of(&needed("repository")?, &needed("subject")?);
+    let answers = turso::read(app, &[statement]).await?;
+    let found = store::history_rows(answers.first().ok_or(Error::StoreShape("inference"))?)?;
+    respond::json(200, found.first().ok_or(Error::NotFound)?)
+}
+
+/// What `/api/classify` takes as JSON: a log, the predecessor's record, or telemetry that is already masked.
+#[derive(Deserialize)]
+struct ClassifyBody {
+    log: Option<String>,
+    step: Option<String>,
+    job: Option<String>,
+    error_message: Option<String>,
+    telemetry: Option<Telemetry>,
+    #[serde(flatten)]
+    record: Telemetry,
+}
+
+/// `POST /api/classify`: a log (`text/plain`, or JSON `log`) or a record (JSON `error_message` and its fields).
+pub(crate) async fn classify(mut request: Request, app: &App) -> Result<Response> {
+    let content_type = request.headers().get("content-type").ok().flatten().unwrap_or_default();
+    let body = guard::body(&mut request, BODY_LIMIT_BYTES).await?;
+    let model = app.model()?;
+    let verdict = if content_type.starts_with("text/plain") {
+        model.classify_log(&text_excerpt(&body)?, None, None)?
+    } else if content_type.starts_with("application/json") {
+        let body: ClassifyBody =
+            serde_json::from_slice(&body).map_err(|error| Error::JsonInvalid(format!("line {}", error.line())))?;
+        match body {
+            ClassifyBody { telemetry: Some(telemetry), .. } => model.classify(telemetry, &Excerpt::default())?,
+            ClassifyBody { log: Some(log), step, job, .. } => {
+                model.classify_log(&text_excerpt(log.as_bytes())?, step.as_deref(), job.as_deref())?
+            }
+            ClassifyBody { error_message: Some(message), record, .. } => {
+                let excerpt = text_excerpt(message.as_bytes())?;
+                let of_log = Telemetry::of_log(&excerpt, None, None, &model.patterns);
+                model.classify(Telemetry { text: of_log.text, ..record }, &excerpt)?
+            }
+            _ => return Err(Error::FieldMissing("log or error_message")),
+        }
+    } else {
+        return Err(Error::ContentTypeUnsupported);
+    };
+    respond::json(200, &verdict_json(&verdict, &model.manifest.model_version))
+}
+
+fn text_excerpt(log: &[u8]) -> Result<Excerpt> {
+    let excerpt = Excerpt::of(log);
+    if excerpt.binary { Err(Error::ContentTypeUnsupported) } else { Ok(excerpt) }
+}
+
+fn verdict_json(verdict: &Verdict, model_version: &str) -> Json {
+    let prediction = &verdict.prediction;
+    let top: Vec<Json> =
+        prediction.top(3).into_iter().map(|(class, p)| json!({ "class": class, "confidence": p })).collect();
+    json!({
+        "prediction": prediction.verdict(),
+        "confidence": prediction.confidence,
+        "top": top,
+        "probabilities": prediction.probabilities,
+        "terms": verdict.explanation.terms,
+        "line": verdict.explanation.line,
+        "model_version": model_version,
+    })
+}
+
+async fn totals(app: &App) -> Result<Totals> {
+    let answers = turso::read(app, &[store::totals(WINDOW)]).await?;
+    store::totals_of(answers.first().ok_or(Error::StoreShape("totals"))?)
+}
+
+fn query(request: &Request, name: &str) -> Option<String> {
+    let url = request.url().ok()?;
+    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}

@@ -1,0 +1,72 @@
+//! The worker's settings, read once an isolate. A missing secret closes what needs it; `/health` names it.
+
+use sentinel_shared::signature::{Secret, WebhookSecrets};
+use sentinel_shared::{Error, Result};
+
+const GITHUB_API: &str = "https://api.github.com";
+/// Where GitHub's job logs redirect to. Suffixes of host names.
+const LOG_HOSTS: &str = ".blob.core.windows.net,.actions.githubusercontent.com";
+
+pub(crate) struct Config {
+    /// `SENTINEL_WEBHOOK_SECRET`, and `SENTINEL_WEBHOOK_SECRET_PREVIOUS` during a rotation.
+    webhook_secrets: Option<WebhookSecrets>,
+    /// `SENTINEL_API_KEY`: what the dashboard and the API ask for.
+    api_key: Option<Secret>,
+    /// `TURSO_DATABASE_URL`: `libsql://…`, `https://…`, or `http://…` of a local `sentinel db`.
+    database_url: Option<String>,
+    /// `TURSO_AUTH_TOKEN`.
+    pub(crate) database_token: Option<String>,
+    /// `GITHUB_TOKEN`: reads jobs and logs. Without one, verdicts are made from the delivery alone.
+    pub(crate) github_token: Option<String>,
+    /// `GITHUB_API_URL`: another one for GitHub Enterprise Server.
+    pub(crate) github_api_url: String,
+    /// `GITHUB_LOG_HOSTS`: comma-separated hosts a log may be redirected to; `.suffix` allows subdomains.
+    pub(crate) log_hosts: Vec<String>,
+}
+
+impl Config {
+    /// Reads every key through `lookup`; an empty value counts as absent.
+    pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let text = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let secret = |name: &str| text(name).as_deref().and_then(Secret::new);
+        let hosts = text("GITHUB_LOG_HOSTS").unwrap_or_else(|| LOG_HOSTS.to_owned());
+        Self {
+            webhook_secrets: secret("SENTINEL_WEBHOOK_SECRET")
+                .map(|current| WebhookSecrets::new(current, secret("SENTINEL_WEBHOOK_SECRET_PREVIOUS"))),
+            api_key: secret("SENTINEL_API_KEY"),
+            database_url: text("TURSO_DATABASE_URL").map(|url| http_url(&url)),
+            database_token: text("TURSO_AUTH_TOKEN"),
+            github_token: text("GITHUB_TOKEN"),
+            github_api_url: text("GITHUB_API_URL").map_or_else(|| GITHUB_API.to_owned(), |url| http_url(&url)),
+            log_hosts: hosts.split(',').map(|host| host.trim().to_ascii_lowercase()).collect(),
+        }
+    }
+
+    pub(crate) fn webhook_secrets(&self) -> Result<&WebhookSecrets> {
+        self.webhook_secrets.as_ref().ok_or(Error::SecretMissing("SENTINEL_WEBHOOK_SECRET"))
+    }
+
+    pub(crate) fn api_key(&self) -> Result<&Secret> {
+        self.api_key.as_ref().ok_or(Error::SecretMissing("SENTINEL_API_KEY"))
+    }
+
+    pub(crate) fn database_url(&self) -> Result<&str> {
+        self.database_url.as_deref().ok_or(Error::SecretMissing("TURSO_DATABASE_URL"))
+    }
+
+    /// The names of settings without which something stays closed.
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
+        let needed = [
+            ("SENTINEL_WEBHOOK_SECRET", self.webhook_secrets.is_some()),
+            ("SENTINEL_API_KEY", self.api_key.is_some()),
+            ("TURSO_DATABASE_URL", self.database_url.is_some()),
+        ];
+        needed.into_iter().filter(|(_, present)| !present).map(|(name, _)| name).collect()
+    }
+}
+
+/// Turso prints `libsql://` URLs; over HTTP they are `https://`. No trailing slash.
+fn http_url(url: &str) -> String {
+    let url = url.trim_end_matches('/');
+    url.strip_prefix("libsql://").map_or_else(|| url.to_owned(), |rest| format!("https://{rest}"))
+}

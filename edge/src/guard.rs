@@ -1,0 +1,67 @@
+//! What stands before the work: the body cap, the API key and the rate limits.
+
+use crate::app::App;
+use futures_util::StreamExt;
+use sentinel_shared::{Error, Result};
+use worker::{Request, console_warn};
+
+/// The window of both limits in `wrangler.toml`.
+const LIMIT_WINDOW_SECONDS: u32 = 60;
+
+/// Reads at most `limit_bytes` of body while it streams in, whether or not it says how long it is.
+pub(crate) async fn body(request: &mut Request, limit_bytes: usize) -> Result<Vec<u8>> {
+    let too_large = Error::BodyTooLarge { limit_bytes };
+    let announced = request.headers().get("content-length").ok().flatten().and_then(|n| n.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit_bytes) {
+        return Err(too_large);
+    }
+    if announced.is_some() {
+        // The runtime holds a sender to the length it announced.
+        return request.bytes().await.map_err(|_| broken_off());
+    }
+    let mut bytes = Vec::new();
+    let Ok(mut stream) = request.stream() else { return Ok(bytes) };
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(|_| broken_off())?;
+        if bytes.len() + piece.len() > limit_bytes {
+            return Err(too_large);
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
+}
+
+/// Admits a request with the API key, as `X-API-Key` or as a bearer token (which is what Prometheus sends).
+pub(crate) async fn api_key(request: &Request, app: &App) -> Result<()> {
+    let key = app.config.api_key()?;
+    let header = |name: &str| request.headers().get(name).ok().flatten();
+    let bearer = || header("authorization").and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned));
+    let presented = header("x-api-key").or_else(bearer).ok_or(Error::ApiKeyRejected)?;
+    if !key.matches(presented.as_bytes()) {
+        return Err(Error::ApiKeyRejected);
+    }
+    within_rate(app, "API_LIMITER", "api").await
+}
+
+/// Counts one event against `key` (an installation or repository, never an address: GitHub's are shared).
+pub(crate) async fn within_rate(app: &App, limiter: &str, key: &str) -> Result<()> {
+    let Ok(binding) = app.env.rate_limiter(limiter) else {
+        console_warn!("guard.limiter_missing: no {limiter} binding in wrangler.toml, so nothing is limited");
+        return Ok(());
+    };
+    match binding.limit(key.to_owned()).await {
+        Ok(outcome) if !outcome.success => {
+            Err(Error::RateLimited { retry_after_seconds: LIMIT_WINDOW_SECONDS })
+        }
+        Ok(_) => Ok(()),
+        Err(error) => {
+            // A broken limiter must not lose deliveries.
+            console_warn!("guard.limiter_failed: {error}");
+            Ok(())
+        }
+    }
+}
+
+fn broken_off() -> Error {
+    Error::JsonInvalid("it broke off".into())
+}

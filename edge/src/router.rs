@@ -1,0 +1,50 @@
+//! Every URL of the worker on one screen.
+
+use crate::app::App;
+use crate::{api, guard, pages, respond, telemetry, webhook};
+use sentinel_shared::Error;
+use worker::{Context, Method, Request, Response};
+
+pub(crate) async fn route(request: Request, app: &'static App, context: Context) -> worker::Result<Response> {
+    let path = request.path();
+    let answer = match (request.method(), path.as_str()) {
+        (Method::Post, "/webhook/github") => webhook::receive(request, app, context).await,
+        (Method::Get, "/") => pages::index(),
+        (Method::Get, "/app.js") => pages::script(),
+        (Method::Get, "/style.css") => pages::style(),
+        (Method::Get, "/health") => telemetry::health(app),
+        (Method::Get, "/metrics") => guarded(request, app, Guarded::Metrics).await,
+        (Method::Get, "/api/dashboard") => guarded(request, app, Guarded::Dashboard).await,
+        (Method::Get, "/api/drift" | "/api/psi") => guarded(request, app, Guarded::Drift).await,
+        (Method::Get, "/api/registry") => guarded(request, app, Guarded::Registry).await,
+        (Method::Get, "/api/history") => guarded(request, app, Guarded::History).await,
+        (Method::Get, "/api/inference") => guarded(request, app, Guarded::Inference).await,
+        (Method::Post, "/api/classify") => guarded(request, app, Guarded::Classify).await,
+        _ => Err(Error::NotFound),
+    };
+    answer.or_else(|error| respond::problem(&error))
+}
+
+/// What asks for the API key first.
+enum Guarded {
+    Metrics,
+    Dashboard,
+    Drift,
+    Registry,
+    History,
+    Inference,
+    Classify,
+}
+
+async fn guarded(request: Request, app: &App, what: Guarded) -> sentinel_shared::Result<Response> {
+    guard::api_key(&request, app).await?;
+    match what {
+        Guarded::Metrics => telemetry::metrics(app).await,
+        Guarded::Dashboard => api::dashboard(app).await,
+        Guarded::Drift => api::drift(app).await,
+        Guarded::Registry => api::registry(app).await,
+        Guarded::History => api::history(&request, app).await,
+        Guarded::Inference => api::inference(&request, app).await,
+        Guarded::Classify => api::classify(request, app).await,
+    }
+}

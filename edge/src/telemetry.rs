@@ -1,0 +1,71 @@
+//! `/health` and `/metrics`. Totals come from the store, so they survive every isolate.
+
+use crate::app::App;
+use crate::{respond, turso};
+use sentinel_shared::dashboard::WINDOW;
+use sentinel_shared::store;
+use sentinel_shared::{Error, Result};
+use serde_json::json;
+use std::fmt::Write;
+use worker::Response;
+
+/// `GET /health`: open to all, so it names settings and never shows them.
+pub(crate) fn health(app: &App) -> Result<Response> {
+    let missing = app.config.missing();
+    let model = app.model();
+    let (status, http) = match (&model, missing.is_empty()) {
+        (Err(_), _) => ("unhealthy", 503),
+        (Ok(_), false) => ("degraded", 200),
+        (Ok(_), true) => ("healthy", 200),
+    };
+    let version = model.ok().map(|model| model.manifest.model_version.as_str());
+    let body = json!({
+        "status": status,
+        "service": "sentinel-dashboard",
+        "model_version": version,
+        "missing": missing,
+        "evidence": if app.config.github_token.is_some() { "log" } else { "payload" },
+    });
+    respond::json(http, &body)
+}
+
+/// Name, help and label of each family, and the counter it is read from.
+const FAMILIES: [(&str, &str, &str, &str); 3] = [
+    ("sentinel_deliveries_total", "Deliveries recorded, by event.", "event", "deliveries"),
+    ("sentinel_inferences_total", "Verdicts stored, by class.", "prediction", "inferences"),
+    ("sentinel_evidence_total", "Verdicts stored, by what they were made from.", "evidence", "evidence"),
+];
+
+/// `GET /metrics`, in the Prometheus text format.
+pub(crate) async fn metrics(app: &App) -> Result<Response> {
+    let answers = turso::read(app, &[store::counters(), store::totals(WINDOW)]).await?;
+    let [counters, totals] = answers.as_slice() else { return Err(Error::StoreShape("metrics")) };
+    let (counters, totals) = (store::counter_rows(counters)?, store::totals_of(totals)?);
+    let mut text = String::new();
+    for (family, help, label, name) in FAMILIES {
+        let _ = write!(text, "# HELP {family} {help}\n# TYPE {family} counter\n");
+        for (_, value_label, value) in counters.iter().filter(|(counter, ..)| counter == name) {
+            let _ = writeln!(text, "{family}{{{label}=\"{}\"}} {value}", escaped(value_label));
+        }
+    }
+    for (gauge, help, value) in [
+        ("sentinel_deliveries_queued", "Deliveries waiting to be classified.", totals.queued),
+        ("sentinel_deliveries_failed", "Deliveries given up after three tries.", totals.failed),
+    ] {
+        let _ = write!(text, "# HELP {gauge} {help}\n# TYPE {gauge} gauge\n{gauge} {value}\n");
+    }
+    let version = &app.model()?.manifest.model_version;
+    let _ = write!(
+        text,
+        "# HELP sentinel_model_info The model in use.\n# TYPE sentinel_model_info gauge\n\
+         sentinel_model_info{{version=\"{}\"}} 1\n",
+        escaped(version)
+    );
+    respond::build(200, "text/plain; version=0.0.4; charset=utf-8", text.into_bytes(), &[])
+        .map_err(|_| Error::StoreShape("metrics"))
+}
+
+/// A label value (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
