@@ -1,0 +1,150 @@
+// The dashboard. Text reaches the page by textContent only, and links only to https://, so nothing stored can act.
+"use strict";
+
+const REFRESH_MS = 15_000;
+const HISTORY_ROWS = 50;
+const at = (id) => document.getElementById(id);
+let timer;
+
+/** Asks the API with the reader's key. */
+async function ask(path) {
+  const answer = await fetch(path, { headers: { "X-API-Key": sessionStorage.getItem("key") ?? "" } });
+  const body = await answer.json();
+  if (!answer.ok) throw new Error(body.detail ?? `The server answered ${answer.status}.`);
+  return body;
+}
+
+function element(tag, text, className) {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+const percent = (share) => `${Math.round(share * 100)} %`;
+const shade = (confidence) => (confidence > 0.7 ? "good" : confidence > 0.4 ? "fair" : "poor");
+
+function showOverview(overview) {
+  const { health } = overview;
+  at("badge").textContent = `${health.badge} ${health.label}`;
+  at("model-version").textContent = overview.model_version;
+  at("inference-count").textContent = overview.inference_count;
+  at("features-drifted").textContent = `${health.features_drifted} / ${health.total_features}`;
+  at("retrain-suggested").textContent = health.retrain_suggested ? "Yes ⚠️" : "No ✅";
+  at("feedback-count").textContent = overview.feedback_count;
+  at("deliveries").textContent =
+    overview.deliveries_queued + (overview.deliveries_failed ? ` (+${overview.deliveries_failed} failed)` : "");
+  at("footer").textContent =
+    `${overview.model_version} answers from ${percent(overview.calibration.abstain_below)} confidence, else says Unknown. ` +
+    `Last drift check: ${health.last_drift_check ?? "none yet"}.`;
+}
+
+function showDrift(drift) {
+  at("drift").textContent =
+    drift.status === "insufficient_data"
+      ? `Insufficient data: ${drift.sample_size} of the ${drift.required} inferences a comparison needs.`
+      : `${drift.features.filter((feature) => feature.is_drifted).length} features drifted.`;
+}
+
+function showClasses(history) {
+  const counts = new Map();
+  for (const { prediction } of history) counts.set(prediction, (counts.get(prediction) ?? 0) + 1);
+  const rows = [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) => {
+    const row = document.createElement("li");
+    const meter = element("meter", `${count}`);
+    meter.max = history.length;
+    meter.value = count;
+    meter.setAttribute("aria-label", name);
+    row.append(element("span", name), meter, element("span", `${count}`, "count"));
+    return row;
+  });
+  at("classes").replaceChildren(...rows);
+}
+
+function entry(inference) {
+  const item = at("entry").content.cloneNode(true);
+  const fill = (selector, text) => (item.querySelector(selector).textContent = text);
+  item.querySelector("details").dataset.id = inference.id;
+  fill(".verdict", inference.prediction);
+  fill(".confidence", percent(inference.confidence));
+  item.querySelector(".confidence").classList.add(shade(inference.confidence));
+  fill(".where", [inference.repository, inference.workflow, inference.job].filter(Boolean).join(" · "));
+  const time = item.querySelector("time");
+  time.dateTime = inference.timestamp;
+  time.textContent = new Date(inference.timestamp).toLocaleString();
+  const line = inference.log_line;
+  fill(".line", line ? `${line.number ? `${line.number}: ` : ""}${line.text}` : "No log line: nothing but the delivery was available.");
+  const terms = inference.top_features.map((term) => {
+    const shown = element("span", `${term.term} −${term.drop.toFixed(2)}`, "term");
+    shown.title = "How far the score of this class falls without the term";
+    return shown;
+  });
+  item.querySelector(".terms").append(...(terms.length ? terms : ["none"]));
+  fill(".top", inference.top.map((guess) => `${guess.class} ${percent(guess.confidence)}`).join(", "));
+  fill(".evidence", { log: "delivery, steps and log", job: "delivery and steps", payload: "delivery only" }[inference.evidence]);
+  const run = item.querySelector(".run");
+  if (inference.html_url?.startsWith("https://")) {
+    const link = element("a", inference.html_url);
+    link.href = inference.html_url;
+    link.rel = "noopener noreferrer";
+    run.append(link);
+  } else {
+    run.textContent = inference.subject;
+  }
+  return item;
+}
+
+function showHistory(history) {
+  const open = new Set([...document.querySelectorAll("#history details[open]")].map((details) => details.dataset.id));
+  at("empty").hidden = history.length > 0;
+  at("history").replaceChildren(...history.map(entry));
+  for (const details of document.querySelectorAll("#history details")) details.open = open.has(details.dataset.id);
+}
+
+async function refresh() {
+  clearTimeout(timer);
+  try {
+    const [overview, drift, history] = await Promise.all([
+      ask("/api/dashboard"),
+      ask("/api/drift"),
+      ask(`/api/history?limit=${HISTORY_ROWS}`),
+    ]);
+    showOverview(overview);
+    showDrift(drift);
+    showClasses(history);
+    showHistory(history);
+    at("problem").textContent = "";
+    signedIn(true);
+    timer = setTimeout(refresh, REFRESH_MS);
+  } catch (error) {
+    at("problem").textContent = error.message;
+    signedIn(false);
+  }
+}
+
+function signedIn(yes) {
+  at("dashboard").hidden = !yes;
+  at("sign-in").hidden = yes;
+  at("sign-out").hidden = !yes;
+  if (!yes) at("badge").textContent = "Not signed in";
+}
+
+at("sign-in").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem("key", at("key").value);
+  refresh();
+});
+at("sign-out").addEventListener("click", () => {
+  clearTimeout(timer);
+  sessionStorage.removeItem("key");
+  at("key").value = "";
+  signedIn(false);
+});
+
+// A link may bring the key behind `#key=`, which no server sees.
+const brought = new URLSearchParams(location.hash.slice(1)).get("key");
+if (brought) {
+  sessionStorage.setItem("key", brought);
+  history.replaceState(null, "", location.pathname);
+}
+if (sessionStorage.getItem("key")) refresh();

@@ -1,1 +1,122 @@
-fn main(){}
+//! Every chore of this repository: `cargo xtask --help`.
+
+mod bench;
+mod build;
+mod ci;
+mod eval;
+mod tools;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Build, run, test and measure Sentinel. Tools are fetched once, into a cache folder
+/// ($SENTINEL_CACHE, else ~/.cache/sentinel).
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Start the local stack (database, fake GitHub, worker in workerd) and replay a real failed run.
+    ///
+    /// Prints the verdict and the dashboard's address. With --once, stops after the verdict and exits 0 only
+    /// if the dashboard's JSON holds it. Everything after `--` goes to the stack, e.g. `-- --port 8787`.
+    Dev {
+        /// Stop after the verdict.
+        #[arg(long)]
+        once: bool,
+        /// For the stack itself; see `cargo xtask dev -- --help`.
+        #[arg(last = true)]
+        rest: Vec<String>,
+    },
+    /// Run all tests: units, the database server, the worker in workerd, the dashboard in Chromium.
+    Test {
+        /// Passed to `cargo test`, e.g. a test's name.
+        #[arg(trailing_var_arg = true)]
+        rest: Vec<String>,
+    },
+    /// What must pass before pushing: format, lints for both targets, tests, bundle size, the main job.
+    Ci,
+    /// Measure, side by side in one run: `classifier`, `edge`.
+    Bench {
+        #[command(subcommand)]
+        what: bench::Bench,
+    },
+    /// Build the optimised worker for `wrangler deploy` and print its size.
+    Bundle,
+    /// Score the shipped classifier with its baselines and write the figures into the README.
+    Eval(eval::Eval),
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().task {
+        Task::Dev { once, rest } => {
+            let programs = build::Programs::for_development()?;
+            let mut demo = programs.command(&programs.demo);
+            if once {
+                demo.arg("--once");
+            }
+            run(demo.args(rest))
+        }
+        Task::Test { rest } => test(&rest),
+        Task::Ci => ci::run_checks(),
+        Task::Bench { what } => what.run(),
+        Task::Bundle => build::bundle().map(drop),
+        Task::Eval(eval) => eval.run(),
+    }
+}
+
+fn test(rest: &[String]) -> Result<()> {
+    let programs = build::Programs::for_development()?;
+    step("running the tests");
+    let mut command = programs.command(Path::new("cargo"));
+    command.args(["test", "--lib", "--bins", "--tests"]).args(rest);
+    run(&mut command)
+}
+
+/// The repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the manifest's folder has a parent")
+}
+
+/// Cargo's output folder: the one this program was built into.
+fn target() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    Ok(program.ancestors().nth(2).context("cargo builds into <target>/<profile>/")?.to_owned())
+}
+
+/// A `cargo` command in the repository, building where this program was built.
+fn cargo() -> Result<Command> {
+    let mut command = Command::new("cargo");
+    command.current_dir(root()).env("CARGO_TARGET_DIR", target()?);
+    Ok(command)
+}
+
+/// Runs `command` to its end.
+fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("starting {:?}", command.get_program()))?;
+    if !status.success() {
+        bail!("{:?} {:?} ended with {status}", command.get_program(), command.get_args().collect::<Vec<_>>());
+    }
+    Ok(())
+}
+
+/// Tells where a long chore is.
+fn step(what: &str) {
+    eprintln!("==> {what}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

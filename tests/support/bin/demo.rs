@@ -1,0 +1,121 @@
+//! The main job on the embedded default: database, fake GitHub and worker on loopback, one real failed run
+//! delivered, its verdict printed. `cargo xtask dev` runs it.
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use sentinel_tests::deliver::{self, Delivery};
+use sentinel_tests::github::{FakeGithub, Log, Run, TOKEN};
+use sentinel_tests::stack::{Programs, Settings, work_folder};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+const WEBHOOK_SECRET: &str = "development-webhook-secret";
+const API_KEY: &str = "development-api-key";
+const DATABASE_TOKEN: &str = "development-database-token";
+const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sample");
+
+/// Start the local stack and replay the sample delivery.
+#[derive(Parser)]
+struct Demo {
+    /// Stop after the verdict, with exit code 0 only if the dashboard's JSON holds it.
+    #[arg(long)]
+    once: bool,
+    /// Keep the database here instead of in a temporary folder.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// The worker's port.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+}
+
+fn main() -> Result<()> {
+    let demo = Demo::parse();
+    let started = Instant::now();
+    let programs = Programs::from_env()?;
+    let folder = match &demo.data {
+        Some(folder) => folder.clone(),
+        None => work_folder("dev")?,
+    };
+    std::fs::create_dir_all(&folder)?;
+    let github = sample_github()?;
+    let database = programs.start_database(&folder.join("sentinel.db"), 0, DATABASE_TOKEN)?;
+    println!("database  {}  ({})", database.url, folder.join("sentinel.db").display());
+    let vars = vec![
+        ("SENTINEL_WEBHOOK_SECRET", WEBHOOK_SECRET.to_owned()),
+        ("SENTINEL_API_KEY", API_KEY.to_owned()),
+        ("TURSO_DATABASE_URL", database.url.clone()),
+        ("TURSO_AUTH_TOKEN", DATABASE_TOKEN.to_owned()),
+        ("GITHUB_TOKEN", TOKEN.to_owned()),
+        ("GITHUB_API_URL", github.api_url()),
+        ("GITHUB_LOG_HOSTS", github.log_host()),
+    ];
+    let settings = Settings { vars, port: demo.port, ..Settings::default() };
+    let worker = programs.start_worker(&folder.join("worker"), &settings)?;
+    println!("worker    {}  (after {:.1} s)", worker.url, started.elapsed().as_secs_f32());
+
+    let id = format!("sample-{}", std::process::id());
+    replay(&worker.url, &id)?;
+    if demo.once {
+        let totals = deliver::get(&worker.url, "/api/dashboard", Some(API_KEY))?;
+        ensure!(totals.body["inference_count"].as_u64() >= Some(1), "the dashboard counts nothing: {}", totals.body);
+        println!("the dashboard counts {} inference(s)", totals.body["inference_count"]);
+        return Ok(());
+    }
+    println!("\nOpen      {}/#key={API_KEY}\nStop      Ctrl-C", worker.url);
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+/// Delivers the sample run and prints what the dashboard's API says about it.
+fn replay(url: &str, id: &str) -> Result<()> {
+    let payload = sample("workflow_run.json")?;
+    let mut delivery = Delivery::signed("workflow_run", id, &payload, WEBHOOK_SECRET);
+    delivery.wait = false;
+    let answer = delivery.post(url)?;
+    ensure!(answer.status == 202, "the delivery was answered {}: {}", answer.status, answer.body);
+    println!("delivery  {} of {} accepted", payload["workflow_run"]["id"], payload["repository"]["full_name"]);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let row = loop {
+        let history = deliver::get(url, "/api/history?limit=1", Some(API_KEY))?;
+        if let Some(row) = history.body.as_array().and_then(|rows| rows.first()) {
+            break row.clone();
+        }
+        ensure!(Instant::now() < deadline, "no verdict in 30 s: {}", history.body);
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let line = &row["log_line"];
+    println!(
+        "verdict   {} ({:.0} %)\n  line {}: {}",
+        row["prediction"].as_str().unwrap_or_default(),
+        row["confidence"].as_f64().unwrap_or_default() * 100.0,
+        line["number"],
+        line["text"].as_str().unwrap_or_default()
+    );
+    for term in row["top_features"].as_array().into_iter().flatten() {
+        println!("  {:<24} −{:.2} without it", term["term"].as_str().unwrap_or_default(), term["drop"].as_f64().unwrap_or_default());
+    }
+    ensure!(row["evidence"] == "log", "the verdict was made without the log: {row}");
+    Ok(())
+}
+
+fn sample_github() -> Result<FakeGithub> {
+    let github = FakeGithub::start();
+    let payload = sample("workflow_run.json")?;
+    let log = std::fs::read(format!("{SAMPLE}/job.log")).context("reading the sample log")?;
+    github.add(Run {
+        repository: payload["repository"]["full_name"].as_str().context("the sample names its repository")?.to_owned(),
+        run_id: payload["workflow_run"]["id"].as_u64().context("the sample has a run id")?,
+        attempt: 1,
+        jobs: sample("jobs.json")?,
+        logs: HashMap::from([(9002, Log::Bytes(log))]),
+    });
+    Ok(github)
+}
+
+fn sample(name: &str) -> Result<Value> {
+    let text = std::fs::read_to_string(format!("{SAMPLE}/{name}")).with_context(|| format!("reading {name}"))?;
+    Ok(serde_json::from_str(&text)?)
+}

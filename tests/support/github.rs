@@ -1,0 +1,254 @@
+//! A GitHub with state: the jobs and logs endpoints, and the other host that logs are redirected to.
+//!
+//! It refuses what GitHub and its storage refuse: calls without a token or a user agent, and a log fetched
+//! with an `Authorization` that is not meant for that host, or without the redirect's own signature.
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+/// The token the fake accepts.
+pub const TOKEN: &str = "ghs_fake";
+
+/// What a job's log is.
+#[derive(Clone)]
+pub enum Log {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// So many bytes of chatter, with an error at the very end.
+    Huge(usize),
+    /// Gone, as logs are after their retention.
+    Missing,
+    /// Redirected to a host nobody put on the list.
+    RedirectTo(String),
+}
+
+/// One failed run, by its number.
+#[derive(Clone)]
+pub struct Run {
+    /// `owner/name`.
+    pub repository: String,
+    /// `workflow_run.id`.
+    pub run_id: u64,
+    /// `workflow_run.run_attempt`.
+    pub attempt: u32,
+    /// The jobs API's answer.
+    pub jobs: Value,
+    /// Each failed job's log.
+    pub logs: HashMap<u64, Log>,
+}
+
+#[derive(Default)]
+struct World {
+    runs: Vec<Run>,
+    calls: Vec<String>,
+    storage: String,
+    down: bool,
+}
+
+/// A running fake; stops with its process.
+#[derive(Clone)]
+pub struct FakeGithub {
+    world: Arc<Mutex<World>>,
+    api: SocketAddr,
+    storage: SocketAddr,
+}
+
+impl FakeGithub {
+    /// Starts both hosts on free loopback ports, on a thread of their own.
+    #[must_use]
+    pub fn start() -> Self {
+        let world = Arc::new(Mutex::new(World::default()));
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let shared = Arc::clone(&world);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async move {
+                let bind = || tokio::net::TcpListener::bind("127.0.0.1:0");
+                let api = bind().await.expect("a free port");
+                let storage = bind().await.expect("a free port");
+                let addresses = (api.local_addr().expect("bound"), storage.local_addr().expect("bound"));
+                shared.lock().expect("no test panics inside").storage = format!("http://{}", addresses.1);
+                sender.send(addresses).expect("the starter waits");
+                let serve_api = axum::serve(api, api_routes(Arc::clone(&shared)));
+                let serve_storage = axum::serve(storage, storage_routes(shared));
+                let _ = tokio::join!(serve_api.into_future(), serve_storage.into_future());
+            });
+        });
+        let (api, storage) = receiver.recv().expect("the fake starts");
+        Self { world, api, storage }
+    }
+
+    /// For `GITHUB_API_URL`.
+    #[must_use]
+    pub fn api_url(&self) -> String {
+        format!("http://{}", self.api)
+    }
+
+    /// For `GITHUB_LOG_HOSTS`.
+    #[must_use]
+    pub fn log_host(&self) -> String {
+        self.storage.to_string()
+    }
+
+    /// Adds a run that can be asked about.
+    pub fn add(&self, run: Run) {
+        self.world().runs.push(run);
+    }
+
+    /// Makes every call answer 503, or stops doing so.
+    pub fn set_down(&self, down: bool) {
+        self.world().down = down;
+    }
+
+    /// The paths that were called.
+    #[must_use]
+    pub fn calls(&self) -> Vec<String> {
+        self.world().calls.clone()
+    }
+
+    fn world(&self) -> std::sync::MutexGuard<'_, World> {
+        self.world.lock().expect("no handler panics")
+    }
+}
+
+type Shared = State<Arc<Mutex<World>>>;
+
+fn api_routes(world: Arc<Mutex<World>>) -> Router {
+    Router::new()
+        .route("/repos/{owner}/{repo}/actions/runs/{run}/attempts/{attempt}/jobs", get(jobs))
+        .route("/repos/{owner}/{repo}/actions/jobs/{job}", get(job))
+        .route("/repos/{owner}/{repo}/actions/jobs/{job}/logs", get(logs))
+        .with_state(world)
+}
+
+fn storage_routes(world: Arc<Mutex<World>>) -> Router {
+    Router::new().route("/logs/{job}", get(blob)).with_state(world)
+}
+
+async fn jobs(
+    State(world): Shared,
+    Path((owner, repo, run, attempt)): Path<(String, String, u64, u32)>,
+    headers: HeaderMap,
+) -> Response {
+    let mut world = world.lock().expect("no handler panics");
+    if let Err(refusal) = admit(&mut world, &headers, format!("jobs {run} {attempt}")) {
+        return refusal;
+    }
+    let repository = format!("{owner}/{repo}");
+    let found = world.runs.iter().find(|r| r.repository == repository && r.run_id == run && r.attempt == attempt);
+    found.map_or_else(not_found, |run| axum::Json(run.jobs.clone()).into_response())
+}
+
+async fn job(State(world): Shared, Path((_, _, id)): Path<(String, String, u64)>, headers: HeaderMap) -> Response {
+    let mut world = world.lock().expect("no handler panics");
+    if let Err(refusal) = admit(&mut world, &headers, format!("job {id}")) {
+        return refusal;
+    }
+    let jobs = world.runs.iter().flat_map(|run| run.jobs["jobs"].as_array().cloned().unwrap_or_default());
+    jobs.into_iter().find(|job| job["id"] == id).map_or_else(not_found, |job| axum::Json(job).into_response())
+}
+
+async fn logs(State(world): Shared, Path((_, _, job)): Path<(String, String, u64)>, headers: HeaderMap) -> Response {
+    let mut world = world.lock().expect("no handler panics");
+    if let Err(refusal) = admit(&mut world, &headers, format!("logs {job}")) {
+        return refusal;
+    }
+    let location = match world.runs.iter().find_map(|run| run.logs.get(&job)) {
+        None | Some(Log::Missing) => return not_found(),
+        Some(Log::RedirectTo(url)) => url.clone(),
+        Some(_) => format!("{}/logs/{job}?sig=short-lived", world.storage),
+    };
+    (StatusCode::FOUND, [(header::LOCATION, location)]).into_response()
+}
+
+async fn blob(
+    State(world): Shared,
+    Path(job): Path<u64>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    let mut world = world.lock().expect("no handler panics");
+    world.calls.push(format!("blob {job}"));
+    if headers.contains_key(header::AUTHORIZATION) {
+        return (StatusCode::BAD_REQUEST, "only one authentication mechanism is allowed").into_response();
+    }
+    if query.get("sig").map(String::as_str) != Some("short-lived") {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let start = headers
+        .get(header::RANGE)
+        .and_then(|range| range.to_str().ok()?.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
+    match world.runs.iter().find_map(|run| run.logs.get(&job)) {
+        Some(Log::Bytes(bytes)) => ranged(bytes.len(), start, |from| Body::from(bytes[from..].to_vec())),
+        Some(Log::Huge(size)) => ranged(*size, start, |from| chatter(size - from)),
+        _ => not_found(),
+    }
+}
+
+fn ranged(size: usize, start: Option<usize>, body: impl Fn(usize) -> Body) -> Response {
+    let from = start.unwrap_or(0).min(size);
+    let status = if start.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    (status, [(header::CONTENT_LENGTH, (size - from).to_string())], body(from)).into_response()
+}
+
+/// `size` bytes, made while they are sent, whose last line is an error.
+fn chatter(size: usize) -> Body {
+    const END: &[u8] = b"\nfatal: no space left on device\n##[error]Process completed with exit code 1.\n";
+    Body::new(Pieces { left: size - END.len(), end: Some(END) })
+}
+
+struct Pieces {
+    left: usize,
+    end: Option<&'static [u8]>,
+}
+
+impl axum::body::HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        let bytes = if self.left > 0 {
+            let size = self.left.min(64 * 1024);
+            self.left -= size;
+            let mut piece = b"2026-01-01T00:00:00.0000000Z compiling\n".repeat(size / 39 + 1);
+            piece.truncate(size);
+            Bytes::from(piece)
+        } else {
+            match self.end.take() {
+                Some(end) => Bytes::from_static(end),
+                None => return std::task::Poll::Ready(None),
+            }
+        };
+        std::task::Poll::Ready(Some(Ok(http_body::Frame::data(bytes))))
+    }
+}
+
+fn admit(world: &mut World, headers: &HeaderMap, call: String) -> Result<(), Response> {
+    world.calls.push(call);
+    if world.down {
+        return Err(StatusCode::SERVICE_UNAVAILABLE.into_response());
+    }
+    if !headers.contains_key(header::USER_AGENT) {
+        return Err((StatusCode::FORBIDDEN, "Request forbidden by administrative rules").into_response());
+    }
+    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    if token != Some(TOKEN) {
+        return Err((StatusCode::UNAUTHORIZED, axum::Json(json!({ "message": "Bad credentials" }))).into_response());
+    }
+    Ok(())
+}
+
+fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, axum::Json(json!({ "message": "Not Found" }))).into_response()
+}

@@ -1,0 +1,190 @@
+//! The local stack: a libSQL file behind `sentinel db`, and the worker in workerd under wrangler.
+//!
+//! Everything listens on loopback on a free port. Each process leads a group of its own, and dropping it
+//! stops that group, so wrangler's children do not outlive a failed test.
+
+use anyhow::{Context, Result, bail};
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The longest a server may take to answer its first request.
+const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// Where the built programs are; `cargo xtask` sets each variable.
+pub struct Programs {
+    /// `SENTINEL_BIN`: the native binary.
+    pub sentinel: PathBuf,
+    /// `SENTINEL_TOOLS`: the folder with `node_modules`.
+    pub tools: PathBuf,
+    /// `SENTINEL_WORKER`: the folder worker-build wrote.
+    pub worker: PathBuf,
+}
+
+/// A process group that ends when this is dropped.
+pub struct Server {
+    child: Child,
+    /// Where it answers.
+    pub url: String,
+    log: PathBuf,
+}
+
+/// The worker's settings for one start.
+#[derive(Default, Clone)]
+pub struct Settings {
+    /// (name, value) of each variable and secret.
+    pub vars: Vec<(&'static str, String)>,
+    /// Fixed port; 0 picks a free one.
+    pub port: u16,
+    /// Events a minute of one installation; None keeps `wrangler.toml`'s.
+    pub webhook_limit: Option<u32>,
+}
+
+// === impl Programs ===
+
+impl Programs {
+    /// Reads the variables `cargo xtask` sets.
+    pub fn from_env() -> Result<Self> {
+        let path = |name: &str| {
+            let value = std::env::var_os(name).with_context(|| format!("{name} is not set: run `cargo xtask test`"))?;
+            Ok::<_, anyhow::Error>(PathBuf::from(value))
+        };
+        Ok(Self { sentinel: path("SENTINEL_BIN")?, tools: path("SENTINEL_TOOLS")?, worker: path("SENTINEL_WORKER")? })
+    }
+
+    /// Starts `sentinel db` on `file`; `port` 0 picks a free one.
+    pub fn start_database(&self, file: &Path, port: u16, token: &str) -> Result<Server> {
+        let port = if port == 0 { free_port()? } else { port };
+        let mut command = Command::new(&self.sentinel);
+        command.arg("db").arg("--file").arg(file).args(["--listen", &format!("127.0.0.1:{port}"), "--token", token]);
+        Server::start(command, port, &file.with_extension("log"))
+    }
+
+    /// Starts the worker in workerd, keeping its state and log in `folder`.
+    pub fn start_worker(&self, folder: &Path, settings: &Settings) -> Result<Server> {
+        let port = if settings.port == 0 { free_port()? } else { settings.port };
+        std::fs::create_dir_all(folder)?;
+        let config = folder.join("wrangler.toml");
+        std::fs::write(&config, self.wrangler_config(settings)?)?;
+        let mut command = Command::new(self.tools.join("node_modules/.bin/wrangler"));
+        command
+            .current_dir(folder)
+            .args(["dev", "--local", "--ip", "127.0.0.1", "--show-interactive-dev-session=false", "--test-scheduled"])
+            .args(["--port", &port.to_string(), "--inspector-port", &free_port()?.to_string()])
+            .arg("--config")
+            .arg(&config)
+            .arg("--persist-to")
+            .arg(folder.join("state"))
+            .env("WRANGLER_SEND_METRICS", "false")
+            .env("WRANGLER_HIDE_BANNER", "true")
+            .env("WRANGLER_LOG_PATH", folder.join("wrangler-logs"))
+            .env("CLOUDFLARE_CF_FETCH_ENABLED", "false")
+            .env("CI", "1");
+        Server::start(command, port, &folder.join("worker.log"))
+    }
+
+    /// The repository's own `wrangler.toml`, with the built worker in place and these variables.
+    fn wrangler_config(&self, settings: &Settings) -> Result<String> {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wrangler.toml");
+        let text = std::fs::read_to_string(&source).context("reading wrangler.toml")?;
+        let mut lines = Vec::new();
+        let mut section = String::new();
+        for line in text.lines() {
+            if line.starts_with('[') {
+                section = line.to_owned();
+            }
+            match section.as_str() {
+                "[build]" | "[vars]" => continue,
+                _ if line.starts_with("main = ") => {
+                    lines.push(format!("main = {:?}", self.worker.join("index.js").display().to_string()));
+                }
+                _ => match settings.webhook_limit {
+                    Some(limit) if line.contains("limit = 60") => {
+                        lines.push(line.replace("limit = 60", &format!("limit = {limit}")));
+                    }
+                    _ => lines.push(line.to_owned()),
+                },
+            }
+        }
+        lines.push("[vars]".to_owned());
+        lines.extend(settings.vars.iter().map(|(name, value)| format!("{name} = {value:?}")));
+        Ok(lines.join("\n"))
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    fn start(mut command: Command, port: u16, log: &Path) -> Result<Self> {
+        let output = File::create(log).with_context(|| format!("creating {}", log.display()))?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
+        let child = command.spawn().with_context(|| format!("starting {:?}", command.get_program()))?;
+        let mut server = Self { child, url: format!("http://127.0.0.1:{port}"), log: log.to_owned() };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            if crate::deliver::get(&self.url, "/health", None).is_ok() {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended with {status} before it answered:\n{}", self.url, self.log());
+            }
+            if started.elapsed() > START_LIMIT {
+                bail!("{} did not answer in {} s:\n{}", self.url, START_LIMIT.as_secs(), self.log());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// What it has printed.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The id of its process group.
+    #[must_use]
+    pub fn group(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for signal in ["-TERM", "-KILL"] {
+            let group = format!("-{}", self.child.id());
+            let _ = Command::new("kill").args([signal, "--", &group]).stderr(Stdio::null()).status();
+            let asked = Instant::now();
+            while asked.elapsed() < Duration::from_secs(5) {
+                if matches!(self.child.try_wait(), Ok(Some(_))) && signal == "-TERM" {
+                    break;
+                }
+                if signal == "-KILL" {
+                    let _ = self.child.wait();
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}
+
+/// A port nobody listens on right now.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0").context("binding a free port")?.local_addr()?.port())
+}
+
+/// A fresh folder for one run, under the system's temporary one.
+pub fn work_folder(name: &str) -> Result<PathBuf> {
+    let folder = std::env::temp_dir().join(format!("sentinel-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}

@@ -1,0 +1,146 @@
+//! From sources to programs: the native binaries, the compiled model, and the worker.
+
+use crate::tools::{Tools, chromium};
+use crate::{cargo, root, run, step, target};
+use anyhow::{Context, Result, ensure};
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What Cloudflare's free plan takes is 3 MB; ours keeps its distance.
+const BUNDLE_LIMIT_BYTES: usize = 2_500_000;
+
+/// Everything the local stack and the tests start.
+pub(crate) struct Programs {
+    pub(crate) sentinel: PathBuf,
+    pub(crate) demo: PathBuf,
+    pub(crate) worker: PathBuf,
+    pub(crate) tools: Tools,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Size {
+    /// Without wasm-opt, which takes minutes.
+    Quick,
+    Optimised,
+}
+
+impl Programs {
+    /// Builds all that `dev` and `test` need.
+    pub(crate) fn for_development() -> Result<Self> {
+        Self::build(Size::Quick)
+    }
+
+    /// The same with the worker as it is deployed, to be measured.
+    pub(crate) fn for_measuring() -> Result<Self> {
+        Self::build(Size::Optimised)
+    }
+
+    fn build(size: Size) -> Result<Self> {
+        let tools = Tools::ensure()?;
+        let target = native()?;
+        let worker = worker(&tools, size)?;
+        Ok(Self { sentinel: target.join("sentinel"), demo: target.join("demo"), worker, tools })
+    }
+
+    /// A command that finds everything by the variables `tests/support/stack.rs` reads.
+    pub(crate) fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
+            .current_dir(root())
+            .env("SENTINEL_BIN", &self.sentinel)
+            .env("SENTINEL_TOOLS", &self.tools.node)
+            .env("SENTINEL_WORKER", &self.worker)
+            .env("SENTINEL_WASM_PKG", self.worker.with_file_name("wasm-pkg"));
+        if let Ok(target) = target() {
+            command.env("CARGO_TARGET_DIR", target);
+        }
+        if let Some(chromium) = chromium() {
+            command.env("CHROMIUM", chromium);
+        }
+        command
+    }
+}
+
+/// Builds the native programs and tests in one go, so that each dependency is compiled once.
+fn native() -> Result<PathBuf> {
+    step("building the native programs");
+    run(cargo()?.args(["build", "--all-targets"]))?;
+    Ok(target()?.join("debug"))
+}
+
+/// Translates the model, natively and checked, if a source is newer than the translation.
+fn compiled_model(sentinel: &Path) -> Result<()> {
+    let folder = root().join("models/failure");
+    let bundle = folder.join("compiled.bundle");
+    let modified = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
+    let sources = ["manifest.json", "features.json", "patterns.toml", "model.onnx"].map(|name| folder.join(name));
+    let newest = sources.iter().map(|path| modified(path)).chain([modified(sentinel)]).max().flatten();
+    if modified(&bundle) >= newest && bundle.exists() {
+        return Ok(());
+    }
+    step("translating the ONNX model into its compiled form");
+    run(Command::new(sentinel).args(["model", "compile", "--out"]).arg(&bundle))
+}
+
+/// Builds the worker, and the npm package's wasm beside it: one build, so that tract is compiled once.
+fn worker(tools: &Tools, size: Size) -> Result<PathBuf> {
+    let target = target()?;
+    compiled_model(&target.join("debug/sentinel"))?;
+    let name = if size == Size::Optimised { "build" } else { "build-quick" };
+    let out = root().join("edge").join(name);
+    step(if size == Size::Optimised { "building the worker (wasm-opt takes some minutes)" } else { "building the worker" });
+    let compile = ["build", "--lib", "--profile", "wasm", "--target", "wasm32-unknown-unknown"];
+    run(cargo()?.args(compile).args(["-p", "sentinel-edge", "-p", "sentinel-wasm"]))?;
+    let wasm = target.join("wasm32-unknown-unknown/wasm/sentinel_edge.wasm");
+    let stamp = out.join("stamp");
+    let built_from = wasm.metadata().and_then(|data| data.modified()).context("the worker's wasm")?;
+    if stamp.metadata().and_then(|data| data.modified()).is_ok_and(|stamped| stamped >= built_from) {
+        return Ok(out);
+    }
+    let mut command = Command::new(&tools.worker_build);
+    command
+        .current_dir(root())
+        .env("CARGO_TARGET_DIR", &target)
+        .env("WASM_BINDGEN_BIN", &tools.wasm_bindgen)
+        .env("WASM_OPT_BIN", tools.node_bin("wasm-opt"))
+        .env("ESBUILD_BIN", tools.node_bin("esbuild"))
+        .args(["--profile", "wasm", "--out-dir", name]);
+    if size == Size::Quick {
+        command.arg("--no-opt");
+    }
+    run(command.args(["edge", "-p", "sentinel-edge", "-p", "sentinel-wasm"]))?;
+    let package = target.join("wasm32-unknown-unknown/wasm/sentinel_wasm.wasm");
+    let mut bindgen = Command::new(&tools.wasm_bindgen);
+    bindgen.arg(&package).args(["--target", "nodejs", "--out-dir"]).arg(out.with_file_name("wasm-pkg"));
+    run(&mut bindgen)?;
+    std::fs::write(stamp, "")?;
+    Ok(out)
+}
+
+/// Builds what `wrangler deploy` uploads, and holds it to its size.
+pub(crate) fn bundle() -> Result<usize> {
+    let programs = Programs::for_measuring()?;
+    let mut total = 0;
+    for entry in std::fs::read_dir(&programs.worker)? {
+        let path = entry?.path();
+        if !matches!(path.extension().and_then(OsStr::to_str), Some("js" | "wasm")) {
+            continue;
+        }
+        let bytes = std::fs::read(&path)?;
+        let gzipped = gzip_size(&bytes)?;
+        total += gzipped;
+        println!("{:<20} {:>9} bytes, {gzipped:>9} gzip", path.file_name().unwrap_or_default().display(), bytes.len());
+    }
+    let model = std::fs::read(root().join("models/failure/compiled.bundle"))?;
+    println!("bundle {total} bytes gzip, model included ({} gzip)", gzip_size(&model)?);
+    ensure!(total <= BUNDLE_LIMIT_BYTES, "the bundle is over its limit of {BUNDLE_LIMIT_BYTES} bytes gzip");
+    Ok(total)
+}
+
+fn gzip_size(bytes: &[u8]) -> Result<usize> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes)?;
+    Ok(encoder.finish()?.len())
+}

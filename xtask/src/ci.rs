@@ -1,0 +1,53 @@
+//! `cargo xtask ci`: what must pass on main.
+
+use crate::build::{self, Programs};
+use crate::tools::{Tools, chromium};
+use crate::{cargo, run, step, test};
+use anyhow::Result;
+use std::process::Command;
+use std::time::Instant;
+
+pub(crate) fn run_checks() -> Result<()> {
+    let chores: [(&str, fn() -> Result<()>); 7] = [
+        ("tools", tools),
+        ("format", || run(cargo()?.args(["fmt", "--check"]))),
+        ("build", || Programs::for_development().map(drop)),
+        ("lints", lints),
+        ("bundle", || build::bundle().map(drop)),
+        ("dev", dev),
+        ("tests", || test(&[])),
+    ];
+    let mut times = Vec::new();
+    for (name, chore) in chores {
+        let started = Instant::now();
+        chore()?;
+        times.push((name, started.elapsed().as_secs()));
+    }
+    for (name, seconds) in times {
+        println!("{name:<10} {seconds:>5} s");
+    }
+    Ok(())
+}
+
+fn tools() -> Result<()> {
+    Tools::ensure()?;
+    if chromium().is_none() {
+        step("installing Chromium for the dashboard's tests");
+        run(Command::new("apt-get").args(["update", "-qq"]))?;
+        run(Command::new("apt-get").args(["install", "-y", "-qq", "chromium"]))?;
+    }
+    Ok(())
+}
+
+fn lints() -> Result<()> {
+    step("clippy, native");
+    run(cargo()?.args(["clippy", "--all-targets", "--", "-D", "warnings"]))?;
+    step("clippy, wasm");
+    let wasm = ["clippy", "--profile", "wasm", "--target", "wasm32-unknown-unknown"];
+    run(cargo()?.args(wasm).args(["-p", "sentinel-edge", "-p", "sentinel-wasm", "--", "-D", "warnings"]))
+}
+
+fn dev() -> Result<()> {
+    let programs = Programs::for_development()?;
+    run(programs.command(&programs.demo).arg("--once"))
+}

@@ -1,0 +1,128 @@
+//! The tools, their versions, and how each is had once. Nothing is installed outside the cache folder but the
+//! wasm target, which belongs to the toolchain.
+
+use crate::{root, run, step};
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const WORKER_BUILD: &str = "0.8.7";
+/// Must equal the `wasm-bindgen` in Cargo.lock.
+const WASM_BINDGEN: &str = "0.2.130";
+const WASM_TARGET: &str = "wasm32-unknown-unknown";
+/// What the pinned wrangler asks for.
+const NODE_MAJOR: u32 = 20;
+
+pub(crate) struct Tools {
+    pub(crate) worker_build: PathBuf,
+    pub(crate) wasm_bindgen: PathBuf,
+    /// The folder with the `node_modules` of `tools/package-lock.json`.
+    pub(crate) node: PathBuf,
+}
+
+impl Tools {
+    /// Installs what is missing.
+    pub(crate) fn ensure() -> Result<Self> {
+        wasm_target()?;
+        Ok(Self {
+            worker_build: cargo_tool("worker-build", WORKER_BUILD, "worker-build", Lock::Locked)?,
+            // Its own lock file pins an older wasm-bindgen than its version says.
+            wasm_bindgen: cargo_tool("wasm-bindgen-cli", WASM_BINDGEN, "wasm-bindgen", Lock::Unlocked)?,
+            node: node_tools()?,
+        })
+    }
+
+    pub(crate) fn node_bin(&self, name: &str) -> PathBuf {
+        self.node.join("node_modules/.bin").join(name)
+    }
+}
+
+#[derive(PartialEq)]
+enum Lock {
+    Locked,
+    Unlocked,
+}
+
+/// `$SENTINEL_CACHE`, else the user's cache folder.
+pub(crate) fn cache() -> Result<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = variable("SENTINEL_CACHE")
+        .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("sentinel")))
+        .or_else(|| variable("HOME").map(|home| home.join(".cache/sentinel")))
+        .context("no cache folder: set SENTINEL_CACHE")?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    Ok(folder)
+}
+
+fn wasm_target() -> Result<()> {
+    let output = Command::new("rustc")
+        .current_dir(root())
+        .args(["--print", "target-libdir", "--target", WASM_TARGET])
+        .output()
+        .context("rustc is missing: install Rust from https://rustup.rs")?;
+    if Path::new(String::from_utf8_lossy(&output.stdout).trim()).exists() {
+        return Ok(());
+    }
+    step("adding the wasm target");
+    let added = Command::new("rustup").current_dir(root()).args(["target", "add", WASM_TARGET]).status();
+    if !added.is_ok_and(|status| status.success()) {
+        bail!(
+            "rustup could not fetch {WASM_TARGET}. Where it can't, Debian's packages of the same Rust version can: \
+             `apt-get install rustc-web rust-web-src lld`, then build its standard library once with \
+             `-Zbuild-std=std,panic_abort` and copy the rlibs into the toolchain's lib/rustlib/{WASM_TARGET}/lib"
+        );
+    }
+    Ok(())
+}
+
+fn cargo_tool(package: &str, version: &str, binary: &str, lock: Lock) -> Result<PathBuf> {
+    let folder = cache()?.join("tools").join(format!("{package}-{version}"));
+    let path = folder.join("bin").join(binary);
+    if !path.exists() {
+        step(&format!("installing {package} {version} (once, some minutes)"));
+        let mut install = Command::new("cargo");
+        install.current_dir(root()).args(["install", package, "--version", version, "--root"]).arg(&folder);
+        install.env("CARGO_TARGET_DIR", cache()?.join("tools/target"));
+        if lock == Lock::Locked {
+            install.arg("--locked");
+        }
+        run(&mut install)?;
+    }
+    Ok(path)
+}
+
+fn node_tools() -> Result<PathBuf> {
+    check_node()?;
+    let lock = std::fs::read(root().join("tools/package-lock.json")).context("reading tools/package-lock.json")?;
+    let digest: String = Sha256::digest(&lock).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let folder = cache()?.join(format!("node-{digest}"));
+    if !folder.join("installed").exists() {
+        step("installing wrangler, esbuild and wasm-opt from npm (once)");
+        std::fs::create_dir_all(&folder)?;
+        for file in ["package.json", "package-lock.json", ".npmrc"] {
+            std::fs::copy(root().join("tools").join(file), folder.join(file))?;
+        }
+        run(Command::new("npm").current_dir(&folder).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]))?;
+        std::fs::write(folder.join("installed"), "")?;
+    }
+    Ok(folder)
+}
+
+fn check_node() -> Result<()> {
+    let wanted = format!("Node {NODE_MAJOR} or newer is needed: https://nodejs.org/en/download");
+    let output = Command::new("node").arg("--version").stderr(Stdio::null()).output().context(wanted.clone())?;
+    let version = String::from_utf8_lossy(&output.stdout);
+    let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_none_or(|major| major < NODE_MAJOR) {
+        bail!("{wanted} (found {})", version.trim());
+    }
+    Ok(())
+}
+
+/// A Chromium for the dashboard's tests: `$CHROMIUM`, or where packages put it.
+pub(crate) fn chromium() -> Option<PathBuf> {
+    let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
+    let usual = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].map(PathBuf::from);
+    named.into_iter().chain(usual).find(|path| path.exists())
+}
