@@ -1,2 +1,600 @@
-//! placeholder
-fn main() {}
+//! The worker in workerd, the real database server behind it and a fake GitHub beside it, as a sender, an
+//! operator and an attacker meet them. One stack for all tests, so the trials run one after the other.
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use sentinel_tests::deliver::{self, Answer, Delivery};
+use sentinel_tests::github::{FakeGithub, Log, Run, TOKEN};
+use sentinel_tests::stack::{Programs, Server, Settings, work_folder};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const SECRET: &str = "current secret";
+const OLD_SECRET: &str = "secret before the rotation";
+const KEY: &str = "api key of the tests";
+const DATABASE_TOKEN: &str = "database token of the tests";
+
+struct World {
+    programs: Programs,
+    github: FakeGithub,
+    folder: PathBuf,
+    database: Mutex<Option<Server>>,
+    database_port: u16,
+    worker: Server,
+    next: AtomicU64,
+}
+
+type Outcome = Result<(), Failed>;
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    if arguments.list {
+        libtest_mimic::run(&arguments, trials(&Arc::new(None))).exit();
+    }
+    let world = Arc::new(Some(World::start().unwrap_or_else(|error| panic!("the stack did not start: {error:#}"))));
+    let conclusion = libtest_mimic::run(&arguments, trials(&world));
+    if conclusion.has_failed()
+        && let Some(world) = world.as_ref()
+    {
+        let log = world.worker.log();
+        let said: Vec<&str> = log.lines().filter(|line| !line.contains("[wrangler:info]")).collect();
+        eprintln!("the worker said:\n{}", said.join("\n"));
+    }
+    // Dropped before the exit, so that the servers stop.
+    drop(world);
+    conclusion.exit();
+}
+
+fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
+    let all: Vec<(&str, fn(&World) -> Outcome)> = vec![
+        ("a_failed_run_is_classified_from_its_log_and_shown_in_the_history", classified_from_log),
+        ("without_waiting_a_delivery_is_accepted_and_its_location_leads_to_the_verdict", accepted_then_done),
+        ("recorded_job_and_check_deliveries_share_one_verdict_a_job", recorded_payloads),
+        ("a_replayed_delivery_is_stored_once", replayed),
+        ("a_second_delivery_about_the_same_attempt_adds_no_second_verdict", same_attempt_twice),
+        ("a_form_encoded_delivery_is_accepted", form_encoded),
+        ("legal_nulls_are_accepted", legal_nulls),
+        ("what_is_not_ours_is_ignored_with_its_reason_and_not_stored", ignored),
+        ("a_wrong_missing_or_unreadable_signature_is_refused_and_the_previous_secret_still_works", signatures),
+        ("what_cannot_be_understood_is_refused_and_not_stored", not_understood),
+        ("a_chunked_body_over_the_cap_is_refused_while_it_streams", chunked_over_cap),
+        ("a_two_megabyte_field_is_cut_and_not_lost", huge_field),
+        ("a_log_that_is_gone_huge_binary_or_elsewhere_still_gives_a_verdict", odd_logs),
+        ("the_log_host_never_sees_our_token_and_the_right_attempt_is_asked_for", evidence_calls),
+        ("while_github_is_down_a_delivery_waits_and_the_sweep_finishes_it", github_down),
+        ("one_installation_over_its_rate_is_told_when_to_retry_and_another_is_served", rate_limited),
+        ("the_api_is_closed_without_its_key", api_key),
+        ("a_log_a_record_or_telemetry_can_be_classified_on_demand", classify_on_demand),
+        ("the_worker_agrees_with_the_python_reference", parity),
+        ("the_metrics_count_what_was_stored", metrics),
+        ("the_dashboard_shows_the_verdicts_in_a_browser", dashboard_in_chromium),
+        ("while_the_database_is_down_a_delivery_is_refused_and_its_redelivery_is_stored_once", database_down),
+        ("without_secrets_everything_that_needs_them_is_closed", secrets_unset),
+    ];
+    // A browser is the one thing a fresh machine may lack; where CI runs, its absence is a failure.
+    let no_browser = std::env::var_os("CHROMIUM").is_none() && std::env::var_os("CI").is_none();
+    all.into_iter()
+        .map(|(name, test)| {
+            let world = Arc::clone(world);
+            Trial::test(name, move || test(world.as_ref().as_ref().expect("trials run on a stack")))
+                .with_ignored_flag(no_browser && name.ends_with("in_a_browser"))
+        })
+        .collect()
+}
+
+// === impl World ===
+
+impl World {
+    fn start() -> anyhow::Result<Self> {
+        let programs = Programs::from_env()?;
+        let github = FakeGithub::start();
+        let folder = work_folder("edge-test")?;
+        let database_port = sentinel_tests::stack::free_port()?;
+        let database = programs.start_database(&folder.join("sentinel.db"), database_port, DATABASE_TOKEN)?;
+        let settings = Settings { vars: vars(&github, &database.url), ..Settings::default() };
+        let worker = programs.start_worker(&folder.join("worker"), &settings)?;
+        Ok(Self { programs, github, folder, database: Mutex::new(Some(database)), database_port, worker, next: AtomicU64::new(1000) })
+    }
+
+    fn id(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A failed run of its own repository and installation, which GitHub knows with this log.
+    fn failed_run(&self, log: Option<Log>) -> Value {
+        let id = self.id();
+        let repository = format!("acme/project-{id}");
+        let job = id + 1_000_000;
+        self.github.add(Run {
+            repository: repository.clone(),
+            run_id: id,
+            attempt: 2,
+            jobs: json!({ "total_count": 2, "jobs": [
+                { "id": 1, "name": "lint", "conclusion": "success", "steps": [] },
+                { "id": job, "name": "unit", "conclusion": "failure", "labels": ["ubuntu-latest"],
+                  "html_url": "https://github.com/acme/job",
+                  "steps": [{ "name": "Run tests", "conclusion": "failure",
+                    "started_at": "2026-01-01T00:00:00Z", "completed_at": "2026-01-01T00:01:40Z" }] },
+            ] }),
+            logs: log.into_iter().map(|log| (job, log)).collect(),
+        });
+        json!({
+            "action": "completed",
+            "repository": { "full_name": repository },
+            "installation": { "id": id },
+            "sender": { "login": "octocat" },
+            "workflow_run": {
+                "id": id, "name": "CI", "run_attempt": 2, "conclusion": "failure", "head_sha": "f".repeat(40),
+                "html_url": "https://github.com/acme/run", "run_started_at": "2026-01-01T00:00:00Z",
+                "updated_at": "2026-01-01T00:02:00Z", "actor": { "login": "octocat" },
+            },
+        })
+    }
+
+    fn delivery(&self, payload: &Value) -> Delivery {
+        Delivery::signed("workflow_run", &format!("delivery-{}", self.id()), payload, SECRET)
+    }
+
+    fn post(&self, delivery: &Delivery) -> anyhow::Result<Answer> {
+        delivery.post(&self.worker.url)
+    }
+
+    fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        deliver::get(&self.worker.url, path, Some(KEY))
+    }
+
+    fn inferences(&self) -> anyhow::Result<u64> {
+        Ok(self.get("/api/dashboard")?.body["inference_count"].as_u64().unwrap_or_default())
+    }
+
+    /// Posts a delivery that must be refused with `status`, leaving nothing stored.
+    fn refused(&self, delivery: &Delivery, status: u16) -> Outcome {
+        let before = self.inferences()?;
+        let answer = self.post(delivery)?;
+        same(&answer.status, &status, &answer.body)?;
+        same(&answer.content_type.as_str(), &"application/problem+json", &answer.body)?;
+        same(&answer.body["status"], &json!(status), &"the problem document")?;
+        same(&self.inferences()?, &before, &"inferences")
+    }
+}
+
+fn vars(github: &FakeGithub, database: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("SENTINEL_WEBHOOK_SECRET", SECRET.to_owned()),
+        ("SENTINEL_WEBHOOK_SECRET_PREVIOUS", OLD_SECRET.to_owned()),
+        ("SENTINEL_API_KEY", KEY.to_owned()),
+        ("TURSO_DATABASE_URL", database.to_owned()),
+        ("TURSO_AUTH_TOKEN", DATABASE_TOKEN.to_owned()),
+        ("GITHUB_TOKEN", TOKEN.to_owned()),
+        ("GITHUB_API_URL", github.api_url()),
+        ("GITHUB_LOG_HOSTS", github.log_host()),
+    ]
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T, about: &impl std::fmt::Debug) -> Outcome {
+    if found == expected { Ok(()) } else { Err(format!("expected {expected:?}, found {found:?}: {about:?}").into()) }
+}
+
+fn text_log(lines: &str) -> Option<Log> {
+    Some(Log::Bytes(lines.as_bytes().to_vec()))
+}
+
+const PYTEST_LOG: &str = "2026-01-01T00:00:00.0000000Z ##[group]Run pytest\n2026-01-01T00:00:01.0000000Z ##[endgroup]\n\
+    2026-01-01T00:00:02.0000000Z =========================== short test summary info ===========================\n\
+    2026-01-01T00:00:02.0000000Z FAILED tests/test_money.py::test_round - AssertionError: assert 3 == 4\n\
+    2026-01-01T00:00:02.0000000Z ========================= 1 failed, 41 passed in 2.31s =========================\n\
+    2026-01-01T00:00:03.0000000Z ##[error]Process completed with exit code 1.\n";
+
+// === the main job ===
+
+fn classified_from_log(world: &World) -> Outcome {
+    let payload = world.failed_run(text_log(PYTEST_LOG));
+    let answer = world.post(&world.delivery(&payload))?;
+    same(&answer.status, &200, &answer.body)?;
+    let inference = &answer.body["inference"];
+    same(&inference["prediction"], &json!("Test Failure"), inference)?;
+    same(&inference["evidence"], &json!("log"), inference)?;
+    same(&inference["step"], &json!("Run tests"), inference)?;
+    same(&inference["metrics_payload"]["test_duration_sec"], &json!(100.0), inference)?;
+    same(&inference["metrics_payload"]["retry_count"], &json!(1.0), inference)?;
+    let line = inference["log_line"]["text"].as_str().unwrap_or_default();
+    same(&line.to_lowercase().contains("failed"), &true, &line)?;
+    let history = world.get("/api/history?limit=1")?;
+    same(&history.body[0], inference, &"the newest row of the history")
+}
+
+fn accepted_then_done(world: &World) -> Outcome {
+    let mut delivery = world.delivery(&world.failed_run(text_log(PYTEST_LOG)));
+    delivery.wait = false;
+    let answer = world.post(&delivery)?;
+    same(&answer.status, &202, &answer.body)?;
+    let location = answer.location.ok_or("a 202 says where the verdict will be")?;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let verdict = world.get(&location)?;
+        if verdict.status == 200 {
+            return same(&verdict.body["prediction"], &json!("Test Failure"), &verdict.body);
+        }
+        same(&(verdict.status, Instant::now() < deadline), &(404, true), &verdict.body)?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn recorded_payloads(world: &World) -> Outcome {
+    for (event, status) in [("workflow_job", 200), ("check_run", 200), ("ping", 200)] {
+        let path = format!("{}/fixtures/sample/{event}.json", env!("CARGO_MANIFEST_DIR"));
+        let payload: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+        let delivery = Delivery::signed(event, &format!("recorded-{event}"), &payload, SECRET);
+        let answer = world.post(&delivery)?;
+        same(&answer.status, &status, &answer.body)?;
+        let expected = if event == "ping" { json!({ "msg": "pong" }) } else { json!("done") };
+        same(if event == "ping" { &answer.body } else { &answer.body["status"] }, &expected, &answer.body)?;
+    }
+    Ok(())
+}
+
+fn replayed(world: &World) -> Outcome {
+    let delivery = world.delivery(&world.failed_run(text_log(PYTEST_LOG)));
+    same(&world.post(&delivery)?.status, &200, &"the first time")?;
+    let stored = world.inferences()?;
+    let again = world.post(&delivery)?;
+    same(&(again.status, &again.body["status"]), &(200, &json!("duplicate")), &again.body)?;
+    same(&world.inferences()?, &stored, &"inferences after the replay")
+}
+
+fn same_attempt_twice(world: &World) -> Outcome {
+    let payload = world.failed_run(text_log(PYTEST_LOG));
+    let first = world.post(&world.delivery(&payload))?;
+    let stored = world.inferences()?;
+    let second = world.post(&world.delivery(&payload))?;
+    same(&second.body["inference"]["id"], &first.body["inference"]["id"], &second.body)?;
+    same(&world.inferences()?, &stored, &"inferences")
+}
+
+fn form_encoded(world: &World) -> Outcome {
+    let payload = world.failed_run(text_log(PYTEST_LOG)).to_string();
+    let body: String = std::iter::once("payload=".to_owned())
+        .chain(payload.bytes().map(|byte| format!("%{byte:02X}")))
+        .collect();
+    let mut delivery = Delivery::raw("workflow_run", &format!("form-{}", world.id()), body.into_bytes(), SECRET);
+    delivery.content_type = "application/x-www-form-urlencoded".into();
+    let answer = world.post(&delivery)?;
+    same(&answer.body["inference"]["prediction"], &json!("Test Failure"), &answer.body)
+}
+
+fn legal_nulls(world: &World) -> Outcome {
+    let mut payload = world.failed_run(text_log(PYTEST_LOG));
+    for field in ["name", "actor", "run_attempt", "head_repository", "run_started_at"] {
+        payload["workflow_run"][field] = Value::Null;
+    }
+    let answer = world.post(&world.delivery(&payload))?;
+    same(&answer.status, &200, &answer.body)?;
+    let subject = format!("run:{}:1", payload["workflow_run"]["id"]);
+    same(&answer.body["inference"]["subject"], &json!(subject), &answer.body)
+}
+
+fn ignored(world: &World) -> Outcome {
+    let stored = world.inferences()?;
+    let failed = world.failed_run(None);
+    let changed = |pointer: &str, value: Value| {
+        let mut payload = failed.clone();
+        *payload.pointer_mut(pointer).expect("the field is there") = value;
+        payload
+    };
+    let cases = [
+        ("workflow_run", changed("/action", json!("requested")), "not_completed"),
+        ("workflow_run", changed("/workflow_run/conclusion", json!("success")), "not_failed"),
+        ("workflow_run", changed("/workflow_run/conclusion", json!("cancelled")), "not_failed"),
+        ("workflow_run", changed("/workflow_run/conclusion", Value::Null), "not_failed"),
+        ("star", json!({ "action": "created" }), "event_not_ours"),
+        ("an_event_of_tomorrow", json!({}), "event_not_ours"),
+    ];
+    for (event, payload, reason) in cases {
+        let answer = world.post(&Delivery::signed(event, &format!("ignored-{}", world.id()), &payload, SECRET))?;
+        same(&answer.status, &200, &answer.body)?;
+        same(&answer.body, &json!({ "status": "ignored", "reason": reason }), &event)?;
+    }
+    same(&world.inferences()?, &stored, &"inferences")
+}
+
+// === hostile input ===
+
+fn signatures(world: &World) -> Outcome {
+    let payload = world.failed_run(text_log(PYTEST_LOG));
+    let signed_by = |secret: &str| {
+        let mut delivery = world.delivery(&payload);
+        delivery.signature = Some(deliver::sign(&delivery.body, secret));
+        delivery
+    };
+    let with_header = |header: Option<&[u8]>| {
+        let mut delivery = world.delivery(&payload);
+        delivery.signature = header.map(<[u8]>::to_vec);
+        delivery
+    };
+    world.refused(&with_header(None), 401)?;
+    world.refused(&with_header(Some(b"sha256=00")), 401)?;
+    world.refused(&with_header(Some(&[b"sha256=".as_slice(), &[b'0'; 64]].concat())), 401)?;
+    world.refused(&with_header(Some("sha256=ünïcödé".as_bytes())), 401)?;
+    world.refused(&with_header(Some(b"sha256=\xff\xfe")), 401)?;
+    world.refused(&signed_by("a stranger's secret"), 401)?;
+    let by_old = world.post(&signed_by(OLD_SECRET))?;
+    same(&by_old.status, &200, &by_old.body)
+}
+
+fn not_understood(world: &World) -> Outcome {
+    let raw = |body: &[u8]| Delivery::raw("workflow_run", &format!("bad-{}", world.id()), body.to_vec(), SECRET);
+    world.refused(&raw(b"{\"action\": "), 400)?;
+    world.refused(&raw(b"not json"), 400)?;
+    world.refused(&raw(b"\xff\xfe\x00"), 400)?;
+    let deep = ["[".repeat(10_000), "]".repeat(10_000)].concat();
+    world.refused(&raw(format!("{{\"action\": {deep}}}").as_bytes()), 400)?;
+    world.refused(&raw(b"{\"action\": \"completed\"}"), 422)?;
+    world.refused(&raw(b"{\"action\": \"completed\", \"repository\": {\"full_name\": \"o/r\"}}"), 422)?;
+    world.refused(&raw(b"{}"), 422)?;
+    let mut typed = raw(b"{}");
+    typed.content_type = "text/xml".into();
+    world.refused(&typed, 415)?;
+    let mut unnamed = raw(b"{}");
+    unnamed.id = String::new();
+    world.refused(&unnamed, 400)?;
+    let mut form = raw(b"other=1");
+    form.content_type = "application/x-www-form-urlencoded".into();
+    world.refused(&form, 422)?;
+    // Nesting in a field nobody reads is skipped, not refused.
+    let mut payload = world.failed_run(text_log(PYTEST_LOG)).to_string();
+    payload.insert_str(1, &format!("\"unread\": {deep},"));
+    let answer = world.post(&raw(payload.as_bytes()))?;
+    same(&answer.status, &200, &answer.body)
+}
+
+fn chunked_over_cap(world: &World) -> Outcome {
+    let stored = world.inferences()?;
+    let mut stream = TcpStream::connect(world.worker.url.trim_start_matches("http://"))?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    let head = "POST /webhook/github HTTP/1.1\r\nhost: worker\r\ncontent-type: application/json\r\n\
+                x-hub-signature-256: sha256=00\r\ntransfer-encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes())?;
+    let piece = vec![b'x'; 64 * 1024];
+    for _ in 0..48 {
+        // The server may answer and close before it has been sent everything.
+        let sent = write!(stream, "{:x}\r\n", piece.len()).and_then(|()| stream.write_all(&piece)).and_then(|()| stream.write_all(b"\r\n"));
+        if sent.is_err() {
+            break;
+        }
+    }
+    let _ = stream.write_all(b"0\r\n\r\n");
+    let mut answer = vec![0; 64];
+    let length = stream.read(&mut answer)?;
+    let status = String::from_utf8_lossy(&answer[..length]).split(' ').nth(1).unwrap_or_default().to_owned();
+    same(&status.as_str(), &"413", &"the status of a chunked 3 MB body")?;
+    let announced = Delivery::raw("workflow_run", "announced", vec![b' '; 3_000_000], SECRET);
+    world.refused(&announced, 413)?;
+    same(&world.inferences()?, &stored, &"inferences")
+}
+
+fn huge_field(world: &World) -> Outcome {
+    let mut payload = world.failed_run(text_log(PYTEST_LOG));
+    payload["workflow_run"]["name"] = json!("n".repeat(2_000_000));
+    let answer = world.post(&world.delivery(&payload))?;
+    same(&answer.status, &200, &"a delivery with a 2 MB name")?;
+    let name = answer.body["inference"]["workflow"].as_str().map(str::len);
+    same(&name, &Some(256), &"the stored name's length")
+}
+
+fn odd_logs(world: &World) -> Outcome {
+    let cases = [
+        ("gone", Some(Log::Missing), "job"),
+        ("unknown", None, "job"),
+        ("binary", Some(Log::Bytes([0u8, 1, 2, 255, 254, 10].repeat(20_000))), "job"),
+        ("elsewhere", Some(Log::RedirectTo("https://evil.example/logs/1".into())), "job"),
+        ("on this machine", Some(Log::RedirectTo("http://127.0.0.1:1/logs".into())), "job"),
+        ("200 MB", Some(Log::Huge(200_000_000)), "log"),
+        ("empty", Some(Log::Bytes(Vec::new())), "log"),
+    ];
+    for (name, log, evidence) in cases {
+        let answer = world.post(&world.delivery(&world.failed_run(log)))?;
+        same(&answer.status, &200, &(name, &answer.body))?;
+        let inference = &answer.body["inference"];
+        same(&inference["evidence"], &json!(evidence), &(name, inference))?;
+        if name == "200 MB" {
+            same(&inference["prediction"], &json!("Resource Exhaustion"), inference)?;
+            // Only the tail was read, so the line's number is not known, and not made up.
+            same(&inference["log_line"]["number"], &json!(0), inference)?;
+        }
+    }
+    Ok(())
+}
+
+fn evidence_calls(world: &World) -> Outcome {
+    let payload = world.failed_run(text_log(PYTEST_LOG));
+    let before = world.github.calls().len();
+    world.post(&world.delivery(&payload))?;
+    let id = payload["workflow_run"]["id"].as_u64().unwrap_or_default();
+    let job = id + 1_000_000;
+    // The fake's storage refuses an Authorization, so a verdict from the log proves there was none.
+    let expected = [format!("jobs {id} 2"), format!("logs {job}"), format!("blob {job}")];
+    same(&world.github.calls()[before..].to_vec(), &expected.to_vec(), &"the calls to GitHub")
+}
+
+fn github_down(world: &World) -> Outcome {
+    let payload = world.failed_run(text_log(PYTEST_LOG));
+    let delivery = world.delivery(&payload);
+    world.github.set_down(true);
+    let answer = world.post(&delivery);
+    world.github.set_down(false);
+    same(&answer?.status, &202, &"a delivery while GitHub is down")?;
+    // As if the lease had run out; nothing else may touch the row.
+    let connection = database_call(
+        world,
+        &format!("UPDATE deliveries SET lease_until = 0 WHERE id = '{}' AND status = 'queued'", delivery.id),
+    )?;
+    same(&connection["affected_row_count"], &json!(1), &connection)?;
+    deliver::get(&world.worker.url, "/__scheduled", None)?;
+    let subject = format!("run:{}:2", payload["workflow_run"]["id"]);
+    let repository = payload["repository"]["full_name"].as_str().unwrap_or_default();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let verdict = world.get(&format!("/api/inference?repository={repository}&subject={subject}"))?;
+        if verdict.status == 200 {
+            return same(&verdict.body["evidence"], &json!("log"), &verdict.body);
+        }
+        same(&(Instant::now() < deadline), &true, &"the sweep finishes the delivery")?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn rate_limited(world: &World) -> Outcome {
+    let mut limited = None;
+    let payload = world.failed_run(text_log(PYTEST_LOG));
+    for _ in 0..90 {
+        let answer = world.post(&world.delivery(&payload))?;
+        if answer.status == 429 {
+            limited = Some(answer);
+            break;
+        }
+        same(&answer.status, &200, &answer.body)?;
+    }
+    let limited = limited.ok_or("90 deliveries in a row are over 60 a minute")?;
+    same(&limited.body["title"], &json!("resource_exhausted"), &limited.body)?;
+    let other = world.post(&world.delivery(&world.failed_run(text_log(PYTEST_LOG))))?;
+    same(&other.status, &200, &other.body)
+}
+
+// === the API ===
+
+fn api_key(world: &World) -> Outcome {
+    for path in ["/api/dashboard", "/api/history", "/api/drift", "/api/psi", "/api/registry", "/metrics"] {
+        for key in [None, Some(""), Some("wrong")] {
+            let answer = deliver::get(&world.worker.url, path, key)?;
+            same(&answer.status, &403, &(path, key))?;
+        }
+        same(&world.get(path)?.status, &200, &path)?;
+    }
+    let page = deliver::get(&world.worker.url, "/", None)?;
+    same(&page.status, &200, &"the page is open")?;
+    let text = page.body.as_str().unwrap_or_default();
+    same(&text.contains("acme/"), &false, &"the page holds no data")?;
+    same(&deliver::get(&world.worker.url, "/nothing", None)?.status, &404, &"an unknown path")?;
+    for limit in ["0", "1001", "-1", "x"] {
+        same(&world.get(&format!("/api/history?limit={limit}"))?.status, &400, &limit)?;
+    }
+    same(&world.get("/api/drift")?.body["status"], &json!("insufficient_data"), &"drift")
+}
+
+fn classify_on_demand(world: &World) -> Outcome {
+    let classify = |content_type: &str, body: &[u8]| {
+        deliver::post(&world.worker.url, "/api/classify", KEY, content_type, body)
+    };
+    let log = classify("text/plain", b"npm ERR! code ERESOLVE\nnpm ERR! ERESOLVE could not resolve dependency")?;
+    same(&log.body["prediction"], &json!("Dependency Error"), &log.body)?;
+    let record = json!({ "error_message": "no space left on device", "build_duration_sec": 12.0, "retry_count": 0 });
+    let record = classify("application/json", record.to_string().as_bytes())?;
+    same(&record.body["prediction"], &json!("Resource Exhaustion"), &record.body)?;
+    same(&classify("application/json", b"{}")?.status, &422, &"neither log nor record")?;
+    same(&classify("application/json", b"{")?.status, &400, &"broken JSON")?;
+    same(&classify("image/png", b"")?.status, &415, &"a picture")?;
+    same(&classify("text/plain", &vec![b'x'; 3_000_000])?.status, &413, &"a 3 MB log")
+}
+
+fn parity(world: &World) -> Outcome {
+    let path = format!("{}/fixtures/golden/failure.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let (mut worst, mut flips, mut rows) = (0f64, 0, 0);
+    for line in std::fs::read_to_string(path)?.lines() {
+        let golden: Value = serde_json::from_str(line)?;
+        let body = json!({ "telemetry": golden["telemetry"] }).to_string();
+        let answer = deliver::post(&world.worker.url, "/api/classify", KEY, "application/json", body.as_bytes())?;
+        same(&answer.status, &200, &answer.body)?;
+        let numbers = |value: &Value| -> Vec<f64> {
+            value.as_array().into_iter().flatten().filter_map(Value::as_f64).collect()
+        };
+        let (ours, reference) = (numbers(&answer.body["probabilities"]), numbers(&golden["probabilities"]));
+        same(&(ours.len(), reference.len()), &(10, 10), &"ten probabilities each")?;
+        worst = ours.iter().zip(&reference).map(|(a, b)| (a - b).abs()).fold(worst, f64::max);
+        flips += usize::from(best(&ours) != best(&reference));
+        rows += 1;
+    }
+    println!("workerd against LightGBM: {rows} goldens, largest difference {worst:.1e}, {flips} label flips");
+    same(&(worst <= 1e-5, flips), &(true, 0), &worst)
+}
+
+fn best(probabilities: &[f64]) -> usize {
+    (0..probabilities.len()).max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b])).unwrap_or(0)
+}
+
+fn metrics(world: &World) -> Outcome {
+    let text = world.get("/metrics")?.body;
+    let text = text.as_str().unwrap_or_default();
+    let counted: u64 = text
+        .lines()
+        .filter(|line| line.starts_with("sentinel_inferences_total{"))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+        .sum();
+    same(&counted, &world.inferences()?, &text)?;
+    same(&text.contains("sentinel_model_info{version=\"lgbm_v"), &true, &text)
+}
+
+// === what a person sees ===
+
+fn dashboard_in_chromium(world: &World) -> Outcome {
+    let Ok(chromium) = std::env::var("CHROMIUM") else {
+        return Err("no Chromium found: install one, or set CHROMIUM to its path".into());
+    };
+    let script = format!("{}/js/dashboard.mjs", env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new("node")
+        .arg(script)
+        .args([&world.worker.url, KEY, &chromium])
+        .arg(&world.programs.tools)
+        .arg(world.folder.join("dashboard.png"))
+        .output()?;
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    same(&output.status.success(), &true, &said)
+}
+
+// === when something is missing ===
+
+fn database_down(world: &World) -> Outcome {
+    let payload = world.failed_run(text_log(PYTEST_LOG));
+    let delivery = world.delivery(&payload);
+    let stored = world.inferences()?;
+    *world.database.lock().expect("no trial panics holding it") = None;
+    let refused = world.post(&delivery)?;
+    same(&refused.status, &503, &refused.body)?;
+    let restarted =
+        world.programs.start_database(&world.folder.join("sentinel.db"), world.database_port, DATABASE_TOKEN)?;
+    *world.database.lock().expect("no trial panics holding it") = Some(restarted);
+    same(&world.inferences()?, &stored, &"inferences after the restart")?;
+    let redelivered = world.post(&delivery)?;
+    same(&redelivered.status, &200, &redelivered.body)?;
+    same(&world.inferences()?, &(stored + 1), &"inferences after the redelivery")
+}
+
+fn secrets_unset(world: &World) -> Outcome {
+    let settings = Settings::default();
+    let worker = world.programs.start_worker(&world.folder.join("bare"), &settings)?;
+    let delivery = world.delivery(&world.failed_run(None));
+    same(&delivery.post(&worker.url)?.status, &503, &"a webhook without a secret configured")?;
+    same(&deliver::get(&worker.url, "/api/history", Some(""))?.status, &503, &"the API without a key configured")?;
+    let health = deliver::get(&worker.url, "/health", None)?;
+    same(&health.body["status"], &json!("degraded"), &health.body)?;
+    let missing = json!(["SENTINEL_WEBHOOK_SECRET", "SENTINEL_API_KEY", "TURSO_DATABASE_URL"]);
+    same(&health.body["missing"], &missing, &health.body)
+}
+
+/// Runs one statement on the database, as an operator would.
+fn database_call(world: &World, sql: &str) -> anyhow::Result<Value> {
+    let url = format!("http://127.0.0.1:{}/v2/pipeline", world.database_port);
+    let request = json!({ "requests": [{ "type": "execute", "stmt": { "sql": sql } }, { "type": "close" }] });
+    let mut response = ureq::post(url)
+        .header("authorization", format!("Bearer {DATABASE_TOKEN}"))
+        .header("content-type", "application/json")
+        .send(request.to_string())?;
+    let answer: HashMap<String, Value> = serde_json::from_str(&response.body_mut().read_to_string()?)?;
+    Ok(answer["results"][0]["response"]["result"].clone())
+}

@@ -37,7 +37,7 @@ enum Task {
     /// Run all tests: units, the database server, the worker in workerd, the dashboard in Chromium.
     Test {
         /// Passed to `cargo test`, e.g. a test's name.
-        #[arg(trailing_var_arg = true)]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
     },
     /// What must pass before pushing: format, lints for both targets, tests, bundle size, the main job.
@@ -75,7 +75,11 @@ fn test(rest: &[String]) -> Result<()> {
     let programs = build::Programs::for_development()?;
     step("running the tests");
     let mut command = programs.command(Path::new("cargo"));
-    command.args(["test", "--lib", "--bins", "--tests"]).args(rest);
+    command.arg("test");
+    if rest.is_empty() {
+        command.args(["--lib", "--bins", "--tests"]);
+    }
+    command.args(rest);
     run(&mut command)
 }
 

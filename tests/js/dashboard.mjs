@@ -1,0 +1,47 @@
+// Opens the dashboard in a real Chromium: node dashboard.mjs URL KEY CHROMIUM TOOLS SCREENSHOT
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+const [url, key, executablePath, tools, screenshot] = process.argv.slice(2);
+const { chromium } = createRequire(join(tools, "package.json"))("playwright-core");
+const browser = await chromium.launch({
+  executablePath,
+  args: ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"],
+});
+try {
+  const problems = [];
+  const page = await browser.newPage({ viewport: { width: 1100, height: 900 } });
+  page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
+  page.on("pageerror", (error) => problems.push(String(error)));
+
+  await page.goto(url);
+  assert.ok(await page.getByRole("heading", { name: "Sign in" }).isVisible(), "a stranger sees the sign-in only");
+  assert.equal(await page.locator("#history li").count(), 0, "a stranger sees no data");
+  await page.getByLabel("API key").fill("wrong");
+  await page.getByRole("button", { name: "Open the dashboard" }).click();
+  await page.getByRole("alert").filter({ hasText: "X-API-Key" }).waitFor();
+  problems.length = 0; // the browser reports the refused requests themselves
+
+  await page.getByLabel("API key").fill(key);
+  await page.getByRole("button", { name: "Open the dashboard" }).click();
+  await page.locator("#history li").first().waitFor();
+  assert.match(await page.locator("#model-version").textContent(), /^lgbm_v/);
+  assert.ok(Number(await page.locator("#inference-count").textContent()) > 0);
+  const entry = page.locator("#history li").filter({ hasText: "Test Failure" }).first();
+  await entry.locator("summary").click();
+  assert.match(await entry.locator(".line").textContent(), /failed/i);
+  assert.ok((await entry.locator(".term").count()) > 0, "the terms behind the verdict are shown");
+  assert.match(await entry.locator(".run a").getAttribute("href"), /^https:\/\/github\.com\//);
+  await page.screenshot({ path: screenshot, fullPage: false });
+
+  await page.setViewportSize({ width: 380, height: 800 });
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(overflow <= 0, `nothing sticks out on a phone (${overflow} px)`);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  assert.ok(await page.getByRole("heading", { name: "Sign in" }).isVisible());
+  assert.deepEqual(problems, [], "no console errors");
+  console.log("the dashboard works");
+} finally {
+  await browser.close();
+}
