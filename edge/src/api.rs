@@ -32,12 +32,13 @@ pub(crate) async fn registry(app: &App) -> Result<Response> {
 
 /// `GET /api/history?limit=1..1000`
 pub(crate) async fn history(request: &Request, app: &App) -> Result<Response> {
-    let limit = match query(request, "limit") {
-        None => HISTORY_DEFAULT,
-        Some(text) => text.parse().ok().filter(|limit| (1..=HISTORY_LIMIT).contains(limit)).ok_or(
-            Error::ParameterInvalid { name: "limit", expected: "a whole number from 1 to 1000" },
-        )?,
-    };
+    let limit =
+        match query(request, "limit") {
+            None => HISTORY_DEFAULT,
+            Some(text) => text.parse().ok().filter(|limit| (1..=HISTORY_LIMIT).contains(limit)).ok_or(
+                Error::ParameterInvalid { name: "limit", expected: "a whole number from 1 to 1000" },
+            )?,
+        };
     let answers = turso::read(app, &[store::history(limit)]).await?;
     respond::json(200, &store::history_rows(answers.first().ok_or(Error::StoreShape("history"))?)?)
 }
@@ -45,7 +46,8 @@ pub(crate) async fn history(request: &Request, app: &App) -> Result<Response> {
 /// `GET /api/inference?repository=owner/name&subject=run:1:1`: where a 202 points to.
 pub(crate) async fn inference(request: &Request, app: &App) -> Result<Response> {
     let needed = |name: &'static str| {
-        query(request, name).ok_or(Error::ParameterInvalid { name, expected: "given; see the Location of a 202" })
+        query(request, name)
+            .ok_or(Error::ParameterInvalid { name, expected: "given; see the Location of a 202" })
     };
     let statement = store::inference_of(&needed("repository")?, &needed("subject")?);
     let answers = turso::read(app, &[statement]).await?;
@@ -73,10 +75,12 @@ pub(crate) async fn classify(mut request: Request, app: &App) -> Result<Response
     let verdict = if content_type.starts_with("text/plain") {
         model.classify_log(&text_excerpt(&body)?, None, None)?
     } else if content_type.starts_with("application/json") {
-        let body: ClassifyBody =
-            serde_json::from_slice(&body).map_err(|error| Error::JsonInvalid(format!("line {}", error.line())))?;
+        let body: ClassifyBody = serde_json::from_slice(&body)
+            .map_err(|error| Error::JsonInvalid(format!("line {}", error.line())))?;
         match body {
-            ClassifyBody { telemetry: Some(telemetry), .. } => model.classify(telemetry, &Excerpt::default())?,
+            ClassifyBody { telemetry: Some(telemetry), .. } => {
+                model.classify(telemetry, &Excerpt::default())?
+            }
             ClassifyBody { log: Some(log), step, job, .. } => {
                 model.classify_log(&text_excerpt(log.as_bytes())?, step.as_deref(), job.as_deref())?
             }

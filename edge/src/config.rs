@@ -37,7 +37,8 @@ impl Config {
             database_url: text("TURSO_DATABASE_URL").map(|url| http_url(&url)),
             database_token: text("TURSO_AUTH_TOKEN"),
             github_token: text("GITHUB_TOKEN"),
-            github_api_url: text("GITHUB_API_URL").map_or_else(|| GITHUB_API.to_owned(), |url| http_url(&url)),
+            github_api_url: text("GITHUB_API_URL")
+                .map_or_else(|| GITHUB_API.to_owned(), |url| http_url(&url)),
             log_hosts: hosts.split(',').map(|host| host.trim().to_ascii_lowercase()).collect(),
         }
     }

@@ -69,7 +69,9 @@ impl Github<'_> {
         let job = JobEvidence::of(&job);
         let Some(id) = job.job_id else { return Ok(Evidence { job: Some(job), ..Evidence::default() }) };
         match self.log(&record.repository, id).await? {
-            Some((excerpt, log_is_cut)) => Ok(Evidence { job: Some(job), has_log: true, excerpt, log_is_cut }),
+            Some((excerpt, log_is_cut)) => {
+                Ok(Evidence { job: Some(job), has_log: true, excerpt, log_is_cut })
+            }
             None => Ok(Evidence { job: Some(job), ..Evidence::default() }),
         }
     }
@@ -83,8 +85,9 @@ impl Github<'_> {
         let Subject::Run { run_id, run_attempt } = record.subject else { return Ok(None) };
         let mut seen = 0;
         for page in 1..=JOB_PAGES {
-            let path =
-                format!("/repos/{repository}/actions/runs/{run_id}/attempts/{run_attempt}/jobs?per_page=100&page={page}");
+            let path = format!(
+                "/repos/{repository}/actions/runs/{run_id}/attempts/{run_attempt}/jobs?per_page=100&page={page}"
+            );
             let Some(answer) = self.json::<JobsPage>(&path).await? else { return Ok(None) };
             seen += answer.jobs.len() as u64;
             let is_last = answer.jobs.is_empty() || seen >= answer.total_count;
@@ -104,12 +107,17 @@ impl Github<'_> {
             302 | 307 => response.headers().get("location").ok().flatten(),
             status => return self.absent(status).map(|()| None),
         };
-        let Some(url) = location.and_then(|location| Url::parse(&location).ok()).filter(|url| self.allows(url)) else {
-            console_warn!("evidence.redirect_refused: a log was redirected to a host that is not on the list");
+        let Some(url) =
+            location.and_then(|location| Url::parse(&location).ok()).filter(|url| self.allows(url))
+        else {
+            console_warn!(
+                "evidence.redirect_refused: a log was redirected to a host that is not on the list"
+            );
             return Ok(None);
         };
         let response = self.blob(&url, None).await?;
-        let length = response.headers().get("content-length").ok().flatten().and_then(|n| n.parse::<u64>().ok());
+        let length =
+            response.headers().get("content-length").ok().flatten().and_then(|n| n.parse::<u64>().ok());
         let start = length.unwrap_or(0).saturating_sub(LOG_TAIL_BYTES);
         if start == 0 {
             return read_log(response, false).await;
@@ -137,7 +145,9 @@ impl Github<'_> {
             return self.absent(response.status_code()).map(|()| None);
         }
         let body = capped(&mut response, ANSWER_LIMIT_BYTES).await?;
-        serde_json::from_slice(&body).map(Some).map_err(|_| Error::GithubUnavailable("an answer of another shape"))
+        serde_json::from_slice(&body)
+            .map(Some)
+            .map_err(|_| Error::GithubUnavailable("an answer of another shape"))
     }
 
     /// Whether `status` means that there is nothing, or that trying again may help.

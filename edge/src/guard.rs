@@ -3,19 +3,20 @@
 use crate::app::App;
 use futures_util::StreamExt;
 use sentinel_shared::{Error, Result};
-use worker::{Request, console_warn};
+use worker::{ByteStream, Request, console_warn};
 
+/// How much of a body over its cap is read to no use before the answer: the largest payload GitHub sends.
+/// A sender that is cut off in the middle may never see the answer.
+const DRAIN_LIMIT_BYTES: usize = 25_000_000;
 /// The window of both limits in `wrangler.toml`.
 const LIMIT_WINDOW_SECONDS: u32 = 60;
 
 /// Reads at most `limit_bytes` of body while it streams in, whether or not it says how long it is.
 pub(crate) async fn body(request: &mut Request, limit_bytes: usize) -> Result<Vec<u8>> {
     let too_large = Error::BodyTooLarge { limit_bytes };
-    let announced = request.headers().get("content-length").ok().flatten().and_then(|n| n.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit_bytes) {
-        return Err(too_large);
-    }
-    if announced.is_some() {
+    let announced =
+        request.headers().get("content-length").ok().flatten().and_then(|n| n.parse::<usize>().ok());
+    if announced.is_some_and(|length| length <= limit_bytes) {
         // The runtime holds a sender to the length it announced.
         return request.bytes().await.map_err(|_| broken_off());
     }
@@ -24,6 +25,8 @@ pub(crate) async fn body(request: &mut Request, limit_bytes: usize) -> Result<Ve
     while let Some(piece) = stream.next().await {
         let piece = piece.map_err(|_| broken_off())?;
         if bytes.len() + piece.len() > limit_bytes {
+            drop(bytes);
+            drain(stream).await;
             return Err(too_large);
         }
         bytes.extend_from_slice(&piece);
@@ -31,11 +34,22 @@ pub(crate) async fn body(request: &mut Request, limit_bytes: usize) -> Result<Ve
     Ok(bytes)
 }
 
+async fn drain(mut stream: ByteStream) {
+    let mut drained = 0;
+    while let Some(Ok(piece)) = stream.next().await {
+        drained += piece.len();
+        if drained > DRAIN_LIMIT_BYTES {
+            return;
+        }
+    }
+}
+
 /// Admits a request with the API key, as `X-API-Key` or as a bearer token (which is what Prometheus sends).
 pub(crate) async fn api_key(request: &Request, app: &App) -> Result<()> {
     let key = app.config.api_key()?;
     let header = |name: &str| request.headers().get(name).ok().flatten();
-    let bearer = || header("authorization").and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned));
+    let bearer =
+        || header("authorization").and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned));
     let presented = header("x-api-key").or_else(bearer).ok_or(Error::ApiKeyRejected)?;
     if !key.matches(presented.as_bytes()) {
         return Err(Error::ApiKeyRejected);

@@ -8,7 +8,8 @@ use worker::{Response, ResponseBuilder};
 /// A JSON body under `status`.
 pub(crate) fn json(status: u16, value: &impl Serialize) -> Result<Response> {
     let body = serde_json::to_vec(value).map_err(|_| Error::StoreShape("an answer"))?;
-    build(status, "application/json", body, &[("cache-control", "no-store")]).map_err(|_| Error::StoreShape("an answer"))
+    build(status, "application/json", body, &[("cache-control", "no-store")])
+        .map_err(|_| Error::StoreShape("an answer"))
 }
 
 /// A body of any type, with further headers.

@@ -117,7 +117,8 @@ async fn post(app: &App, body: &Json) -> std::result::Result<String, Failure> {
         }
         let mut init = RequestInit::new();
         init.with_method(Method::Post).with_headers(headers).with_body(Some(body.to_string().into()));
-        let mut response = Fetch::Request(Request::new_with_init(&format!("{url}/v2/pipeline"), &init)?).send().await?;
+        let mut response =
+            Fetch::Request(Request::new_with_init(&format!("{url}/v2/pipeline"), &init)?).send().await?;
         Ok::<_, worker::Error>((response.status_code(), response.text().await?))
     };
     match select(pin!(send), Delay::from(DEADLINE)).await {
@@ -158,7 +159,10 @@ fn migrations() -> Json {
     let sql: String = MIGRATIONS
         .iter()
         .map(|(version, sql)| {
-            format!("{sql}\nINSERT INTO schema_migrations VALUES ({version}, {}) ON CONFLICT DO NOTHING;\n", now())
+            format!(
+                "{sql}\nINSERT INTO schema_migrations VALUES ({version}, {}) ON CONFLICT DO NOTHING;\n",
+                now()
+            )
         })
         .collect();
     one_request(&json!({ "type": "sequence", "sql": sql }))
@@ -181,7 +185,10 @@ fn rows(response: Json) -> std::result::Result<Vec<Rows>, Failure> {
         .map(|statement| {
             let statement = statement.ok_or(Failure::Misunderstood)?;
             let rows = statement.rows.into_iter().map(|row| row.into_iter().map(value).collect());
-            Ok(Rows { rows: rows.collect::<std::result::Result<_, _>>()?, affected: statement.affected_row_count })
+            Ok(Rows {
+                rows: rows.collect::<std::result::Result<_, _>>()?,
+                affected: statement.affected_row_count,
+            })
         })
         .collect()
 }

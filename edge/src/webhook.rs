@@ -66,7 +66,8 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
 
 /// Takes up the deliveries that were left half done. One scheduled event does at most one batch.
 pub(crate) async fn sweep(app: &App) {
-    let claimed = match turso::commit(app, &store::sweep(now())).await.and_then(|rows| store::claimed(&rows)) {
+    let claimed = match turso::commit(app, &store::sweep(now())).await.and_then(|rows| store::claimed(&rows))
+    {
         Ok(claimed) => claimed,
         Err(error) => return console_error!("sweep.failed: {error}"),
     };
@@ -87,7 +88,12 @@ enum Attempt {
 async fn work(app: &App, key: &DeliveryKey, record: &FailureRecord, attempt: Attempt) {
     match classify(app, key, record, attempt).await {
         Ok(Some(inference)) => {
-            console_log!("delivery.done: {} {} is {}", record.repository, inference.subject, inference.prediction);
+            console_log!(
+                "delivery.done: {} {} is {}",
+                record.repository,
+                inference.subject,
+                inference.prediction
+            );
         }
         Ok(None) => console_log!("delivery.postponed: {}, GitHub did not answer", key.id),
         Err(error) => console_error!("delivery.failed: {}, left to the sweep: {error}", key.id),
@@ -95,7 +101,12 @@ async fn work(app: &App, key: &DeliveryKey, record: &FailureRecord, attempt: Att
 }
 
 /// Finds out why the run failed and stores it; None when GitHub is away and there is another try.
-async fn classify(app: &App, key: &DeliveryKey, record: &FailureRecord, attempt: Attempt) -> Result<Option<Inference>> {
+async fn classify(
+    app: &App,
+    key: &DeliveryKey,
+    record: &FailureRecord,
+    attempt: Attempt,
+) -> Result<Option<Inference>> {
     let evidence = match evidence::gather(app, record).await {
         Ok(evidence) => evidence,
         Err(Error::GithubUnavailable(what)) if attempt != Attempt::Last => {
@@ -126,7 +137,8 @@ async fn classify(app: &App, key: &DeliveryKey, record: &FailureRecord, attempt:
 
 /// 202, and where the verdict will be.
 fn accepted(key: &DeliveryKey, record: &FailureRecord) -> Result<Response> {
-    let location = format!("/api/inference?repository={}&subject={}", record.repository, record.subject.key());
+    let location =
+        format!("/api/inference?repository={}&subject={}", record.repository, record.subject.key());
     let body = json!({ "status": "queued", "delivery": key.id, "repository": record.repository });
     let mut response = respond::json(202, &body)?;
     // A repository name that is no header value leaves the answer without a Location.

@@ -73,14 +73,16 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
     let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
     let mut file = BufReader::new(file);
     let gzip = file.fill_buf().context("reading")?.starts_with(&[0x1f, 0x8b]);
-    let plain: Box<dyn Read> = if gzip { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let plain: Box<dyn Read> =
+        if gzip { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
     let mut records = Vec::new();
     for (number, line) in BufReader::new(plain).lines().enumerate() {
         let line = line.with_context(|| format!("reading {}", path.display()))?;
         if line.trim().is_empty() {
             continue;
         }
-        let record = serde_json::from_str(&line).with_context(|| format!("{}, line {}", path.display(), number + 1))?;
+        let record = serde_json::from_str(&line)
+            .with_context(|| format!("{}, line {}", path.display(), number + 1))?;
         records.push(record);
     }
     anyhow::ensure!(!records.is_empty(), "{} holds no record", path.display());

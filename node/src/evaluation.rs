@@ -96,7 +96,10 @@ impl Report {
         Ok(Self {
             model_version: bundle.manifest.model_version.clone(),
             scores: Scores::of(records, &by_model, |_| true),
-            per_class: FailureClass::ALL.iter().map(|class| (class.name(), ClassScores::of(*class, &confusion))).collect(),
+            per_class: FailureClass::ALL
+                .iter()
+                .map(|class| (class.name(), ClassScores::of(*class, &confusion)))
+                .collect(),
             selective: Selective::above(bundle.classifier.calibration().abstain_below, records, &predictions),
             selective_70: Selective::surest(0.7, records, &predictions),
             ece: ece(records, &predictions),
@@ -114,7 +117,10 @@ impl Report {
     #[must_use]
     pub fn table(&self) -> String {
         use std::fmt::Write;
-        let mut text = format!("{}\n\n{:<34}{:>6}{:>9}{:>9}{:>10}\n", self.model_version, "", "n", "strict", "lenient", "macro-F1");
+        let mut text = format!(
+            "{}\n\n{:<34}{:>6}{:>9}{:>9}{:>10}\n",
+            self.model_version, "", "n", "strict", "lenient", "macro-F1"
+        );
         let mut row = |name: &str, scores: &Scores| {
             let _ = writeln!(
                 text,
@@ -127,9 +133,15 @@ impl Report {
         self.baselines.iter().for_each(|(name, scores)| row(&format!("baseline: {name}"), scores));
         let _ = writeln!(text, "\n{:<34}{:>10}{:>9}{:>9}{:>6}", "class", "precision", "recall", "F1", "n");
         for (name, class) in &self.per_class {
-            let _ = writeln!(text, "{name:<34}{:>10.3}{:>9.3}{:>9.3}{:>6}", class.precision, class.recall, class.f1, class.support);
+            let _ = writeln!(
+                text,
+                "{name:<34}{:>10.3}{:>9.3}{:>9.3}{:>6}",
+                class.precision, class.recall, class.f1, class.support
+            );
         }
-        for (name, selective) in [("sure enough to answer", &self.selective), ("surest 70 %", &self.selective_70)] {
+        for (name, selective) in
+            [("sure enough to answer", &self.selective), ("surest 70 %", &self.selective_70)]
+        {
             let _ = writeln!(
                 text,
                 "\n{name}: {:.0} % of the records, {:.3} right (lenient {:.3}), confidence from {:.2}",
@@ -160,7 +172,8 @@ impl WordBaseline {
         self.tfidf.transform(&telemetry.text, &mut row);
         let score = |class: usize| {
             let weights = &self.coefficients[class];
-            self.intercepts[class] + weights.iter().zip(row).map(|(weight, x)| weight * f64::from(x)).sum::<f64>()
+            self.intercepts[class]
+                + weights.iter().zip(row).map(|(weight, x)| weight * f64::from(x)).sum::<f64>()
         };
         let best = (0..10).rev().max_by(|a, b| score(*a).total_cmp(&score(*b))).unwrap_or(0);
         FailureClass::ALL[best]
@@ -175,7 +188,8 @@ impl Scores {
             records.iter().zip(predicted).filter(|(record, _)| belongs(record)).unzip();
         let share = |right: usize| right as f64 / chosen.len().max(1) as f64;
         let strict = chosen.iter().zip(&answers).filter(|(record, answer)| record.label == **answer).count();
-        let lenient = chosen.iter().zip(&answers).filter(|(record, answer)| is_defensible(record, **answer)).count();
+        let lenient =
+            chosen.iter().zip(&answers).filter(|(record, answer)| is_defensible(record, **answer)).count();
         let confusion = confusion(chosen.iter().copied(), &answers);
         // Classes that are neither a label nor an answer have no F1, as in scikit-learn.
         let f1s: Vec<f64> = FailureClass::ALL
@@ -211,13 +225,16 @@ impl ClassScores {
 
 impl Selective {
     fn above(threshold: f32, records: &[Record], predictions: &[Prediction]) -> Self {
-        let answered: Vec<_> = records.iter().zip(predictions).filter(|(_, p)| p.confidence >= threshold).collect();
+        let answered: Vec<_> =
+            records.iter().zip(predictions).filter(|(_, p)| p.confidence >= threshold).collect();
         let share = |right: usize| right as f64 / answered.len().max(1) as f64;
         Self {
             threshold,
             coverage: answered.len() as f64 / records.len().max(1) as f64,
             accuracy: share(answered.iter().filter(|(record, p)| record.label == p.class).count()),
-            lenient_accuracy: share(answered.iter().filter(|(record, p)| is_defensible(record, p.class)).count()),
+            lenient_accuracy: share(
+                answered.iter().filter(|(record, p)| is_defensible(record, p.class)).count(),
+            ),
         }
     }
 
@@ -233,7 +250,10 @@ fn is_defensible(record: &Record, answer: FailureClass) -> bool {
     record.label == answer || record.alt_label == Some(answer)
 }
 
-fn confusion<'a>(records: impl IntoIterator<Item = &'a Record>, predicted: &[FailureClass]) -> Vec<Vec<usize>> {
+fn confusion<'a>(
+    records: impl IntoIterator<Item = &'a Record>,
+    predicted: &[FailureClass],
+) -> Vec<Vec<usize>> {
     let mut counts = vec![vec![0; FailureClass::ALL.len()]; FailureClass::ALL.len()];
     for (record, answer) in records.into_iter().zip(predicted) {
         counts[record.label.index()][answer.index()] += 1;
@@ -244,7 +264,8 @@ fn confusion<'a>(records: impl IntoIterator<Item = &'a Record>, predicted: &[Fai
 fn subsets(records: &[Record], predicted: &[FailureClass]) -> BTreeMap<&'static str, Scores> {
     let origin = |record: &Record| record.origin.clone().unwrap_or_default();
     let retyped = |record: &Record| matches!(origin(record).as_str(), "quoted-in-file" | "scanner-fixture");
-    let actions = |record: &Record| matches!(origin(record).as_str(), "gha-committed-log" | "cidiff" | "deploy-log");
+    let actions =
+        |record: &Record| matches!(origin(record).as_str(), "gha-committed-log" | "cidiff" | "deploy-log");
     let all = [
         ("without_quoted", Scores::of(records, predicted, |record| !retyped(record))),
         ("github_actions_like", Scores::of(records, predicted, actions)),
@@ -265,5 +286,6 @@ fn ece(records: &[Record], predictions: &[Prediction]) -> f64 {
         bins[bin].1 += confidence;
         bins[bin].2 += usize::from(record.label == prediction.class);
     }
-    bins.iter().map(|(_, confidence, right)| (confidence - *right as f64).abs()).sum::<f64>() / records.len().max(1) as f64
+    bins.iter().map(|(_, confidence, right)| (confidence - *right as f64).abs()).sum::<f64>()
+        / records.len().max(1) as f64
 }

@@ -20,8 +20,13 @@ pub fn load(directory: Option<&Path>) -> Result<ModelBundle> {
         std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
     };
     let patterns = String::from_utf8(read("patterns.toml")?).context("patterns.toml is not UTF-8")?;
-    ModelBundle::from_sources(&read("manifest.json")?, &read("features.json")?, &patterns, &read("model.onnx")?)
-        .with_context(|| format!("the model in {}", directory.display()))
+    ModelBundle::from_sources(
+        &read("manifest.json")?,
+        &read("features.json")?,
+        &patterns,
+        &read("model.onnx")?,
+    )
+    .with_context(|| format!("the model in {}", directory.display()))
 }
 
 /// Compares the forest of `bundle`, loaded from `directory`, with tract's own run of the ONNX file.

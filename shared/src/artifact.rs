@@ -82,7 +82,9 @@ impl ModelBundle {
     pub fn from_sources(manifest: &[u8], features: &[u8], patterns: &str, onnx: &[u8]) -> Result<Self> {
         let manifest: Manifest = parse("manifest.json", manifest)?;
         manifest.validate()?;
-        for (name, bytes) in [("features.json", features), ("patterns.toml", patterns.as_bytes()), ("model.onnx", onnx)] {
+        for (name, bytes) in
+            [("features.json", features), ("patterns.toml", patterns.as_bytes()), ("model.onnx", onnx)]
+        {
             manifest.check_file(name, bytes)?;
         }
         let pipeline: Pipeline = parse("features.json", features)?;
@@ -103,8 +105,9 @@ impl ModelBundle {
             return Err(invalid("its digest does not match"));
         }
         let (length, rest) = body.split_first_chunk::<4>().ok_or_else(|| invalid("cut short"))?;
-        let (head, forest) =
-            rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(|| invalid("cut short"))?;
+        let (head, forest) = rest
+            .split_at_checked(u32::from_le_bytes(*length) as usize)
+            .ok_or_else(|| invalid("cut short"))?;
         let head: Head = parse("compiled bundle", head)?;
         head.manifest.validate()?;
         let patterns = Patterns::compile(head.patterns)?;
@@ -168,8 +171,14 @@ impl ModelBundle {
     pub fn classify(&self, telemetry: Telemetry, excerpt: &Excerpt) -> Result<Verdict> {
         let features: FeatureVector = self.pipeline.transform(&telemetry);
         let prediction = self.classifier.predict(&features)?;
-        let explanation =
-            Explanation::of(&prediction, &features, excerpt, &self.classifier, &self.pipeline, &self.patterns);
+        let explanation = Explanation::of(
+            &prediction,
+            &features,
+            excerpt,
+            &self.classifier,
+            &self.pipeline,
+            &self.patterns,
+        );
         Ok(Verdict { prediction, explanation, telemetry })
     }
 }
@@ -179,7 +188,10 @@ impl ModelBundle {
 impl Manifest {
     fn validate(&self) -> Result<()> {
         if self.feature_count != WIDTH {
-            return Err(Error::ModelInvalid(format!("{} features, this build has {WIDTH}", self.feature_count)));
+            return Err(Error::ModelInvalid(format!(
+                "{} features, this build has {WIDTH}",
+                self.feature_count
+            )));
         }
         if !self.classes.iter().map(String::as_str).eq(FailureClass::ALL.iter().map(|class| class.name())) {
             return Err(Error::ModelInvalid("its classes are not the ten of this build, in order".into()));

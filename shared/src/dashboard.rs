@@ -91,7 +91,12 @@ impl Drift {
     /// The drift report over `totals`: rows are counted, and compared once a baseline is stored with the model.
     #[must_use]
     pub fn new(totals: &Totals) -> Self {
-        Self { status: "insufficient_data", sample_size: totals.recent, required: WINDOW, features: Vec::new() }
+        Self {
+            status: "insufficient_data",
+            sample_size: totals.recent,
+            required: WINDOW,
+            features: Vec::new(),
+        }
     }
 }
 
@@ -99,7 +104,11 @@ impl<'a> Registry<'a> {
     /// The models that are known: the one in use.
     #[must_use]
     pub fn new(totals: &Totals, manifest: &'a Manifest) -> Self {
-        Self { latest: &manifest.model_version, retrain_suggested: needs_retraining(totals), models: [manifest] }
+        Self {
+            latest: &manifest.model_version,
+            retrain_suggested: needs_retraining(totals),
+            models: [manifest],
+        }
     }
 }
 

@@ -108,12 +108,16 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::SignatureMissing | Self::SignatureMalformed | Self::SignatureMismatch => Code::Unauthenticated,
+            Self::SignatureMissing | Self::SignatureMalformed | Self::SignatureMismatch => {
+                Code::Unauthenticated
+            }
             // 403 rather than 401: the name and status the predecessor's clients know.
             Self::ApiKeyRejected => Code::PermissionDenied,
             Self::BodyTooLarge { .. } => Code::TooLarge,
             Self::ContentTypeUnsupported => Code::UnsupportedMediaType,
-            Self::HeaderMissing(_) | Self::JsonInvalid(_) | Self::ParameterInvalid { .. } => Code::InvalidArgument,
+            Self::HeaderMissing(_) | Self::JsonInvalid(_) | Self::ParameterInvalid { .. } => {
+                Code::InvalidArgument
+            }
             Self::FieldMissing(_) => Code::Unprocessable,
             Self::RateLimited { .. } => Code::ResourceExhausted,
             Self::NotFound => Code::NotFound,

@@ -137,7 +137,8 @@ mod tests {
     use proptest::prelude::*;
 
     const GITHUB_SECRET: &str = "It's a Secret to Everybody";
-    const GITHUB_SIGNATURE: &[u8] = b"sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    const GITHUB_SIGNATURE: &[u8] =
+        b"sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
 
     fn secret(text: &str) -> Secret {
         Secret::new(text).unwrap()
@@ -147,7 +148,10 @@ mod tests {
     fn githubs_documented_vector_verifies() {
         let secrets = WebhookSecrets::new(secret(GITHUB_SECRET), None);
         assert!(secrets.verify(Some(GITHUB_SIGNATURE), b"Hello, World!").is_ok());
-        assert_eq!(Signature::of(&secret(GITHUB_SECRET), b"Hello, World!").header().as_bytes(), GITHUB_SIGNATURE);
+        assert_eq!(
+            Signature::of(&secret(GITHUB_SECRET), b"Hello, World!").header().as_bytes(),
+            GITHUB_SIGNATURE
+        );
     }
 
     #[test]

@@ -293,8 +293,11 @@ pub fn inference_of(repository: &str, subject: &str) -> Statement {
 fn insert_inference(finding: Finding<'_>, now: i64) -> Statement {
     let Finding { record, verdict, .. } = finding;
     let prediction = &verdict.prediction;
-    let top: Vec<Json> =
-        prediction.top(3).iter().map(|(class, confidence)| json!({ "class": class, "confidence": confidence })).collect();
+    let top: Vec<Json> = prediction
+        .top(3)
+        .iter()
+        .map(|(class, confidence)| json!({ "class": class, "confidence": confidence }))
+        .collect();
     let line = verdict.explanation.line.as_ref().map(json_of::<Line>);
     let mut metrics = json!(verdict.telemetry);
     if let Some(fields) = metrics.as_object_mut() {
@@ -350,11 +353,13 @@ pub fn claimed(answers: &[Rows]) -> Result<Vec<Claimed>> {
         .rows
         .iter()
         .filter_map(|row| match row.as_slice() {
-            [Value::Text(hook), Value::Text(id), Value::Text(record), Value::Integer(attempts)] => Some(Claimed {
-                key: DeliveryKey { hook: hook.clone(), id: id.clone() },
-                record: serde_json::from_str(record).ok()?,
-                attempts: *attempts,
-            }),
+            [Value::Text(hook), Value::Text(id), Value::Text(record), Value::Integer(attempts)] => {
+                Some(Claimed {
+                    key: DeliveryKey { hook: hook.clone(), id: id.clone() },
+                    record: serde_json::from_str(record).ok()?,
+                    attempts: *attempts,
+                })
+            }
             _ => None,
         })
         .collect())
@@ -385,8 +390,15 @@ pub fn totals(window: u32) -> Statement {
 /// # Errors
 /// [`Error::StoreShape`].
 pub fn totals_of(rows: &Rows) -> Result<Totals> {
-    let Some([Value::Integer(inferences), Value::Integer(recent), confidence, Value::Integer(queued), Value::Integer(failed)]) =
-        rows.rows.first().map(Vec::as_slice)
+    let Some(
+        [
+            Value::Integer(inferences),
+            Value::Integer(recent),
+            confidence,
+            Value::Integer(queued),
+            Value::Integer(failed),
+        ],
+    ) = rows.rows.first().map(Vec::as_slice)
     else {
         return Err(Error::StoreShape("totals"));
     };

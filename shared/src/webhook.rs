@@ -80,7 +80,10 @@ impl Delivery {
         let key = DeliveryKey {
             hook: bounded(headers.hook.unwrap_or("-")),
             id: bounded(
-                headers.delivery.filter(|id| !id.is_empty()).ok_or(Error::HeaderMissing("X-GitHub-Delivery"))?,
+                headers
+                    .delivery
+                    .filter(|id| !id.is_empty())
+                    .ok_or(Error::HeaderMissing("X-GitHub-Delivery"))?,
             ),
         };
         let payload = parse_payload(headers.content_type, body.bytes())?;
@@ -145,14 +148,22 @@ fn decide_completed(event: &str, payload: Payload) -> Result<Action> {
     }
     let origin = Origin {
         repository: bounded(
-            payload.repository.and_then(|r| r.full_name).ok_or(Error::FieldMissing("repository.full_name"))?.as_str(),
+            payload
+                .repository
+                .and_then(|r| r.full_name)
+                .ok_or(Error::FieldMissing("repository.full_name"))?
+                .as_str(),
         ),
         installation_id: payload.installation.and_then(|installation| installation.id),
         sender: payload.sender.and_then(|sender| sender.login),
     };
     let record = match event {
-        "workflow_run" => run_record(origin, payload.workflow_run.ok_or(Error::FieldMissing("workflow_run"))?),
-        "workflow_job" => job_record(origin, payload.workflow_job.ok_or(Error::FieldMissing("workflow_job"))?),
+        "workflow_run" => {
+            run_record(origin, payload.workflow_run.ok_or(Error::FieldMissing("workflow_run"))?)
+        }
+        "workflow_job" => {
+            job_record(origin, payload.workflow_job.ok_or(Error::FieldMissing("workflow_job"))?)
+        }
         _ => check_record(origin, payload.check_run.ok_or(Error::FieldMissing("check_run"))?),
     }?;
     Ok(record.map_or(Action::Ignore(IgnoreReason::NotFailed), |record| Action::Classify(Box::new(record))))

@@ -82,7 +82,8 @@ pub fn get(url: &str, path: &str, key: Option<&str>) -> anyhow::Result<Answer> {
 
 /// Posts `body` to `path` of the worker at `url` with an API key.
 pub fn post(url: &str, path: &str, key: &str, content_type: &str, body: &[u8]) -> anyhow::Result<Answer> {
-    let request = agent().post(format!("{url}{path}")).header("x-api-key", key).header("content-type", content_type);
+    let request =
+        agent().post(format!("{url}{path}")).header("x-api-key", key).header("content-type", content_type);
     answer(request.send(body)?)
 }
 
@@ -94,12 +95,15 @@ pub fn sign(body: &[u8], secret: &str) -> Vec<u8> {
 }
 
 fn agent() -> ureq::Agent {
-    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(40)));
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(40)));
     config.build().new_agent()
 }
 
 fn answer(mut response: ureq::http::Response<ureq::Body>) -> anyhow::Result<Answer> {
-    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let header =
+        |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (content_type, location) = (header("content-type").unwrap_or_default(), header("location"));
     let status = response.status().as_u16();
     let text = response.body_mut().read_to_string()?;

@@ -69,7 +69,8 @@ impl FakeGithub {
         let (sender, receiver) = std::sync::mpsc::channel();
         let shared = Arc::clone(&world);
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async move {
                 let bind = || tokio::net::TcpListener::bind("127.0.0.1:0");
                 let api = bind().await.expect("a free port");
@@ -143,11 +144,16 @@ async fn jobs(
         return refusal;
     }
     let repository = format!("{owner}/{repo}");
-    let found = world.runs.iter().find(|r| r.repository == repository && r.run_id == run && r.attempt == attempt);
+    let found =
+        world.runs.iter().find(|r| r.repository == repository && r.run_id == run && r.attempt == attempt);
     found.map_or_else(not_found, |run| axum::Json(run.jobs.clone()).into_response())
 }
 
-async fn job(State(world): Shared, Path((_, _, id)): Path<(String, String, u64)>, headers: HeaderMap) -> Response {
+async fn job(
+    State(world): Shared,
+    Path((_, _, id)): Path<(String, String, u64)>,
+    headers: HeaderMap,
+) -> Response {
     let mut world = world.lock().expect("no handler panics");
     if let Err(refusal) = admit(&mut world, &headers, format!("job {id}")) {
         return refusal;
@@ -156,7 +162,11 @@ async fn job(State(world): Shared, Path((_, _, id)): Path<(String, String, u64)>
     jobs.into_iter().find(|job| job["id"] == id).map_or_else(not_found, |job| axum::Json(job).into_response())
 }
 
-async fn logs(State(world): Shared, Path((_, _, job)): Path<(String, String, u64)>, headers: HeaderMap) -> Response {
+async fn logs(
+    State(world): Shared,
+    Path((_, _, job)): Path<(String, String, u64)>,
+    headers: HeaderMap,
+) -> Response {
     let mut world = world.lock().expect("no handler panics");
     if let Err(refusal) = admit(&mut world, &headers, format!("logs {job}")) {
         return refusal;
@@ -183,9 +193,9 @@ async fn blob(
     if query.get("sig").map(String::as_str) != Some("short-lived") {
         return StatusCode::FORBIDDEN.into_response();
     }
-    let start = headers
-        .get(header::RANGE)
-        .and_then(|range| range.to_str().ok()?.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
+    let start = headers.get(header::RANGE).and_then(|range| {
+        range.to_str().ok()?.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok()
+    });
     match world.runs.iter().find_map(|run| run.logs.get(&job)) {
         Some(Log::Bytes(bytes)) => ranged(bytes.len(), start, |from| Body::from(bytes[from..].to_vec())),
         Some(Log::Huge(size)) => ranged(*size, start, |from| chatter(size - from)),
@@ -242,9 +252,12 @@ fn admit(world: &mut World, headers: &HeaderMap, call: String) -> Result<(), Res
     if !headers.contains_key(header::USER_AGENT) {
         return Err((StatusCode::FORBIDDEN, "Request forbidden by administrative rules").into_response());
     }
-    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let token =
+        headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     if token != Some(TOKEN) {
-        return Err((StatusCode::UNAUTHORIZED, axum::Json(json!({ "message": "Bad credentials" }))).into_response());
+        return Err(
+            (StatusCode::UNAUTHORIZED, axum::Json(json!({ "message": "Bad credentials" }))).into_response()
+        );
     }
     Ok(())
 }

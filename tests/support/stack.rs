@@ -49,17 +49,27 @@ impl Programs {
     /// Reads the variables `cargo xtask` sets.
     pub fn from_env() -> Result<Self> {
         let path = |name: &str| {
-            let value = std::env::var_os(name).with_context(|| format!("{name} is not set: run `cargo xtask test`"))?;
+            let value = std::env::var_os(name)
+                .with_context(|| format!("{name} is not set: run `cargo xtask test`"))?;
             Ok::<_, anyhow::Error>(PathBuf::from(value))
         };
-        Ok(Self { sentinel: path("SENTINEL_BIN")?, tools: path("SENTINEL_TOOLS")?, worker: path("SENTINEL_WORKER")? })
+        Ok(Self {
+            sentinel: path("SENTINEL_BIN")?,
+            tools: path("SENTINEL_TOOLS")?,
+            worker: path("SENTINEL_WORKER")?,
+        })
     }
 
     /// Starts `sentinel db` on `file`; `port` 0 picks a free one.
     pub fn start_database(&self, file: &Path, port: u16, token: &str) -> Result<Server> {
         let port = if port == 0 { free_port()? } else { port };
         let mut command = Command::new(&self.sentinel);
-        command.arg("db").arg("--file").arg(file).args(["--listen", &format!("127.0.0.1:{port}"), "--token", token]);
+        command.arg("db").arg("--file").arg(file).args([
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+            "--token",
+            token,
+        ]);
         Server::start(command, port, &file.with_extension("log"))
     }
 
@@ -72,7 +82,14 @@ impl Programs {
         let mut command = Command::new(self.tools.join("node_modules/.bin/wrangler"));
         command
             .current_dir(folder)
-            .args(["dev", "--local", "--ip", "127.0.0.1", "--show-interactive-dev-session=false", "--test-scheduled"])
+            .args([
+                "dev",
+                "--local",
+                "--ip",
+                "127.0.0.1",
+                "--show-interactive-dev-session=false",
+                "--test-scheduled",
+            ])
             .args(["--port", &port.to_string(), "--inspector-port", &free_port()?.to_string()])
             .arg("--config")
             .arg(&config)

@@ -75,7 +75,8 @@ fn compiled_model(sentinel: &Path) -> Result<()> {
     let folder = root().join("models/failure");
     let bundle = folder.join("compiled.bundle");
     let modified = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
-    let sources = ["manifest.json", "features.json", "patterns.toml", "model.onnx"].map(|name| folder.join(name));
+    let sources =
+        ["manifest.json", "features.json", "patterns.toml", "model.onnx"].map(|name| folder.join(name));
     let newest = sources.iter().map(|path| modified(path)).chain([modified(sentinel)]).max().flatten();
     if modified(&bundle) >= newest && bundle.exists() {
         return Ok(());
@@ -90,7 +91,11 @@ fn worker(tools: &Tools, size: Size) -> Result<PathBuf> {
     compiled_model(&target.join("debug/sentinel"))?;
     let name = if size == Size::Optimised { "build" } else { "build-quick" };
     let out = root().join("edge").join(name);
-    step(if size == Size::Optimised { "building the worker (wasm-opt takes some minutes)" } else { "building the worker" });
+    step(if size == Size::Optimised {
+        "building the worker (wasm-opt takes some minutes)"
+    } else {
+        "building the worker"
+    });
     let compile = ["build", "--lib", "--profile", "wasm", "--target", "wasm32-unknown-unknown"];
     run(cargo()?.args(compile).args(["-p", "sentinel-edge", "-p", "sentinel-wasm"]))?;
     let wasm = target.join("wasm32-unknown-unknown/wasm/sentinel_edge.wasm");
@@ -131,7 +136,11 @@ pub(crate) fn bundle() -> Result<usize> {
         let bytes = std::fs::read(&path)?;
         let gzipped = gzip_size(&bytes)?;
         total += gzipped;
-        println!("{:<20} {:>9} bytes, {gzipped:>9} gzip", path.file_name().unwrap_or_default().display(), bytes.len());
+        println!(
+            "{:<20} {:>9} bytes, {gzipped:>9} gzip",
+            path.file_name().unwrap_or_default().display(),
+            bytes.len()
+        );
     }
     let model = std::fs::read(root().join("models/failure/compiled.bundle"))?;
     println!("bundle {total} bytes gzip, model included ({} gzip)", gzip_size(&model)?);

@@ -44,9 +44,16 @@ impl Eval {
 fn table(report: &Value) -> String {
     let row = |name: &str, scores: &Value| {
         let figure = |key: &str| format!("{:.3}", scores[key].as_f64().unwrap_or(f64::NAN));
-        format!("| {name} | {} | {} | {} | {} |\n", scores["n"], figure("strict_accuracy"), figure("lenient_accuracy"), figure("macro_f1"))
+        format!(
+            "| {name} | {} | {} | {} | {} |\n",
+            scores["n"],
+            figure("strict_accuracy"),
+            figure("lenient_accuracy"),
+            figure("macro_f1")
+        )
     };
-    let mut text = String::from("| | n | strict accuracy | lenient accuracy | macro-F1 |\n|---|---|---|---|---|\n");
+    let mut text =
+        String::from("| | n | strict accuracy | lenient accuracy | macro-F1 |\n|---|---|---|---|---|\n");
     text += &row(&format!("**{}**", report["model_version"].as_str().unwrap_or_default()), report);
     for (name, scores) in report["subsets"].as_object().into_iter().flatten() {
         text += &row(&format!("– {}", name.replace('_', " ")), scores);

@@ -85,7 +85,10 @@ fn test(rest: &[String]) -> Result<()> {
 
 /// The repository.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the manifest's folder has a parent")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .expect("the manifest's folder has a parent")
 }
 
 /// Cargo's output folder: the one this program was built into.

@@ -94,7 +94,8 @@ fn cargo_tool(package: &str, version: &str, binary: &str, lock: Lock) -> Result<
 
 fn node_tools() -> Result<PathBuf> {
     check_node()?;
-    let lock = std::fs::read(root().join("tools/package-lock.json")).context("reading tools/package-lock.json")?;
+    let lock =
+        std::fs::read(root().join("tools/package-lock.json")).context("reading tools/package-lock.json")?;
     let digest: String = Sha256::digest(&lock).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     let folder = cache()?.join(format!("node-{digest}"));
     if !folder.join("installed").exists() {
@@ -103,7 +104,12 @@ fn node_tools() -> Result<PathBuf> {
         for file in ["package.json", "package-lock.json", ".npmrc"] {
             std::fs::copy(root().join("tools").join(file), folder.join(file))?;
         }
-        run(Command::new("npm").current_dir(&folder).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]))?;
+        run(Command::new("npm").current_dir(&folder).args([
+            "ci",
+            "--no-audit",
+            "--no-fund",
+            "--loglevel=error",
+        ]))?;
         std::fs::write(folder.join("installed"), "")?;
     }
     Ok(folder)
@@ -111,9 +117,11 @@ fn node_tools() -> Result<PathBuf> {
 
 fn check_node() -> Result<()> {
     let wanted = format!("Node {NODE_MAJOR} or newer is needed: https://nodejs.org/en/download");
-    let output = Command::new("node").arg("--version").stderr(Stdio::null()).output().context(wanted.clone())?;
+    let output =
+        Command::new("node").arg("--version").stderr(Stdio::null()).output().context(wanted.clone())?;
     let version = String::from_utf8_lossy(&output.stdout);
-    let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
+    let major =
+        version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
     if major.is_none_or(|major| major < NODE_MAJOR) {
         bail!("{wanted} (found {})", version.trim());
     }
@@ -123,6 +131,7 @@ fn check_node() -> Result<()> {
 /// A Chromium for the dashboard's tests: `$CHROMIUM`, or where packages put it.
 pub(crate) fn chromium() -> Option<PathBuf> {
     let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
-    let usual = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].map(PathBuf::from);
+    let usual =
+        ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].map(PathBuf::from);
     named.into_iter().chain(usual).find(|path| path.exists())
 }

@@ -16,7 +16,9 @@ use std::path::PathBuf;
 /// of ten causes with its confidence, the terms that decided it and the line it points at; or `Unknown` when
 /// the model is not sure.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  sentinel classify job.log\n  gh run view 123 --log-failed | sentinel classify - --json")]
+#[command(
+    after_help = "Examples:\n  sentinel classify job.log\n  gh run view 123 --log-failed | sentinel classify - --json"
+)]
 pub(super) struct Classify {
     /// The log; `-` reads standard input.
     log: PathBuf,
@@ -70,7 +72,8 @@ fn read_excerpt(mut log: impl Read) -> Result<Excerpt> {
 
 fn verdict_json(verdict: &Verdict, excerpt: &Excerpt, model_version: &str) -> Value {
     let prediction = &verdict.prediction;
-    let top: Vec<_> = prediction.top(3).into_iter().map(|(class, p)| json!({ "class": class, "confidence": p })).collect();
+    let top: Vec<_> =
+        prediction.top(3).into_iter().map(|(class, p)| json!({ "class": class, "confidence": p })).collect();
     json!({
         "prediction": prediction.verdict(),
         "confidence": prediction.confidence,
@@ -91,6 +94,7 @@ fn print(verdict: &Verdict, excerpt: &Excerpt) {
     for term in &verdict.explanation.terms {
         println!("  {:<28} −{:.2} without it", term.term, term.drop);
     }
-    let others: Vec<_> = prediction.top(3).iter().map(|(class, p)| format!("{} {:.0} %", class.name(), p * 100.0)).collect();
+    let others: Vec<_> =
+        prediction.top(3).iter().map(|(class, p)| format!("{} {:.0} %", class.name(), p * 100.0)).collect();
     println!("  top three: {}", others.join(", "));
 }

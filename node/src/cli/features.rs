@@ -36,7 +36,8 @@ impl Features {
     pub(super) fn run(self) -> Result<()> {
         let patterns = match &self.patterns {
             Some(path) => {
-                let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+                let text =
+                    std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
                 Patterns::parse_toml(&text)?
             }
             None => model::load(None)?.patterns,

@@ -61,7 +61,8 @@ impl Server {
 
     fn authorize(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let Some(token) = &self.token else { return Ok(()) };
-        let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        let bearer =
+            headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
         match bearer {
             Some(bearer) if token.matches(bearer) => Ok(()),
             _ => Err(Refusal(StatusCode::UNAUTHORIZED, "a valid bearer token is required".into())),
@@ -85,7 +86,11 @@ async fn pipeline(
     Ok(Json(PipelineRespBody { baton, base_url: None, results }))
 }
 
-async fn cursor(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
+async fn cursor(
+    State(server): State<Arc<Server>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refusal> {
     server.authorize(&headers)?;
     let request: CursorReqBody = parse(&body)?;
     let stream = server.streams.take(request.baton.as_deref()).await?;

@@ -180,7 +180,8 @@ impl Stream {
             name: col.name().to_owned(),
             decltype: col.decl_type().map(str::to_owned),
         });
-        let keyword = sql.trim_start().split_ascii_whitespace().next().unwrap_or_default().to_ascii_uppercase();
+        let keyword =
+            sql.trim_start().split_ascii_whitespace().next().unwrap_or_default().to_ascii_uppercase();
         Ok(DescribeResult {
             params,
             cols: cols.collect(),
@@ -196,9 +197,11 @@ impl Stream {
     fn sql(&self, sql: Option<String>, sql_id: Option<i32>) -> Answer<String> {
         match (sql, sql_id) {
             (Some(sql), None) => Ok(sql),
-            (None, Some(id)) => {
-                self.stored_sql.get(&id).cloned().ok_or_else(|| error("no SQL is stored under that id", "SQL_NOT_FOUND"))
-            }
+            (None, Some(id)) => self
+                .stored_sql
+                .get(&id)
+                .cloned()
+                .ok_or_else(|| error("no SQL is stored under that id", "SQL_NOT_FOUND")),
             _ => Err(error("exactly one of sql and sql_id is needed", "HRANA_PROTO_ERROR")),
         }
     }
@@ -217,7 +220,8 @@ fn params(positional: Vec<Value>, named: Vec<NamedArg>) -> Answer<Params> {
     if named.is_empty() {
         return Ok(Params::Positional(positional.into_iter().map(sql_value).collect::<Answer<_>>()?));
     }
-    let with_prefix = |name: String| if name.starts_with([':', '@', '$']) { name } else { format!(":{name}") };
+    let with_prefix =
+        |name: String| if name.starts_with([':', '@', '$']) { name } else { format!(":{name}") };
     let named = named.into_iter().map(|arg| Ok((with_prefix(arg.name), sql_value(arg.value)?)));
     Ok(Params::Named(named.collect::<Answer<_>>()?))
 }

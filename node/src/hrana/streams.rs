@@ -45,7 +45,10 @@ impl Streams {
     pub(super) async fn migrate(&self) -> Result<()> {
         let connection = self.connection().await?;
         for (version, sql) in MIGRATIONS {
-            connection.execute_transactional_batch(sql).await.with_context(|| format!("migration {version}"))?;
+            connection
+                .execute_transactional_batch(sql)
+                .await
+                .with_context(|| format!("migration {version}"))?;
             let applied = "INSERT INTO schema_migrations VALUES (?1, unixepoch()) ON CONFLICT DO NOTHING";
             connection.execute(applied, [version]).await?;
         }

@@ -44,8 +44,11 @@ impl Explanation {
         let drops = drops(prediction, features, classifier);
         let mut ranked: Vec<_> = drops.iter().filter(|(_, drop)| **drop > 0.0).collect();
         ranked.sort_by(|a, b| b.1.total_cmp(a.1).then(a.0.cmp(b.0)));
-        let terms =
-            ranked.iter().take(TERMS).map(|(column, drop)| Term { term: pipeline.name(**column), drop: **drop }).collect();
+        let terms = ranked
+            .iter()
+            .take(TERMS)
+            .map(|(column, drop)| Term { term: pipeline.name(**column), drop: **drop })
+            .collect();
         Self { terms, line: deciding_line(&drops, excerpt, pipeline, patterns).cloned() }
     }
 }
@@ -88,8 +91,11 @@ fn deciding_line<'a>(
         let in_line = present.iter().filter(|(_, regex)| regex.is_match(haystack.as_bytes()));
         in_line.for_each(|(pattern, _)| pattern.push_terms(&mut text));
         let columns = pipeline.tfidf.counts(&text);
-        let strength: f32 =
-            columns.keys().filter_map(|column| drops.get(&(BLOCKS[2].start + *column as usize))).filter(|drop| **drop > 0.0).sum();
+        let strength: f32 = columns
+            .keys()
+            .filter_map(|column| drops.get(&(BLOCKS[2].start + *column as usize)))
+            .filter(|drop| **drop > 0.0)
+            .sum();
         if strength > best.map_or(0.0, |(_, strength)| strength) {
             best = Some((line, strength));
         }

@@ -63,9 +63,11 @@ impl Forest {
     /// # Errors
     /// [`Error::ModelInvalid`] for a class or column out of range, or a subtree too large for its index.
     pub fn new(features: u16, classes: u16, trees: &[(u16, Tree)]) -> Result<Self> {
-        let mut forest = Self { features, classes, roots: vec![Vec::new(); usize::from(classes)], nodes: Vec::new() };
+        let mut forest =
+            Self { features, classes, roots: vec![Vec::new(); usize::from(classes)], nodes: Vec::new() };
         for (class, tree) in trees {
-            let roots = forest.roots.get_mut(usize::from(*class)).ok_or_else(|| broken("a tree of no class"))?;
+            let roots =
+                forest.roots.get_mut(usize::from(*class)).ok_or_else(|| broken("a tree of no class"))?;
             roots.push(u32::try_from(forest.nodes.len()).map_err(|_| broken("too many nodes"))?);
             forest.push(tree)?;
         }
@@ -81,8 +83,8 @@ impl Forest {
                 let flag = if *missing_left { MISSING_LEFT } else { 0 };
                 self.nodes.push(Node { bits: threshold.to_bits(), feature: feature | flag, right: 0 });
                 self.push(left)?;
-                self.nodes[at].right =
-                    u16::try_from(self.nodes.len() - at).map_err(|_| broken("a subtree of over 65,535 nodes"))?;
+                self.nodes[at].right = u16::try_from(self.nodes.len() - at)
+                    .map_err(|_| broken("a subtree of over 65,535 nodes"))?;
                 self.push(right)?;
             }
         }
@@ -197,7 +199,8 @@ impl Forest {
                 continue;
             }
             let right = at + usize::from(node.right);
-            if (node.feature & !MISSING_LEFT) >= self.features || node.right < 2 || right >= self.nodes.len() {
+            if (node.feature & !MISSING_LEFT) >= self.features || node.right < 2 || right >= self.nodes.len()
+            {
                 return Err(broken("a split points outside the forest"));
             }
         }

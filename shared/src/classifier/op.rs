@@ -47,8 +47,15 @@ impl EvalOp for FlatForest {
 impl TypedOp for FlatForest {
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
         let input = inputs[0];
-        ensure!(input.datum_type == f32::datum_type() && input.rank() == 2, "the forest takes [N, features] of f32");
-        ensure!(input.shape[1] == self.forest.features().to_dim(), "the forest takes {} features", self.forest.features());
+        ensure!(
+            input.datum_type == f32::datum_type() && input.rank() == 2,
+            "the forest takes [N, features] of f32"
+        );
+        ensure!(
+            input.shape[1] == self.forest.features().to_dim(),
+            "the forest takes {} features",
+            self.forest.features()
+        );
         Ok(tvec!(f32::fact([input.shape[0].clone(), self.forest.classes().to_dim()])))
     }
 

@@ -3,8 +3,8 @@
 
 use super::forest::{Forest, Tree};
 use crate::{Error, Result};
-use tract_onnx::tract_core::internal::*;
 use tract_onnx::prelude::{Framework, InferenceModelExt};
+use tract_onnx::tract_core::internal::*;
 use tract_onnx_opl::ml::tree_ensemble_classifier::{TreeEnsembleClassifier, TreeEnsembleData};
 
 /// Rows the translation is checked with.
@@ -45,10 +45,7 @@ fn stock(onnx: &[u8], features: u16) -> TractResult<TypedModel> {
 }
 
 fn flatten(data: &TreeEnsembleData, features: u16, classes: usize) -> Result<Forest> {
-    let slices = Slices {
-        nodes: words(&data.nodes)?,
-        leaves: words(&data.leaves)?,
-    };
+    let slices = Slices { nodes: words(&data.nodes)?, leaves: words(&data.leaves)? };
     let mut trees = Vec::new();
     for root in words(&data.trees)? {
         let mut class = None;
@@ -65,7 +62,10 @@ struct Slices<'a> {
 
 impl Slices<'_> {
     fn tree(&self, node: usize, class: &mut Option<u16>) -> Result<Tree> {
-        let row = self.nodes.get(node * ROW..node * ROW + ROW).ok_or_else(|| unsayable("a child outside the table"))?;
+        let row = self
+            .nodes
+            .get(node * ROW..node * ROW + ROW)
+            .ok_or_else(|| unsayable("a child outside the table"))?;
         let compare = row[4] & 0xff;
         if compare == 0 {
             return self.leaf(row[0] as usize..row[1] as usize, class);
@@ -83,8 +83,11 @@ impl Slices<'_> {
     }
 
     fn leaf(&self, votes: std::ops::Range<usize>, class: &mut Option<u16>) -> Result<Tree> {
-        let [vote] = votes.collect::<Vec<_>>()[..] else { return Err(unsayable("a leaf without exactly one vote")) };
-        let row = self.leaves.get(vote * 2..vote * 2 + 2).ok_or_else(|| unsayable("a vote outside the table"))?;
+        let [vote] = votes.collect::<Vec<_>>()[..] else {
+            return Err(unsayable("a leaf without exactly one vote"));
+        };
+        let row =
+            self.leaves.get(vote * 2..vote * 2 + 2).ok_or_else(|| unsayable("a vote outside the table"))?;
         let votes_for = u16::try_from(row[0]).map_err(|_| unsayable("a class beyond 65,535"))?;
         if *class.get_or_insert(votes_for) != votes_for {
             return Err(unsayable("a tree that votes for two classes"));
@@ -116,8 +119,11 @@ pub fn check(forest: &Forest, onnx: &[u8]) -> Result<()> {
             output[0].to_plain_array_view::<f32>().map_err(|error| broken(&error))?.iter().copied().collect();
         let mut scores = Vec::new();
         forest.score(&row, &mut scores);
-        let difference =
-            softmax(&scores).iter().zip(&expected).map(|(ours, theirs)| (ours - theirs).abs()).fold(0.0, f32::max);
+        let difference = softmax(&scores)
+            .iter()
+            .zip(&expected)
+            .map(|(ours, theirs)| (ours - theirs).abs())
+            .fold(0.0, f32::max);
         if difference > TOLERANCE {
             return Err(Error::ModelInvalid(format!("the flat forest differs from tract's by {difference}")));
         }

@@ -12,9 +12,9 @@ const CODE_WORDS: [&str; 10] =
 
 /// Extensions that tell what kind of file a line is about.
 const EXTENSIONS: [&str; 40] = [
-    "c", "cc", "cpp", "cs", "css", "csproj", "ex", "gradle", "go", "h", "hpp", "hs", "html", "java", "js", "json",
-    "jsx", "kt", "lock", "md", "mod", "php", "py", "rb", "rs", "scala", "sh", "so", "sql", "sum", "svelte", "swift",
-    "toml", "ts", "tsx", "vue", "xml", "yaml", "yml", "zig",
+    "c", "cc", "cpp", "cs", "css", "csproj", "ex", "gradle", "go", "h", "hpp", "hs", "html", "java", "js",
+    "json", "jsx", "kt", "lock", "md", "mod", "php", "py", "rb", "rs", "scala", "sh", "so", "sql", "sum",
+    "svelte", "swift", "toml", "ts", "tsx", "vue", "xml", "yaml", "yml", "zig",
 ];
 
 /// The masked text of an excerpt, one line a line.
@@ -32,7 +32,8 @@ pub fn mask(excerpt: &Excerpt) -> String {
 pub fn mask_line(line: &str, masked: &mut String) {
     let mut after_code_word = false;
     for token in line.split_ascii_whitespace() {
-        let core = token.trim_matches(|char: char| !char.is_ascii_alphanumeric() && !"/\\.~@#_-".contains(char));
+        let core =
+            token.trim_matches(|char: char| !char.is_ascii_alphanumeric() && !"/\\.~@#_-".contains(char));
         if !core.is_empty() {
             after_code_word = mask_token(core, after_code_word, masked);
         }
@@ -98,7 +99,8 @@ fn placeholder(token: &str, after_code_word: bool) -> Option<&'static str> {
         return (!is_code(token, after_code_word)).then_some("num ");
     }
     let number = token.trim_start_matches(['v', '-', '~', '@', '#']);
-    let unit = number.trim_start_matches(|char: char| char.is_ascii_digit() || matches!(char, '.' | ':' | ','));
+    let unit =
+        number.trim_start_matches(|char: char| char.is_ascii_digit() || matches!(char, '.' | ':' | ','));
     let starts_with_digit = number.as_bytes().first().is_some_and(u8::is_ascii_digit);
     let lower = unit.to_ascii_lowercase();
     match lower.as_str() {
@@ -126,7 +128,8 @@ fn is_code(digits: &str, after_code_word: bool) -> bool {
 
 fn is_hex(token: &str) -> bool {
     let hex = token.strip_prefix("0x").unwrap_or(token);
-    (hex.len() >= 7 || token.len() > hex.len()) && hex.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+    (hex.len() >= 7 || token.len() > hex.len())
+        && hex.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 /// Pushes each word of `token`, split at punctuation, underscores, digits and camelCase.
@@ -160,7 +163,8 @@ fn mask_words(token: &str, after_code_word: bool, masked: &mut String) -> bool {
 
 /// Where the piece that starts at `at` ends: a number or version, a word of one case pattern, or one other character.
 fn piece_end(bytes: &[u8], at: usize) -> usize {
-    let run = |from: usize, test: fn(&u8) -> bool| from + bytes[from..].iter().take_while(|b| test(b)).count();
+    let run =
+        |from: usize, test: fn(&u8) -> bool| from + bytes[from..].iter().take_while(|b| test(b)).count();
     match bytes[at] {
         first if first.is_ascii_digit() => {
             let mut end = run(at, u8::is_ascii_digit);
@@ -202,7 +206,10 @@ mod tests {
 
     #[test]
     fn codes_stay_and_counts_go() {
-        assert_eq!(masked("##[error]Process completed with exit code 137."), "error process completed with exit code 137");
+        assert_eq!(
+            masked("##[error]Process completed with exit code 137."),
+            "error process completed with exit code 137"
+        );
         assert_eq!(masked("8048 tests completed, 12 failed"), "num tests completed num failed");
         assert_eq!(masked("HTTP 503 from server"), "http 503 from server");
         assert_eq!(masked("connect ECONNREFUSED 127.0.0.1:5432"), "connect econnrefused address");
@@ -210,7 +217,10 @@ mod tests {
 
     #[test]
     fn identifiers_become_their_words() {
-        assert_eq!(masked("ModuleNotFoundError: No module named 'x'"), "module not found error no module named x");
+        assert_eq!(
+            masked("ModuleNotFoundError: No module named 'x'"),
+            "module not found error no module named x"
+        );
         assert_eq!(masked("ERR_PNPM_OUTDATED_LOCKFILE"), "err pnpm outdated lockfile");
         assert_eq!(masked("HTTPServer error TS2304:"), "http server error ts");
     }
@@ -218,7 +228,10 @@ mod tests {
     #[test]
     fn paths_versions_hashes_and_durations_become_placeholders() {
         assert_eq!(masked("/home/runner/work/a/b.rs:12:3 oops"), "path ext_rs oops");
-        assert_eq!(masked("left-pad@1.3.0 in 12.5s at 3f786850e387550f"), "left pad version in duration at hex");
+        assert_eq!(
+            masked("left-pad@1.3.0 in 12.5s at 3f786850e387550f"),
+            "left pad version in duration at hex"
+        );
         assert_eq!(masked("got v1.2.3 from https://example.com/x"), "got version from url");
     }
 

@@ -104,7 +104,9 @@ impl Pipeline {
     pub fn validate(&self) -> Result<()> {
         if self.layout_version != LAYOUT_VERSION {
             let found = self.layout_version;
-            return Err(Error::ModelInvalid(format!("feature layout {found}, this build has {LAYOUT_VERSION}")));
+            return Err(Error::ModelInvalid(format!(
+                "feature layout {found}, this build has {LAYOUT_VERSION}"
+            )));
         }
         self.tfidf.validate()
     }

@@ -55,13 +55,18 @@ impl Patterns {
         for (at, pattern) in patterns.iter().enumerate() {
             let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
             if pattern.id.is_empty() || !pattern.id.bytes().all(is_word) {
-                return Err(Error::ModelInvalid(format!("pattern id {:?} is not lower_snake_case", pattern.id)));
+                return Err(Error::ModelInvalid(format!(
+                    "pattern id {:?} is not lower_snake_case",
+                    pattern.id
+                )));
             }
             if patterns[..at].iter().any(|earlier| earlier.id == pattern.id) {
                 return Err(Error::ModelInvalid(format!("two patterns are called {}", pattern.id)));
             }
             let regex = RegexBuilder::new(&pattern.regex).unicode(false).multi_line(true).build();
-            regexes.push(regex.map_err(|_| Error::ModelInvalid(format!("pattern {} does not compile", pattern.id)))?);
+            regexes.push(
+                regex.map_err(|_| Error::ModelInvalid(format!("pattern {} does not compile", pattern.id)))?,
+            );
         }
         Ok(Self { patterns, regexes })
     }
@@ -77,7 +82,8 @@ impl Patterns {
         struct File {
             pattern: Vec<Pattern>,
         }
-        let file: File = toml::from_str(text).map_err(|e| Error::ModelInvalid(format!("patterns.toml: {e}")))?;
+        let file: File =
+            toml::from_str(text).map_err(|e| Error::ModelInvalid(format!("patterns.toml: {e}")))?;
         Self::compile(file.pattern)
     }
 

@@ -24,7 +24,8 @@ pub struct Scaler {
 impl Scaler {
     pub(super) fn transform(&self, numerics: &[Option<f64>; 6], columns: &mut [f32]) {
         for (index, column) in columns.iter_mut().enumerate() {
-            *column = numerics[index].map_or(f32::NAN, |x| ((x - self.mean[index]) / self.scale[index]) as f32);
+            *column =
+                numerics[index].map_or(f32::NAN, |x| ((x - self.mean[index]) / self.scale[index]) as f32);
         }
     }
 }

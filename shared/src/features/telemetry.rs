@@ -224,7 +224,10 @@ fn stage_of(name: &str) -> Stage {
 fn stage_seconds(steps: &[Step]) -> [Option<f64>; 3] {
     let mut seconds = [None; 3];
     for step in steps {
-        let times = (step.started_at.as_deref().and_then(unix_seconds), step.completed_at.as_deref().and_then(unix_seconds));
+        let times = (
+            step.started_at.as_deref().and_then(unix_seconds),
+            step.completed_at.as_deref().and_then(unix_seconds),
+        );
         if let (Some(start), Some(end)) = times
             && end >= start
         {
@@ -273,7 +276,10 @@ pub fn language_of_text(text: &str) -> &'static str {
     const MARKS: [(&str, &[&str]); 6] = [
         ("Go", &["ext_go", "ext_mod", "golang", "gofmt", "golangci"]),
         ("Java", &["ext_java", "maven", "gradle", "mvn", "ext_kt", "ext_gradle", "surefire"]),
-        ("JavaScript", &["ext_ts", "ext_tsx", "ext_js", "ext_jsx", "npm", "yarn", "pnpm", "eslint", "vitest", "jest"]),
+        (
+            "JavaScript",
+            &["ext_ts", "ext_tsx", "ext_js", "ext_jsx", "npm", "yarn", "pnpm", "eslint", "vitest", "jest"],
+        ),
         ("Python", &["ext_py", "pip", "pytest", "traceback", "ruff", "mypy", "poetry"]),
         ("Rust", &["ext_rs", "cargo", "rustc", "clippy", "crates"]),
         ("C++", &["ext_cpp", "ext_cc", "ext_hpp", "cmake", "ninja", "clang"]),

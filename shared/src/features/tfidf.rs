@@ -54,7 +54,9 @@ impl Tfidf {
     pub(super) fn validate(&self) -> Result<()> {
         let terms = self.fitted.vocabulary.len();
         if terms > VOCABULARY_WIDTH || terms != self.fitted.idf.len() || terms != self.columns.len() {
-            return Err(Error::ModelInvalid(format!("a vocabulary of {terms} terms that don't fit their weights")));
+            return Err(Error::ModelInvalid(format!(
+                "a vocabulary of {terms} terms that don't fit their weights"
+            )));
         }
         if !(1..=NGRAM_MAX).contains(&self.fitted.ngram_max) {
             return Err(Error::ModelInvalid(format!("n-grams of {} words", self.fitted.ngram_max)));
@@ -100,7 +102,9 @@ impl Tfidf {
         let mut weights: Vec<(usize, f64)> = self
             .counts(text)
             .into_iter()
-            .map(|(column, count)| (column as usize, (f64::from(count).ln() + 1.0) * self.fitted.idf[column as usize]))
+            .map(|(column, count)| {
+                (column as usize, (f64::from(count).ln() + 1.0) * self.fitted.idf[column as usize])
+            })
             .collect();
         // In column order, so that the sum below is the same on every machine.
         weights.sort_unstable_by_key(|(column, _)| *column);

@@ -59,7 +59,11 @@ fn main() -> Result<()> {
     replay(&worker.url, &id)?;
     if demo.once {
         let totals = deliver::get(&worker.url, "/api/dashboard", Some(API_KEY))?;
-        ensure!(totals.body["inference_count"].as_u64() >= Some(1), "the dashboard counts nothing: {}", totals.body);
+        ensure!(
+            totals.body["inference_count"].as_u64() >= Some(1),
+            "the dashboard counts nothing: {}",
+            totals.body
+        );
         println!("the dashboard counts {} inference(s)", totals.body["inference_count"]);
         return Ok(());
     }
@@ -76,7 +80,10 @@ fn replay(url: &str, id: &str) -> Result<()> {
     delivery.wait = false;
     let answer = delivery.post(url)?;
     ensure!(answer.status == 202, "the delivery was answered {}: {}", answer.status, answer.body);
-    println!("delivery  {} of {} accepted", payload["workflow_run"]["id"], payload["repository"]["full_name"]);
+    println!(
+        "delivery  {} of {} accepted",
+        payload["workflow_run"]["id"], payload["repository"]["full_name"]
+    );
     let deadline = Instant::now() + Duration::from_secs(30);
     let row = loop {
         let history = deliver::get(url, "/api/history?limit=1", Some(API_KEY))?;
@@ -95,7 +102,11 @@ fn replay(url: &str, id: &str) -> Result<()> {
         line["text"].as_str().unwrap_or_default()
     );
     for term in row["top_features"].as_array().into_iter().flatten() {
-        println!("  {:<24} −{:.2} without it", term["term"].as_str().unwrap_or_default(), term["drop"].as_f64().unwrap_or_default());
+        println!(
+            "  {:<24} −{:.2} without it",
+            term["term"].as_str().unwrap_or_default(),
+            term["drop"].as_f64().unwrap_or_default()
+        );
     }
     ensure!(row["evidence"] == "log", "the verdict was made without the log: {row}");
     Ok(())
@@ -106,7 +117,10 @@ fn sample_github() -> Result<FakeGithub> {
     let payload = sample("workflow_run.json")?;
     let log = std::fs::read(format!("{SAMPLE}/job.log")).context("reading the sample log")?;
     github.add(Run {
-        repository: payload["repository"]["full_name"].as_str().context("the sample names its repository")?.to_owned(),
+        repository: payload["repository"]["full_name"]
+            .as_str()
+            .context("the sample names its repository")?
+            .to_owned(),
         run_id: payload["workflow_run"]["id"].as_u64().context("the sample has a run id")?,
         attempt: 1,
         jobs: sample("jobs.json")?,
@@ -116,6 +130,7 @@ fn sample_github() -> Result<FakeGithub> {
 }
 
 fn sample(name: &str) -> Result<Value> {
-    let text = std::fs::read_to_string(format!("{SAMPLE}/{name}")).with_context(|| format!("reading {name}"))?;
+    let text =
+        std::fs::read_to_string(format!("{SAMPLE}/{name}")).with_context(|| format!("reading {name}"))?;
     Ok(serde_json::from_str(&text)?)
 }

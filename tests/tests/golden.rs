@@ -1,0 +1,93 @@
+//! The same numbers everywhere: features as scikit-learn computes them, probabilities as LightGBM does, from the
+//! ONNX file and from its compiled form, natively and in wasm.
+//!
+//! Regenerate with `python -m sentinel_training goldens`.
+
+use sentinel_node::model;
+use sentinel_shared::artifact::ModelBundle;
+use sentinel_shared::excerpt::Excerpt;
+use sentinel_shared::features::{Telemetry, WIDTH};
+use serde_json::Value;
+use std::process::Command;
+
+const GOLDENS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/golden/failure.jsonl");
+
+fn goldens() -> Vec<Value> {
+    let text = std::fs::read_to_string(GOLDENS).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn telemetry(golden: &Value) -> Telemetry {
+    serde_json::from_value(golden["telemetry"].clone()).unwrap()
+}
+
+#[test]
+fn every_feature_is_scikit_learns_to_a_millionth() {
+    let bundle = model::load(None).unwrap();
+    for golden in goldens() {
+        let features = bundle.pipeline.transform(&telemetry(&golden));
+        for column in 0..WIDTH {
+            let expected = &golden["features"][column.to_string()];
+            let ours = f64::from(features.values()[column]);
+            let name = bundle.pipeline.name(column);
+            match (golden["features"].get(column.to_string()), expected.as_f64()) {
+                (None, _) => assert_eq!(ours, 0.0, "column {column}, {name}"),
+                (Some(_), None) => assert!(ours.is_nan(), "column {column}, {name} is missing, not {ours}"),
+                (Some(_), Some(expected)) => {
+                    assert!(
+                        (ours - expected).abs() <= 1e-6,
+                        "column {column}, {name}: {ours} for {expected}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_probability_is_lightgbms_from_onnx_and_from_the_compiled_form() {
+    let from_onnx = model::load(None).unwrap();
+    let compiled = ModelBundle::from_bytes(&from_onnx.to_bytes()).unwrap();
+    for golden in goldens() {
+        let expected: Vec<f32> = serde_json::from_value(golden["probabilities"].clone()).unwrap();
+        for bundle in [&from_onnx, &compiled] {
+            let ours = bundle.classify(telemetry(&golden), &Excerpt::default()).unwrap().prediction;
+            for (ours, expected) in ours.probabilities.iter().zip(&expected) {
+                assert!((ours - expected).abs() <= 1e-5, "{ours} for {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_wasm_package_predicts_the_same_in_node() {
+    let package =
+        std::env::var("SENTINEL_WASM_PKG").expect("SENTINEL_WASM_PKG is not set: run `cargo xtask test`");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/js/wasm_pkg.mjs");
+    let bundle = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/failure/compiled.bundle");
+    let output = Command::new("node").arg(script).args([&package, bundle, GOLDENS]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_compiled_bundle_that_was_cut_or_changed_is_refused() {
+    let bytes = model::load(None).unwrap().to_bytes();
+    assert!(ModelBundle::from_bytes(&bytes).is_ok());
+    assert!(ModelBundle::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+    assert!(ModelBundle::from_bytes(b"SNTLFB01").is_err());
+    for at in [8, 100, bytes.len() / 2, bytes.len() - 1] {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        assert!(ModelBundle::from_bytes(&changed).is_err(), "byte {at}");
+    }
+}
+
+#[test]
+fn the_named_line_holds_the_named_trouble() {
+    let bundle = model::load(None).unwrap();
+    let log = format!("{}npm ERR! code ENOSPC\nnpm ERR! no space left on device\n", "all fine\n".repeat(30));
+    let verdict = bundle.classify_log(&Excerpt::of(log.as_bytes()), None, None).unwrap();
+    let line = verdict.explanation.line.unwrap();
+    assert!([31, 32].contains(&line.number), "{line:?}");
+    assert!(verdict.explanation.terms.iter().all(|term| term.drop > 0.0));
+}
