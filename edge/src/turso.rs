@@ -100,7 +100,7 @@ async fn pipeline(app: &App, body: &Json) -> std::result::Result<Vec<Rows>, Fail
     let text = post(app, body).await?;
     let answer: PipelineAnswer = serde_json::from_str(&text).map_err(|_| Failure::Misunderstood)?;
     match answer.results.into_iter().next() {
-        Some(StreamAnswer::Ok { response }) => rows(response),
+        Some(StreamAnswer::Ok { response }) => rows(&response),
         Some(StreamAnswer::Error { error }) => Err(refused(&error)),
         None => Err(Failure::Misunderstood),
     }
@@ -173,7 +173,7 @@ fn one_request(request: &Json) -> Json {
 }
 
 /// The rows of the statements between BEGIN and COMMIT.
-fn rows(response: Json) -> std::result::Result<Vec<Rows>, Failure> {
+fn rows(response: &Json) -> std::result::Result<Vec<Rows>, Failure> {
     let Some(result) = response.get("result") else { return Ok(Vec::new()) };
     let answer = BatchAnswer::deserialize(result).map_err(|_| Failure::Misunderstood)?;
     if let Some(error) = answer.step_errors.iter().flatten().next() {

@@ -162,7 +162,7 @@ fn decide_completed(event: &str, payload: Payload) -> Result<Action> {
             run_record(origin, payload.workflow_run.ok_or(Error::FieldMissing("workflow_run"))?)
         }
         "workflow_job" => {
-            job_record(origin, payload.workflow_job.ok_or(Error::FieldMissing("workflow_job"))?)
+            job_record(origin, payload.workflow_job.as_ref().ok_or(Error::FieldMissing("workflow_job"))?)
         }
         _ => check_record(origin, payload.check_run.ok_or(Error::FieldMissing("check_run"))?),
     }?;
@@ -196,7 +196,7 @@ fn run_record(origin: Origin, run: WorkflowRun) -> Result<Option<FailureRecord>>
     }))
 }
 
-fn job_record(origin: Origin, job: WorkflowJob) -> Result<Option<FailureRecord>> {
+fn job_record(origin: Origin, job: &WorkflowJob) -> Result<Option<FailureRecord>> {
     let Some(conclusion) = job.conclusion.as_deref().and_then(Conclusion::parse) else { return Ok(None) };
     let job_id = job.id.ok_or(Error::FieldMissing("workflow_job.id"))?;
     Ok(Some(FailureRecord {
@@ -238,4 +238,85 @@ fn check_record(origin: Origin, check: CheckRun) -> Result<Option<FailureRecord>
         ended_at: check.completed_at.as_deref().and_then(unix_seconds),
         runner_labels: Vec::new(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signature::{Secret, Signature, WebhookSecrets};
+    use proptest::prelude::*;
+
+    fn parse(event: &str, content_type: &str, body: &[u8]) -> Result<Delivery> {
+        let header = Signature::of(&Secret::new("s").unwrap(), body).header();
+        let secrets = WebhookSecrets::new(Secret::new("s").unwrap(), None);
+        let verified = secrets.verify(Some(header.as_bytes()), body).unwrap();
+        let headers =
+            Headers { event: Some(event), delivery: Some("d"), hook: None, content_type: Some(content_type) };
+        Delivery::parse(headers, verified)
+    }
+
+    fn action(event: &str, body: &str) -> Action {
+        parse(event, "application/json", body.as_bytes()).unwrap().action
+    }
+
+    #[test]
+    fn each_conclusion_is_classified_or_left_alone() {
+        let conclusions = [
+            ("failure", true),
+            ("timed_out", true),
+            ("startup_failure", true),
+            ("success", false),
+            ("cancelled", false),
+            ("action_required", false),
+            ("neutral", false),
+            ("skipped", false),
+            ("stale", false),
+        ];
+        for (conclusion, classified) in conclusions {
+            let body = format!(
+                r#"{{"action":"completed","repository":{{"full_name":"o/r"}},"workflow_run":{{"id":1,"conclusion":"{conclusion}"}}}}"#
+            );
+            assert_eq!(
+                matches!(action("workflow_run", &body), Action::Classify(_)),
+                classified,
+                "{conclusion}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_run_without_its_nullable_fields_is_attempt_one_of_an_unknown_author() {
+        let body = r#"{"action":"completed","repository":{"full_name":"o/r"},"workflow_run":
+            {"id":1,"name":null,"actor":null,"run_attempt":null,"head_sha":null,"conclusion":"failure"}}"#;
+        let Action::Classify(record) = action("workflow_run", body) else {
+            panic!("a failure is classified")
+        };
+        assert_eq!(record.subject.key(), "run:1:1");
+        assert_eq!((record.author, record.workflow, record.started_at), (None, None, None));
+    }
+
+    #[test]
+    fn a_form_carries_the_same_payload() {
+        let json = r#"{"action":"requested","repository":{"full_name":"o/r"},"workflow_run":{"id":1}}"#;
+        let form: String =
+            form_urlencoded::Serializer::new(String::new()).append_pair("payload", json).finish();
+        let delivery = parse("workflow_run", "application/x-www-form-urlencoded", form.as_bytes()).unwrap();
+        assert_eq!(delivery.action, Action::Ignore(IgnoreReason::NotCompleted));
+        assert_eq!(delivery.repository.as_deref(), Some("o/r"));
+    }
+
+    #[test]
+    fn an_error_says_where_and_never_quotes_the_payload() {
+        let error = parse("workflow_run", "application/json", br#"{"action": secret-token}"#).unwrap_err();
+        assert!(!error.to_string().contains("secret-token"), "{error}");
+        assert!(error.to_string().contains("line 1"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_answered_without_panic(body: Vec<u8>, event in "ping|workflow_run|check_run|x") {
+            let _ = parse(&event, "application/json", &body);
+            let _ = parse(&event, "application/x-www-form-urlencoded", &body);
+        }
+    }
 }

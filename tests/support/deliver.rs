@@ -33,6 +33,27 @@ pub struct Answer {
     pub body: Value,
 }
 
+/// A sender that keeps its connection, for load.
+pub struct Client {
+    agent: ureq::Agent,
+    url: String,
+}
+
+impl Client {
+    /// A sender to the worker at `url`.
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        Self { agent: agent(), url: url.to_owned() }
+    }
+
+    /// Posts `delivery`; the status of the answer.
+    pub fn post(&self, delivery: &Delivery) -> anyhow::Result<u16> {
+        let mut response = delivery.request(&self.agent, &self.url).send(delivery.body.as_slice())?;
+        response.body_mut().read_to_vec()?;
+        Ok(response.status().as_u16())
+    }
+}
+
 impl Delivery {
     /// A delivery of `payload`, signed with `secret`.
     #[must_use]
@@ -55,7 +76,11 @@ impl Delivery {
 
     /// Posts it to the worker at `url`.
     pub fn post(&self, url: &str) -> anyhow::Result<Answer> {
-        let mut request = agent()
+        answer(self.request(&agent(), url).send(self.body.as_slice())?)
+    }
+
+    fn request(&self, agent: &ureq::Agent, url: &str) -> ureq::RequestBuilder<ureq::typestate::WithBody> {
+        let mut request = agent
             .post(format!("{url}/webhook/github"))
             .header("x-github-event", &self.event)
             .header("x-github-delivery", &self.id)
@@ -67,7 +92,7 @@ impl Delivery {
         if self.wait {
             request = request.header("prefer", "wait");
         }
-        answer(request.send(self.body.as_slice())?)
+        request
     }
 }
 

@@ -141,7 +141,7 @@ async fn jobs(
 ) -> Response {
     let mut world = world.lock().expect("no handler panics");
     if let Err(refusal) = admit(&mut world, &headers, format!("jobs {run} {attempt}")) {
-        return refusal;
+        return *refusal;
     }
     let repository = format!("{owner}/{repo}");
     let found =
@@ -156,7 +156,7 @@ async fn job(
 ) -> Response {
     let mut world = world.lock().expect("no handler panics");
     if let Err(refusal) = admit(&mut world, &headers, format!("job {id}")) {
-        return refusal;
+        return *refusal;
     }
     let jobs = world.runs.iter().flat_map(|run| run.jobs["jobs"].as_array().cloned().unwrap_or_default());
     jobs.into_iter().find(|job| job["id"] == id).map_or_else(not_found, |job| axum::Json(job).into_response())
@@ -169,7 +169,7 @@ async fn logs(
 ) -> Response {
     let mut world = world.lock().expect("no handler panics");
     if let Err(refusal) = admit(&mut world, &headers, format!("logs {job}")) {
-        return refusal;
+        return *refusal;
     }
     let location = match world.runs.iter().find_map(|run| run.logs.get(&job)) {
         None | Some(Log::Missing) => return not_found(),
@@ -244,20 +244,22 @@ impl axum::body::HttpBody for Pieces {
     }
 }
 
-fn admit(world: &mut World, headers: &HeaderMap, call: String) -> Result<(), Response> {
+fn admit(world: &mut World, headers: &HeaderMap, call: String) -> Result<(), Box<Response>> {
     world.calls.push(call);
     if world.down {
-        return Err(StatusCode::SERVICE_UNAVAILABLE.into_response());
+        return Err(Box::new(StatusCode::SERVICE_UNAVAILABLE.into_response()));
     }
     if !headers.contains_key(header::USER_AGENT) {
-        return Err((StatusCode::FORBIDDEN, "Request forbidden by administrative rules").into_response());
+        return Err(Box::new(
+            (StatusCode::FORBIDDEN, "Request forbidden by administrative rules").into_response(),
+        ));
     }
     let token =
         headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     if token != Some(TOKEN) {
-        return Err(
-            (StatusCode::UNAUTHORIZED, axum::Json(json!({ "message": "Bad credentials" }))).into_response()
-        );
+        return Err(Box::new(
+            (StatusCode::UNAUTHORIZED, axum::Json(json!({ "message": "Bad credentials" }))).into_response(),
+        ));
     }
     Ok(())
 }

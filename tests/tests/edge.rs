@@ -31,6 +31,7 @@ struct World {
 }
 
 type Outcome = Result<(), Failed>;
+type Test = fn(&World) -> Outcome;
 
 fn main() {
     let mut arguments = Arguments::from_args();
@@ -54,7 +55,7 @@ fn main() {
 }
 
 fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
-    let all: Vec<(&str, fn(&World) -> Outcome)> = vec![
+    let all: Vec<(&str, Test)> = vec![
         ("a_failed_run_is_classified_from_its_log_and_shown_in_the_history", classified_from_log),
         ("without_waiting_a_delivery_is_accepted_and_its_location_leads_to_the_verdict", accepted_then_done),
         ("recorded_job_and_check_deliveries_share_one_verdict_a_job", recorded_payloads),

@@ -3,6 +3,8 @@
 //!
 //! Regenerate with `python -m sentinel_training goldens`.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use sentinel_node::model;
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::excerpt::Excerpt;

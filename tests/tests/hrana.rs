@@ -1,6 +1,8 @@
 //! The embedded database server, as the clients people use meet it: raw Hrana, the `libsql` crate's remote
 //! client, and npm's `@libsql/client`.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use libsql::Builder;
 use sentinel_node::hrana::Server;
 use sentinel_shared::signature::Secret;

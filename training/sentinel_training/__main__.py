@@ -1,6 +1,7 @@
 """`python -m sentinel_training train|crossvalidate|goldens`: see README.md."""
 
 import argparse
+import gzip
 import json
 import tempfile
 from pathlib import Path
@@ -40,24 +41,22 @@ def read_all(arguments, work: Path) -> tuple[data.Records, data.Records]:
     )
 
 
-def fit_features(texts: np.ndarray, labels: np.ndarray, path: Path) -> list[str]:
+def fit_features(training: data.Records, path: Path) -> None:
     """Chooses the vocabulary and writes the fitted transformers."""
-    terms = vocabulary.choose(texts, labels)
+    terms = vocabulary.choose(training.texts, training.labels)
     features = {
         "layout_version": 1,
-        # Neutral until numerics are taught: a unit scale keeps real durations finite.
-        "scaler": {"mean": [0.0] * 6, "scale": [1.0] * 6},
-        "tfidf": vocabulary.fitted(texts, terms, vocabulary.NGRAM_MAX),
+        "scaler": data.scaler(training.numerics),
+        "tfidf": vocabulary.fitted(training.texts, terms, vocabulary.NGRAM_MAX),
     }
     path.write_text(json.dumps(features, indent=0) + "\n")
-    return terms
 
 
 def fit_split(records, more, chosen, arguments, work: Path, features: Path):
     """Fits on the chosen records and on those of `more` from other repositories than the held-out ones."""
     training = records.take(chosen)
     extra = more.take(~np.isin(more.groups, records.groups[~chosen]))
-    fit_features(training.texts, training.labels, features)
+    fit_features(training, features)
     rows = training.rows + extra.rows
     matrix = data.matrix(rows, features, arguments.model / "patterns.toml", arguments.sentinel, work)
     labels = np.r_[training.labels, extra.labels]
@@ -145,7 +144,9 @@ def train(arguments, work: Path) -> None:
     out = arguments.model
     (out / "model.onnx").write_bytes(model.to_onnx(forest))
     (out / "features.json").write_text(features.read_text())
-    forest.booster_.save_model(work / "model.lightgbm.txt")
+    # The learner's own form, for the bench; mtime=0 keeps the bytes the same from run to run.
+    text = forest.booster_.model_to_string().encode()
+    (out / "model.lightgbm.txt.gz").write_bytes(gzip.compress(text, mtime=0))
     word_baseline(training, out / "baseline.json")
     manifest = {
         "model_version": "lgbm_v3.1",

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
+# The numerics in column order, by the predecessor's names.
+NUMERICS = ["build_duration_sec", "test_duration_sec", "deploy_duration_sec", "cpu_usage_pct", "memory_usage_mb", "retry_count"]
 # Licences whose records may be copied into the repository, with their notice.
 REDISTRIBUTABLE = {"MIT", "BSD-3-Clause", "Apache-2.0", "MPL-2.0", "Unlicense"}
 # Chosen before any result was seen, and never changed to improve one.
@@ -18,16 +20,17 @@ VALIDATION_FOLDS = 5
 
 @dataclass
 class Records:
-    """Records with their masked text, labels and groups; arrays share one order."""
+    """Records with their masked text, numerics (NaN where not measured), labels and groups, in one order."""
 
     rows: list[dict]
     texts: np.ndarray
+    numerics: np.ndarray
     labels: np.ndarray
     groups: np.ndarray
 
     def take(self, chosen: np.ndarray) -> "Records":
         rows = [row for row, wanted in zip(self.rows, chosen) if wanted]
-        return Records(rows, self.texts[chosen], self.labels[chosen], self.groups[chosen])
+        return Records(rows, self.texts[chosen], self.numerics[chosen], self.labels[chosen], self.groups[chosen])
 
 
 def read(path: Path, patterns: Path, sentinel: Path, work: Path) -> Records:
@@ -35,10 +38,11 @@ def read(path: Path, patterns: Path, sentinel: Path, work: Path) -> Records:
     rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
     out = work / f"{path.stem}.telemetry.jsonl"
     subprocess.run([sentinel, "features", "--data", path, "--patterns", patterns, "--out", out], check=True)
-    texts = [json.loads(line)["telemetry"]["text"] for line in out.read_text().splitlines()]
+    telemetry = [json.loads(line)["telemetry"] for line in out.read_text().splitlines()]
     return Records(
         rows,
-        np.array(texts, dtype=object),
+        np.array([row["text"] for row in telemetry], dtype=object),
+        np.array([[row[name] for name in NUMERICS] for row in telemetry], dtype=float),
         np.array([row["label"] for row in rows]),
         np.array([group(row) for row in rows]),
     )
@@ -74,3 +78,13 @@ def may_redistribute(row: dict) -> bool:
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def scaler(numerics: np.ndarray) -> dict:
+    """StandardScaler's mean_ and scale_ over what was measured; 0 and 1 for a column that never was."""
+    measured = ~np.isnan(numerics)
+    count = np.maximum(measured.sum(axis=0), 1)
+    mean = np.where(measured, numerics, 0.0).sum(axis=0) / count
+    variance = np.where(measured, (numerics - mean) ** 2, 0.0).sum(axis=0) / count
+    scale = np.sqrt(variance)
+    return {"mean": mean.tolist(), "scale": np.where(scale > 0, scale, 1.0).tolist()}

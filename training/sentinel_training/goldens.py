@@ -12,7 +12,6 @@ from sklearn.feature_extraction import FeatureHasher
 from . import data, model, vocabulary
 
 ROOT = Path(__file__).resolve().parents[2]
-NUMERICS = ["build_duration_sec", "test_duration_sec", "deploy_duration_sec", "cpu_usage_pct", "memory_usage_mb", "retry_count"]
 LEVELS = {
     "ci_tool": ["GitHub Actions", "GitLab CI", "Jenkins", "Travis CI"],
     "language": ["Go", "Java", "JavaScript", "Python", "Rust"],
@@ -68,7 +67,7 @@ def reference(telemetry: list[dict], features: dict) -> np.ndarray:
     text = vectorizer.transform([row["text"] for row in telemetry])
     text.resize(len(telemetry), vocabulary.SIZE)
     scaler = features["scaler"]
-    numerics = [[np.nan if row.get(name) is None else row[name] for name in NUMERICS] for row in telemetry]
+    numerics = [[np.nan if row.get(name) is None else row[name] for name in data.NUMERICS] for row in telemetry]
     numerics = (np.array(numerics, dtype=float) - scaler["mean"]) / scaler["scale"]
     identity = FeatureHasher(256, input_type="dict", alternate_sign=True).transform(
         {"repository": row["repository"], "author": row["author"]} for row in telemetry

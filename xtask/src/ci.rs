@@ -7,8 +7,10 @@ use anyhow::Result;
 use std::process::Command;
 use std::time::Instant;
 
+type Chore = fn() -> Result<()>;
+
 pub(crate) fn run_checks() -> Result<()> {
-    let chores: [(&str, fn() -> Result<()>); 7] = [
+    let chores: [(&str, Chore); 7] = [
         ("tools", tools),
         ("format", || run(cargo()?.args(["fmt", "--check"]))),
         ("build", || Programs::for_development().map(drop)),

@@ -38,7 +38,7 @@ impl Tools {
     }
 }
 
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Lock {
     Locked,
     Unlocked,

@@ -1,5 +1,6 @@
 //! The command line: one file a command. `--json` prints one JSON document for programs; errors go to stderr.
 
+mod bench;
 mod classify;
 mod db;
 mod eval;
@@ -24,6 +25,7 @@ enum Command {
     Eval(eval::Eval),
     Model(model::Model),
     Db(db::Db),
+    Bench(bench::Bench),
 }
 
 impl Cli {
@@ -38,6 +40,7 @@ impl Cli {
             Command::Eval(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Db(command) => command.run(),
+            Command::Bench(command) => command.run(),
         }
     }
 }

@@ -46,7 +46,6 @@ impl Server {
     }
 
     /// The routes of Hrana 2 and 3 over HTTP, and `/health`.
-    #[must_use]
     pub fn router(self) -> Router {
         Router::new()
             .route("/health", get(|| async { "ok" }))

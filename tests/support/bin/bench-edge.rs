@@ -1,0 +1,148 @@
+//! `cargo xtask bench edge`: the worker under load, with storing. Requests are bounded in count; everything
+//! runs on loopback.
+
+use anyhow::{Context, Result, ensure};
+use sentinel_tests::deliver::{self, Delivery};
+use sentinel_tests::stack::{Programs, Server, Settings, work_folder};
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+const SECRET: &str = "bench";
+const KEY: &str = "bench key";
+const DATABASE_TOKEN: &str = "bench database";
+const WARM_UP: u64 = 300;
+const REQUESTS: u64 = 3000;
+
+fn main() -> Result<()> {
+    let programs = Programs::from_env()?;
+    let folder = work_folder("bench-edge")?;
+    let database = programs.start_database(&folder.join("sentinel.db"), 0, DATABASE_TOKEN)?;
+    let vars = vec![
+        ("SENTINEL_WEBHOOK_SECRET", SECRET.to_owned()),
+        ("SENTINEL_API_KEY", KEY.to_owned()),
+        ("TURSO_DATABASE_URL", database.url.clone()),
+        ("TURSO_AUTH_TOKEN", DATABASE_TOKEN.to_owned()),
+    ];
+    let settings = Settings { vars, ..Settings::default() };
+    let worker = programs.start_worker(&folder.join("worker"), &settings)?;
+    cold_start(&worker)?;
+    let next = AtomicU64::new(1);
+    load(&worker, &next, 1, WARM_UP)?;
+    println!(
+        "{:<14}{:>10}{:>10}{:>10}{:>22}{:>20}",
+        "concurrency", "req/s", "p50 ms", "p99 ms", "CPU ms/webhook", "of that, database"
+    );
+    for concurrency in [1, 50] {
+        let cpu = (workerd_cpu(&worker)?, cpu_of(database.group())?);
+        let started = Instant::now();
+        let mut latencies = load(&worker, &next, concurrency, REQUESTS)?;
+        let elapsed = started.elapsed();
+        wait_until_stored(&worker, next.load(Ordering::Relaxed) - 1)?;
+        let spent = |now: Duration, before: Duration| (now - before).as_secs_f64() * 1e3 / REQUESTS as f64;
+        latencies.sort_unstable();
+        let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+        println!(
+            "{concurrency:<14}{:>10.0}{:>10.1}{:>10.1}{:>15.2} workerd{:>13.2} apart",
+            REQUESTS as f64 / elapsed.as_secs_f64(),
+            at(0.5),
+            at(0.99),
+            spent(workerd_cpu(&worker)?, cpu.0),
+            spent(cpu_of(database.group())?, cpu.1),
+        );
+    }
+    Ok(())
+}
+
+/// The first verdict of a fresh isolate: model loaded, patterns compiled, forest planned, row stored.
+fn cold_start(worker: &Server) -> Result<()> {
+    let payload = failure(999_999_999);
+    let started = Instant::now();
+    let answer = Delivery::signed("workflow_run", "cold", &payload, SECRET).post(&worker.url)?;
+    let first = started.elapsed();
+    ensure!(answer.status == 200, "{}", answer.body);
+    println!(
+        "first verdict after start {:.0} ms (the health check that waited for the start came before it)",
+        first.as_secs_f64() * 1e3
+    );
+    Ok(())
+}
+
+/// `count` failed runs of as many repositories, `concurrency` at a time; the latency of each 202.
+fn load(worker: &Server, next: &AtomicU64, concurrency: usize, count: u64) -> Result<Vec<Duration>> {
+    let left = AtomicU64::new(count);
+    let take = || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..concurrency)
+            .map(|_| {
+                scope.spawn(|| {
+                    let client = deliver::Client::new(&worker.url);
+                    let mut latencies = Vec::new();
+                    while take() {
+                        let id = next.fetch_add(1, Ordering::Relaxed);
+                        let mut delivery =
+                            Delivery::signed("workflow_run", &format!("bench-{id}"), &failure(id), SECRET);
+                        delivery.wait = false;
+                        let started = Instant::now();
+                        let status = client.post(&delivery)?;
+                        latencies.push(started.elapsed());
+                        ensure!(status == 202, "a delivery was answered {status}");
+                    }
+                    Ok(latencies)
+                })
+            })
+            .collect();
+        let mut all = Vec::new();
+        for thread in threads {
+            all.extend(thread.join().expect("a sender returns its errors")?);
+        }
+        Ok(all)
+    })
+}
+
+/// The recorded delivery, about another run.
+fn failure(id: u64) -> Value {
+    let text = include_str!("../../fixtures/sample/workflow_run.json");
+    let mut payload: Value = serde_json::from_str(text).expect("the fixture is JSON");
+    payload["workflow_run"]["id"] = json!(id);
+    payload["repository"]["full_name"] = json!(format!("bench/project-{id}"));
+    payload["installation"]["id"] = json!(id);
+    payload
+}
+
+/// The work goes on after the 202; the measurement ends when all of it is stored.
+fn wait_until_stored(worker: &Server, deliveries: u64) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let stored = deliver::get(&worker.url, "/api/dashboard", Some(KEY))?.body["inference_count"].as_u64();
+        // One more than the load: the cold start's.
+        if stored >= Some(deliveries + 1) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "{stored:?} of {deliveries} deliveries are stored");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// CPU time of the workerd that runs the worker: wrangler starts another one as its proxy, which no deployment has.
+fn workerd_cpu(worker: &Server) -> Result<Duration> {
+    let output = std::process::Command::new("pgrep")
+        .args(["-g", &worker.group().to_string(), "-x", "workerd"])
+        .output()?;
+    let ids: Vec<u32> =
+        String::from_utf8(output.stdout)?.lines().filter_map(|line| line.parse().ok()).collect();
+    ensure!(!ids.is_empty(), "no workerd runs");
+    ids.into_iter().map(cpu_of).sum()
+}
+
+/// User and system time of one process.
+fn cpu_of(process: u32) -> Result<Duration> {
+    let stat =
+        std::fs::read_to_string(format!("/proc/{process}/stat")).context("reading CPU time from /proc")?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |at: usize| {
+        fields.get(at).and_then(|field| field.parse::<u64>().ok()).context("a field of /proc/stat")
+    };
+    // proc(5): utime and stime are fields 14 and 15; a tick is 10 ms on Linux.
+    Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 10))
+}
