@@ -26,11 +26,12 @@ const shade = (confidence) => (confidence > 0.7 ? "good" : confidence > 0.4 ? "f
 
 function showOverview(overview) {
   const { health } = overview;
-  at("badge").textContent = `${health.badge} ${health.label}`;
+  at("badge").textContent = health.label;
+  at("badge").dataset.health = health.label;
   at("model-version").textContent = overview.model_version;
   at("inference-count").textContent = overview.inference_count;
   at("features-drifted").textContent = `${health.features_drifted} / ${health.total_features}`;
-  at("retrain-suggested").textContent = health.retrain_suggested ? "Yes ⚠️" : "No ✅";
+  at("retrain-suggested").textContent = health.retrain_suggested ? "Yes" : "No";
   at("feedback-count").textContent = overview.feedback_count;
   at("deliveries").textContent =
     overview.deliveries_queued + (overview.deliveries_failed ? ` (+${overview.deliveries_failed} failed)` : "");
@@ -126,7 +127,10 @@ function signedIn(yes) {
   at("dashboard").hidden = !yes;
   at("sign-in").hidden = yes;
   at("sign-out").hidden = !yes;
-  if (!yes) at("badge").textContent = "Not signed in";
+  if (!yes) {
+    at("badge").textContent = "Not signed in";
+    delete at("badge").dataset.health;
+  }
 }
 
 at("sign-in").addEventListener("submit", (event) => {

@@ -1,7 +1,7 @@
 //! `/health` and `/metrics`. Totals come from the store, so they survive every isolate.
 
 use crate::app::App;
-use crate::{respond, turso};
+use crate::{guard, respond, turso};
 use sentinel_shared::dashboard::WINDOW;
 use sentinel_shared::store;
 use sentinel_shared::{Error, Result};
@@ -24,6 +24,7 @@ pub(crate) fn health(app: &App) -> Result<Response> {
         "service": "sentinel-dashboard",
         "model_version": version,
         "missing": missing,
+        "unlimited": guard::LIMITERS.iter().filter(|limiter| app.env.rate_limiter(limiter).is_err()).collect::<Vec<_>>(),
         "evidence": if app.config.github_token.is_some() { "log" } else { "payload" },
     });
     respond::json(http, &body)

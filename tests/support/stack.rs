@@ -14,6 +14,25 @@ use std::time::{Duration, Instant};
 /// The longest a server may take to answer its first request.
 const START_LIMIT: Duration = Duration::from_secs(90);
 
+/// <https://github.com/cloudflare/workerd/blob/main/src/workerd/server/workerd.capnp>
+const WORKERD_CONFIG: &str = r#"using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = .worker),
+    (name = "internet", network = (allow = ["public", "private"])),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:PORT", http = (), service = "main")],
+);
+const worker :Workerd.Worker = (
+  modules = [
+    (name = "index.js", esModule = embed "index.js"),
+    (name = "index_bg.wasm", wasm = embed "index_bg.wasm"),
+  ],
+  compatibilityDate = "2026-04-01",
+  bindings = [BINDINGS],
+);
+"#;
+
 /// Where the built programs are; `cargo xtask` sets each variable.
 pub struct Programs {
     /// `SENTINEL_BIN`: the native binary.
@@ -101,6 +120,32 @@ impl Programs {
             .env("CLOUDFLARE_CF_FETCH_ENABLED", "false")
             .env("CI", "1");
         Server::start(command, port, &folder.join("worker.log"))
+    }
+
+    /// Starts the worker in workerd alone, as a deployment runs it: without wrangler's proxy in front, and
+    /// without the rate limiters, which wrangler simulates.
+    pub fn start_workerd(&self, folder: &Path, vars: &[(&'static str, String)]) -> Result<Server> {
+        std::fs::create_dir_all(folder)?;
+        for file in ["index.js", "index_bg.wasm"] {
+            std::fs::copy(self.worker.join(file), folder.join(file))
+                .with_context(|| format!("copying {file}"))?;
+        }
+        let port = free_port()?;
+        let bindings: Vec<String> =
+            vars.iter().map(|(name, value)| format!("(name = {name:?}, text = {value:?})")).collect();
+        let config = folder.join("config.capnp");
+        std::fs::write(
+            &config,
+            WORKERD_CONFIG.replace("PORT", &port.to_string()).replace("BINDINGS", &bindings.join(", ")),
+        )?;
+        let packages = self.tools.join("node_modules/@cloudflare");
+        let workerd = std::fs::read_dir(&packages)?
+            .filter_map(|entry| Some(entry.ok()?.path().join("bin/workerd")))
+            .find(|path| path.exists())
+            .context("wrangler brings a workerd")?;
+        let mut command = Command::new(workerd);
+        command.arg("serve").arg(&config);
+        Server::start(command, port, &folder.join("workerd.log"))
     }
 
     /// The repository's own `wrangler.toml`, with the built worker in place and these variables.

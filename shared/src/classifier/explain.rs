@@ -57,11 +57,10 @@ impl Explanation {
 fn drops(prediction: &Prediction, features: &FeatureVector, classifier: &Classifier) -> HashMap<usize, f32> {
     let class = prediction.class.index();
     let forest = classifier.forest();
-    let used = forest.used_features();
     let mut row = features.values().to_vec();
     let score = forest.class_score(&row, class);
     let mut drops = HashMap::new();
-    for column in (0..row.len()).filter(|column| used[*column]) {
+    for column in (0..row.len()).filter(|column| forest.uses(*column)) {
         let present = row[column];
         if present == 0.0 || present.is_nan() {
             continue;

@@ -33,6 +33,8 @@ pub struct Forest {
     /// Per class, the nodes its trees start at.
     roots: Vec<Vec<u32>>,
     nodes: Vec<Node>,
+    /// The columns that any tree looks at.
+    used: Vec<bool>,
 }
 
 /// A tree, as whoever reads a model file describes it.
@@ -63,16 +65,15 @@ impl Forest {
     /// # Errors
     /// [`Error::ModelInvalid`] for a class or column out of range, or a subtree too large for its index.
     pub fn new(features: u16, classes: u16, trees: &[(u16, Tree)]) -> Result<Self> {
-        let mut forest =
-            Self { features, classes, roots: vec![Vec::new(); usize::from(classes)], nodes: Vec::new() };
+        let roots = vec![Vec::new(); usize::from(classes)];
+        let mut forest = Self { features, classes, roots, nodes: Vec::new(), used: Vec::new() };
         for (class, tree) in trees {
             let roots =
                 forest.roots.get_mut(usize::from(*class)).ok_or_else(|| broken("a tree of no class"))?;
             roots.push(u32::try_from(forest.nodes.len()).map_err(|_| broken("too many nodes"))?);
             forest.push(tree)?;
         }
-        forest.check()?;
-        Ok(forest)
+        forest.checked()
     }
 
     fn push(&mut self, tree: &Tree) -> Result<()> {
@@ -133,14 +134,10 @@ impl Forest {
         }
     }
 
-    /// The columns that any tree looks at.
+    /// Whether any tree looks at this column.
     #[must_use]
-    pub fn used_features(&self) -> Vec<bool> {
-        let mut used = vec![false; self.features()];
-        for node in self.nodes.iter().filter(|node| node.feature != LEAF) {
-            used[usize::from(node.feature & !MISSING_LEFT)] = true;
-        }
-        used
+    pub fn uses(&self, column: usize) -> bool {
+        self.used.get(column).copied().unwrap_or(false)
     }
 
     /// The compact form: counts, roots by class, nodes; little-endian.
@@ -181,13 +178,12 @@ impl Forest {
         if !reader.0.is_empty() {
             return Err(broken("bytes after the last node"));
         }
-        let forest = Self { features, classes, roots, nodes };
-        forest.check()?;
-        Ok(forest)
+        Self { features, classes, roots, nodes, used: Vec::new() }.checked()
     }
 
     /// Children stand after their parents and inside the array: every walk goes forward and ends at a leaf.
-    fn check(&self) -> Result<()> {
+    fn checked(mut self) -> Result<Self> {
+        self.used = vec![false; self.features()];
         if self.nodes.last().is_none_or(|node| node.feature != LEAF) {
             return Err(broken("the last node is not a leaf"));
         }
@@ -203,11 +199,12 @@ impl Forest {
             {
                 return Err(broken("a split points outside the forest"));
             }
+            self.used[usize::from(node.feature & !MISSING_LEFT)] = true;
         }
         if self.roots.iter().flatten().any(|root| *root as usize >= self.nodes.len()) {
             return Err(broken("a root points outside the forest"));
         }
-        Ok(())
+        Ok(self)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use sentinel_tests::deliver::{self, Delivery};
-use sentinel_tests::stack::{Programs, Server, Settings, work_folder};
+use sentinel_tests::stack::{Programs, Server, work_folder};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -24,8 +24,7 @@ fn main() -> Result<()> {
         ("TURSO_DATABASE_URL", database.url.clone()),
         ("TURSO_AUTH_TOKEN", DATABASE_TOKEN.to_owned()),
     ];
-    let settings = Settings { vars, ..Settings::default() };
-    let worker = programs.start_worker(&folder.join("worker"), &settings)?;
+    let worker = programs.start_workerd(&folder.join("worker"), &vars)?;
     cold_start(&worker)?;
     let next = AtomicU64::new(1);
     load(&worker, &next, 1, WARM_UP)?;
@@ -34,7 +33,7 @@ fn main() -> Result<()> {
         "concurrency", "req/s", "p50 ms", "p99 ms", "CPU ms/webhook", "of that, database"
     );
     for concurrency in [1, 50] {
-        let cpu = (workerd_cpu(&worker)?, cpu_of(database.group())?);
+        let cpu = (cpu_of(worker.group())?, cpu_of(database.group())?);
         let started = Instant::now();
         let mut latencies = load(&worker, &next, concurrency, REQUESTS)?;
         let elapsed = started.elapsed();
@@ -47,7 +46,7 @@ fn main() -> Result<()> {
             REQUESTS as f64 / elapsed.as_secs_f64(),
             at(0.5),
             at(0.99),
-            spent(workerd_cpu(&worker)?, cpu.0),
+            spent(cpu_of(worker.group())?, cpu.0),
             spent(cpu_of(database.group())?, cpu.1),
         );
     }
@@ -122,17 +121,6 @@ fn wait_until_stored(worker: &Server, deliveries: u64) -> Result<()> {
         ensure!(Instant::now() < deadline, "{stored:?} of {deliveries} deliveries are stored");
         std::thread::sleep(Duration::from_millis(100));
     }
-}
-
-/// CPU time of the workerd that runs the worker: wrangler starts another one as its proxy, which no deployment has.
-fn workerd_cpu(worker: &Server) -> Result<Duration> {
-    let output = std::process::Command::new("pgrep")
-        .args(["-g", &worker.group().to_string(), "-x", "workerd"])
-        .output()?;
-    let ids: Vec<u32> =
-        String::from_utf8(output.stdout)?.lines().filter_map(|line| line.parse().ok()).collect();
-    ensure!(!ids.is_empty(), "no workerd runs");
-    ids.into_iter().map(cpu_of).sum()
 }
 
 /// User and system time of one process.
