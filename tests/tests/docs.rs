@@ -1,0 +1,66 @@
+//! What the documents claim, held against what was measured.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use sentinel_node::evaluation::{Report, WordBaseline};
+use sentinel_node::{dataset, model};
+use serde_json::Value;
+use std::path::Path;
+
+fn root(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root(path)).unwrap()
+}
+
+fn manifest() -> Value {
+    serde_json::from_str(&read("models/failure/manifest.json")).unwrap()
+}
+
+#[test]
+fn the_readmes_figures_are_the_shipped_models() {
+    let manifest = manifest();
+    let metrics = &manifest["metrics"];
+    let name = format!("| **{}** |", manifest["model_version"].as_str().unwrap());
+    let readme = read("README.md");
+    let row = readme
+        .lines()
+        .find_map(|line| line.strip_prefix(&name))
+        .expect("the README has the shipped model's row");
+    let figures: Vec<f64> = row.split('|').filter_map(|cell| cell.trim().parse().ok()).collect();
+    let expected =
+        ["n", "strict_accuracy", "lenient_accuracy", "macro_f1"].map(|name| metrics[name].as_f64().unwrap());
+    assert_eq!(figures.len(), expected.len(), "{row}");
+    for (figure, expected) in figures.iter().zip(expected) {
+        // The manifest rounds to four digits, the README to three.
+        assert!((figure - expected).abs() < 6e-4, "{figure} for {expected}: run `cargo xtask eval --write`");
+    }
+}
+
+#[test]
+fn the_shipped_model_beats_its_baselines_on_the_redistributable_validation_records() {
+    let bundle = model::load(None).unwrap();
+    let baseline = WordBaseline::parse(read("models/failure/baseline.json").as_bytes()).unwrap();
+    let records = dataset::read(&root("tests/fixtures/ci_logs/validation.jsonl")).unwrap();
+    let report = serde_json::to_value(Report::of(&bundle, &baseline, &records).unwrap()).unwrap();
+    let strict = |scores: &Value| scores["strict_accuracy"].as_f64().unwrap();
+    for (name, scores) in report["baselines"].as_object().unwrap() {
+        assert!(strict(&report) > strict(scores), "{name}: {} against {}", strict(scores), strict(&report));
+    }
+}
+
+#[test]
+fn the_validation_figure_is_over_the_gate() {
+    assert!(manifest()["metrics"]["macro_f1"].as_f64().unwrap() >= 0.65);
+}
+
+#[test]
+fn every_copied_record_may_be_redistributed() {
+    for line in read("tests/fixtures/ci_logs/validation.jsonl").lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let license = record["license"].as_str().unwrap().trim_end_matches(" (repository)");
+        assert!(["MIT", "BSD-3-Clause", "Apache-2.0", "MPL-2.0", "Unlicense"].contains(&license), "{record}");
+    }
+}
