@@ -54,13 +54,13 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
     }
     // (6) Work.
     if header("prefer").is_some_and(|prefer| prefer.split([',', ';']).any(|wish| wish.trim() == "wait")) {
-        return match classify(app, &delivery.key, &record, Attempt::First).await? {
+        return match classify(app, &delivery.key, &record, Attempt::Early).await? {
             Some(inference) => respond::json(200, &json!({ "status": "done", "inference": inference })),
             None => accepted(&delivery.key, &record),
         };
     }
     let answer = accepted(&delivery.key, &record);
-    context.wait_until(async move { work(app, &delivery.key, &record, Attempt::First).await });
+    context.wait_until(async move { work(app, &delivery.key, &record, Attempt::Early).await });
     answer
 }
 
@@ -72,16 +72,15 @@ pub(crate) async fn sweep(app: &App) {
         Err(error) => return console_error!("sweep.failed: {error}"),
     };
     for Claimed { key, record, attempts } in claimed {
-        let attempt = if attempts >= store::ATTEMPTS_MAX { Attempt::Last } else { Attempt::Again };
+        let attempt = if attempts >= store::ATTEMPTS_MAX { Attempt::Last } else { Attempt::Early };
         work(app, &key, &record, attempt).await;
     }
 }
 
-/// Which try this is: the last one makes do with the evidence it can get.
+/// Whether there is another try: the last one makes do with the evidence it can get.
 #[derive(Clone, Copy, PartialEq)]
 enum Attempt {
-    First,
-    Again,
+    Early,
     Last,
 }
 

@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result, bail};
 use std::fs::File;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -62,6 +62,15 @@ pub struct Settings {
     pub webhook_limit: Option<u32>,
 }
 
+/// When a started server counts as ready.
+#[derive(Clone, Copy)]
+enum Ready {
+    /// `/health` is answered.
+    Answers,
+    /// A connection is taken: its first request is still to come.
+    Listens,
+}
+
 // === impl Programs ===
 
 impl Programs {
@@ -89,7 +98,7 @@ impl Programs {
             "--token",
             token,
         ]);
-        Server::start(command, port, &file.with_extension("log"))
+        Server::start(command, port, &file.with_extension("log"), Ready::Answers)
     }
 
     /// Starts the worker in workerd, keeping its state and log in `folder`.
@@ -119,7 +128,7 @@ impl Programs {
             .env("WRANGLER_LOG_PATH", folder.join("wrangler-logs"))
             .env("CLOUDFLARE_CF_FETCH_ENABLED", "false")
             .env("CI", "1");
-        Server::start(command, port, &folder.join("worker.log"))
+        Server::start(command, port, &folder.join("worker.log"), Ready::Answers)
     }
 
     /// Starts the worker in workerd alone, as a deployment runs it: without wrangler's proxy in front, and
@@ -145,7 +154,7 @@ impl Programs {
             .context("wrangler brings a workerd")?;
         let mut command = Command::new(workerd);
         command.arg("serve").arg(&config);
-        Server::start(command, port, &folder.join("workerd.log"))
+        Server::start(command, port, &folder.join("workerd.log"), Ready::Listens)
     }
 
     /// The repository's own `wrangler.toml`, with the built worker in place and these variables.
@@ -180,19 +189,23 @@ impl Programs {
 // === impl Server ===
 
 impl Server {
-    fn start(mut command: Command, port: u16, log: &Path) -> Result<Self> {
+    fn start(mut command: Command, port: u16, log: &Path, ready: Ready) -> Result<Self> {
         let output = File::create(log).with_context(|| format!("creating {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
         let child = command.spawn().with_context(|| format!("starting {:?}", command.get_program()))?;
         let mut server = Self { child, url: format!("http://127.0.0.1:{port}"), log: log.to_owned() };
-        server.wait_until_ready()?;
+        server.wait_until(ready)?;
         Ok(server)
     }
 
-    fn wait_until_ready(&mut self) -> Result<()> {
+    fn wait_until(&mut self, ready: Ready) -> Result<()> {
         let started = Instant::now();
         loop {
-            if crate::deliver::get(&self.url, "/health", None).is_ok() {
+            let is_ready = match ready {
+                Ready::Answers => crate::deliver::get(&self.url, "/health", None).is_ok(),
+                Ready::Listens => TcpStream::connect(self.url.trim_start_matches("http://")).is_ok(),
+            };
+            if is_ready {
                 return Ok(());
             }
             if let Some(status) = self.child.try_wait()? {
@@ -201,7 +214,7 @@ impl Server {
             if started.elapsed() > START_LIMIT {
                 bail!("{} did not answer in {} s:\n{}", self.url, START_LIMIT.as_secs(), self.log());
             }
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

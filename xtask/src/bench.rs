@@ -1,47 +1,69 @@
 //! `cargo xtask bench`: speed, side by side with what it replaces, in one run.
 
-use crate::build::{self, Programs};
+use crate::build::Programs;
 use crate::tools::cache;
-use crate::{cargo, root, run, step, target};
-use anyhow::{Context, Result};
-use clap::Subcommand;
+use crate::{cargo, figures, root, run, step, target};
+use anyhow::{Context, Result, ensure};
+use clap::{Args, Subcommand};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-#[derive(Subcommand)]
-pub(crate) enum Bench {
-    /// A prediction and a feature vector against ONNX Runtime and LightGBM's own predictor, one row at a time.
+/// Measure speed, side by side with what it replaces, in one run.
+#[derive(Args)]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    what: What,
+    /// Write what was printed into README.md.
+    #[arg(long, global = true)]
+    write: bool,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum What {
+    /// A prediction against ONNX Runtime and LightGBM's own predictor, one row at a time; features and excerpts.
     Classifier,
-    /// Webhooks a second, latency and CPU of workerd, with storing, at concurrency 1 and 50; cold start.
+    /// Webhooks a second, latency and CPU of workerd, with storing, at concurrency 1 and 50; the first verdict.
     Edge,
 }
 
 impl Bench {
     pub(crate) fn run(self) -> Result<()> {
-        match self {
-            Self::Classifier => classifier(),
-            Self::Edge => edge(),
+        let (name, mut command) = match self.what {
+            What::Classifier => ("classifier", classifier()?),
+            What::Edge => ("edge", edge()?),
+        };
+        step("measuring");
+        let output = command
+            .stderr(Stdio::inherit())
+            .output()
+            .with_context(|| format!("starting the {name} bench"))?;
+        let printed = String::from_utf8(output.stdout)?;
+        print!("{printed}");
+        ensure!(output.status.success(), "the {name} bench ended with {}", output.status);
+        if self.write {
+            figures::write(name, &format!("```text\n{printed}```\n"))?;
         }
+        Ok(())
     }
 }
 
 /// The reference's rounds and ours alternate, so that a busy machine slows both.
-fn classifier() -> Result<()> {
+fn classifier() -> Result<Command> {
     let python = python_environment()?;
     step("building with optimisation");
     run(cargo()?.args(["build", "--release", "-p", "sentinel-node"]))?;
-    let sentinel = target()?.join("release/sentinel");
-    run(Command::new(python)
+    let mut command = Command::new(python);
+    command
         .current_dir(root())
         .env("PYTHONPATH", root().join("training"))
         .args(["-m", "sentinel_training.bench", "--sentinel"])
-        .arg(sentinel))
+        .arg(target()?.join("release/sentinel"));
+    Ok(command)
 }
 
-fn edge() -> Result<()> {
+fn edge() -> Result<Command> {
     let programs = Programs::for_measuring()?;
-    build::bundle()?;
-    run(&mut programs.command(&target()?.join("debug/bench-edge")))
+    Ok(programs.command(&target()?.join("debug/bench-edge")))
 }
 
 /// A virtual environment with the training's pinned packages.

@@ -1,15 +1,12 @@
 //! `cargo xtask eval`: figures of the shipped classifier, written where people read them.
 
 use crate::build::Programs;
-use crate::{root, run};
-use anyhow::{Context, Result, ensure};
+use crate::{figures, root, run};
+use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::Command;
-
-const BEGIN: &str = "<!-- figures: classifier -->";
-const END: &str = "<!-- end of figures -->";
 
 /// Score the classifier; without --data, on the redistributable part of the validation split.
 #[derive(Args)]
@@ -17,7 +14,7 @@ pub(crate) struct Eval {
     /// Labelled records; the whole validation split is left by `python -m sentinel_training train --work DIR`.
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Write the manifest's validation figures into README.md.
+    /// Write the figures into README.md.
     #[arg(long)]
     write: bool,
 }
@@ -33,9 +30,7 @@ impl Eval {
             let output = eval.arg("--json").output()?;
             ensure!(output.status.success(), "the evaluation failed");
             let report: Value = serde_json::from_slice(&output.stdout)?;
-            let path = root().join("README.md");
-            let readme = std::fs::read_to_string(&path).context("reading README.md")?;
-            std::fs::write(&path, with_figures(&readme, &table(&report))?)?;
+            figures::write("skill", &table(&report))?;
         }
         Ok(())
     }
@@ -68,10 +63,4 @@ fn table(report: &Value) -> String {
         figure("/selective/accuracy") * 100.0,
         figure("/ece"),
     )
-}
-
-fn with_figures(readme: &str, figures: &str) -> Result<String> {
-    let (before, rest) = readme.split_once(BEGIN).context("README.md has no place for the figures")?;
-    let (_, after) = rest.split_once(END).context("README.md does not end its figures")?;
-    Ok(format!("{before}{BEGIN}\n{figures}{END}{after}"))
 }

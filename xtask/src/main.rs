@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod ci;
 mod eval;
+mod figures;
 mod tools;
 
 use anyhow::{Context, Result, bail};
@@ -42,11 +43,8 @@ enum Task {
     },
     /// What must pass before pushing: format, lints for both targets, tests, bundle size, the main job.
     Ci,
-    /// Measure, side by side in one run: `classifier`, `edge`.
-    Bench {
-        #[command(subcommand)]
-        what: bench::Bench,
-    },
+    /// Measure speed, side by side with what it replaces, in one run.
+    Bench(bench::Bench),
     /// Build the optimised worker for `wrangler deploy` and print its size.
     Bundle,
     /// Score the shipped classifier with its baselines and write the figures into the README.
@@ -65,7 +63,7 @@ fn main() -> Result<()> {
         }
         Task::Test { rest } => test(&rest),
         Task::Ci => ci::run_checks(),
-        Task::Bench { what } => what.run(),
+        Task::Bench(bench) => bench.run(),
         Task::Bundle => build::bundle().map(drop),
         Task::Eval(eval) => eval.run(),
     }

@@ -24,8 +24,9 @@ fn main() -> Result<()> {
         ("TURSO_DATABASE_URL", database.url.clone()),
         ("TURSO_AUTH_TOKEN", DATABASE_TOKEN.to_owned()),
     ];
+    let starting = Instant::now();
     let worker = programs.start_workerd(&folder.join("worker"), &vars)?;
-    cold_start(&worker)?;
+    cold_start(&worker, starting)?;
     let next = AtomicU64::new(1);
     load(&worker, &next, 1, WARM_UP)?;
     println!(
@@ -42,7 +43,7 @@ fn main() -> Result<()> {
         latencies.sort_unstable();
         let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
         println!(
-            "{concurrency:<14}{:>10.0}{:>10.1}{:>10.1}{:>15.2} workerd{:>13.2} apart",
+            "{concurrency:<14}{:>10.0}{:>10.1}{:>10.1}{:>22.2}{:>22.2}",
             REQUESTS as f64 / elapsed.as_secs_f64(),
             at(0.5),
             at(0.99),
@@ -54,15 +55,15 @@ fn main() -> Result<()> {
 }
 
 /// The first verdict of a fresh isolate: model loaded, patterns compiled, forest planned, row stored.
-fn cold_start(worker: &Server) -> Result<()> {
-    let payload = failure(999_999_999);
-    let started = Instant::now();
-    let answer = Delivery::signed("workflow_run", "cold", &payload, SECRET).post(&worker.url)?;
-    let first = started.elapsed();
+fn cold_start(worker: &Server, starting: Instant) -> Result<()> {
+    let delivery = Delivery::signed("workflow_run", "cold", &failure(999_999_999), SECRET);
+    let listening = Instant::now();
+    let answer = delivery.post(&worker.url)?;
     ensure!(answer.status == 200, "{}", answer.body);
     println!(
-        "first verdict after start {:.0} ms (the health check that waited for the start came before it)",
-        first.as_secs_f64() * 1e3
+        "first verdict: {:.0} ms after the request, {:.0} ms after the process was started\n",
+        listening.elapsed().as_secs_f64() * 1e3,
+        starting.elapsed().as_secs_f64() * 1e3
     );
     Ok(())
 }
