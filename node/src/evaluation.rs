@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::classifier::Prediction;
 use sentinel_shared::failure::FailureClass;
-use sentinel_shared::features::{Haystack, Patterns, Telemetry, Tfidf, VOCABULARY_WIDTH};
+use sentinel_shared::features::{Patterns, Telemetry, Tfidf, VOCABULARY_WIDTH};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -274,7 +274,7 @@ fn subsets(records: &[Record], predicted: &[FailureClass]) -> BTreeMap<&'static 
 }
 
 fn first_match(patterns: &Patterns, record: &Record) -> Option<FailureClass> {
-    patterns.matches(&Haystack::of(&record.excerpt)).next().map(|(pattern, _)| pattern.suggests)
+    patterns.matches(&record.excerpt).first().map(|pattern| pattern.suggests)
 }
 
 fn ece(records: &[Record], predictions: &[Prediction]) -> f64 {

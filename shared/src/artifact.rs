@@ -7,14 +7,14 @@
 use crate::classifier::{Calibration, Classifier, Explanation, Forest, Prediction};
 use crate::excerpt::Excerpt;
 use crate::failure::{FailureClass, FailureRecord};
-use crate::features::{FeatureVector, JobEvidence, Pattern, Patterns, Pipeline, Telemetry, WIDTH};
+use crate::features::{Branch, FeatureVector, JobEvidence, Pattern, Patterns, Pipeline, Telemetry, WIDTH};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// First bytes of a compiled bundle; the last two are its version.
-const MAGIC: &[u8; 8] = b"SNTLFB01";
+const MAGIC: &[u8; 8] = b"SNTLFB02";
 const DIGEST_BYTES: usize = 32;
 
 /// What a model is, where it comes from and how well it did.
@@ -69,6 +69,7 @@ struct Head {
     manifest: Manifest,
     pipeline: Pipeline,
     patterns: Vec<Pattern>,
+    branches: Vec<Branch>,
 }
 
 // === impl ModelBundle ===
@@ -110,7 +111,7 @@ impl ModelBundle {
             .ok_or_else(|| invalid("cut short"))?;
         let head: Head = parse("compiled bundle", head)?;
         head.manifest.validate()?;
-        let patterns = Patterns::compile(head.patterns)?;
+        let patterns = Patterns::assemble(head.patterns, head.branches)?;
         Self::assemble(head.manifest, head.pipeline, patterns, Forest::from_bytes(forest)?)
     }
 
@@ -121,6 +122,7 @@ impl ModelBundle {
             manifest: self.manifest.clone(),
             pipeline: self.pipeline.clone(),
             patterns: self.patterns.all().to_vec(),
+            branches: self.patterns.branches().to_vec(),
         };
         let head = serde_json::to_vec(&head).expect("the head has string keys and finite numbers");
         let mut body = (head.len() as u32).to_le_bytes().to_vec();

@@ -76,7 +76,7 @@ fn a_compiled_bundle_that_was_cut_or_changed_is_refused() {
     let bytes = model::load(None).unwrap().to_bytes();
     assert!(ModelBundle::from_bytes(&bytes).is_ok());
     assert!(ModelBundle::from_bytes(&bytes[..bytes.len() - 1]).is_err());
-    assert!(ModelBundle::from_bytes(b"SNTLFB01").is_err());
+    assert!(ModelBundle::from_bytes(b"SNTLFB02").is_err());
     for at in [8, 100, bytes.len() / 2, bytes.len() - 1] {
         let mut changed = bytes.clone();
         changed[at] ^= 1;

@@ -5,7 +5,7 @@
 
 use super::{Classifier, Prediction};
 use crate::excerpt::{Excerpt, Line, mask_line};
-use crate::features::{BLOCKS, FeatureVector, Haystack, Patterns, Pipeline};
+use crate::features::{BLOCKS, FeatureVector, Patterns, Pipeline};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -81,14 +81,10 @@ fn deciding_line<'a>(
 ) -> Option<&'a Line> {
     let mut best: Option<(&Line, f32)> = None;
     let mut text = String::new();
-    // Only what occurs in the whole can occur in a line.
-    let present: Vec<_> = patterns.matches(&Haystack::of(&excerpt.text())).collect();
     for line in &excerpt.lines {
         text.clear();
         mask_line(&line.text, &mut text);
-        let haystack = line.text.to_ascii_lowercase();
-        let in_line = present.iter().filter(|(_, regex)| regex.is_match(haystack.as_bytes()));
-        in_line.for_each(|(pattern, _)| pattern.push_terms(&mut text));
+        patterns.push_terms(&line.text, &mut text);
         let columns = pipeline.tfidf.counts(&text);
         let strength: f32 = columns
             .keys()

@@ -4,6 +4,7 @@
 //! load. Each block computes what the scikit-learn transformer of its name computes (golden vectors in
 //! `tests/fixtures/golden`), so the Python side never computes a feature itself.
 
+mod branches;
 mod hasher;
 mod one_hot;
 mod patterns;
@@ -11,9 +12,10 @@ mod scaler;
 mod telemetry;
 mod tfidf;
 
+pub use branches::Branch;
 pub use hasher::{HASH_WIDTH, murmur3_32};
 pub use one_hot::{COLUMNS as ONE_HOT_COLUMNS, Categories};
-pub use patterns::{Haystack, Pattern, Patterns};
+pub use patterns::{Pattern, Patterns};
 pub use scaler::{NUMERICS, Scaler};
 pub use telemetry::{JobEvidence, Telemetry, ci_tool_of_log, language_of_text};
 pub use tfidf::{Tfidf, VOCABULARY_WIDTH};

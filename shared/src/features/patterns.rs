@@ -3,10 +3,13 @@
 //! A match adds pseudo-terms to the text (`sig_<id>` and `cue_<class>`), so known signatures and learned words
 //! share one vocabulary and one model; a pattern is a feature and never a verdict.
 
+use super::branches::{self, Branch};
 use crate::failure::FailureClass;
 use crate::{Error, Result};
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::bytes::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
+use std::sync::OnceLock;
 
 /// One signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,36 +25,26 @@ pub struct Pattern {
     pub source: String,
 }
 
-/// All signatures, compiled one by one: a common automaton of a hundred unanchored patterns has more states
-/// than its cache holds, and would fall back to simulation.
-#[derive(Debug, Clone)]
+/// All signatures, ready to be found.
 pub struct Patterns {
     patterns: Vec<Pattern>,
-    regexes: Vec<Regex>,
-}
-
-/// Text as patterns read it: lower-cased, so that no pattern pays for ignoring case.
-pub struct Haystack(Vec<u8>);
-
-// === impl Haystack ===
-
-impl Haystack {
-    /// `text`, ready to be searched.
-    #[must_use]
-    pub fn of(text: &str) -> Self {
-        Self(text.to_ascii_lowercase().into_bytes())
-    }
+    branches: Vec<Branch>,
+    /// Each branch's regular expression, compiled when one of its words first occurs.
+    regexes: Vec<OnceLock<Option<Regex>>>,
+    words: AhoCorasick,
+    /// The branch each word belongs to, by the automaton's numbering.
+    owners: Vec<u32>,
 }
 
 // === impl Patterns ===
 
 impl Patterns {
-    /// Compiles `patterns`.
+    /// Checks and takes apart `patterns`.
     ///
     /// # Errors
     /// [`Error::ModelInvalid`] naming the first pattern that is a duplicate, misnamed or not a regular expression.
     pub fn compile(patterns: Vec<Pattern>) -> Result<Self> {
-        let mut regexes = Vec::with_capacity(patterns.len());
+        let mut branches = Vec::new();
         for (at, pattern) in patterns.iter().enumerate() {
             let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
             if pattern.id.is_empty() || !pattern.id.bytes().all(is_word) {
@@ -63,12 +56,41 @@ impl Patterns {
             if patterns[..at].iter().any(|earlier| earlier.id == pattern.id) {
                 return Err(Error::ModelInvalid(format!("two patterns are called {}", pattern.id)));
             }
-            let regex = RegexBuilder::new(&pattern.regex).unicode(false).multi_line(true).build();
-            regexes.push(
-                regex.map_err(|_| Error::ModelInvalid(format!("pattern {} does not compile", pattern.id)))?,
+            let parts = branches::branches(at as u32, &pattern.regex);
+            branches.extend(
+                parts.map_err(|error| Error::ModelInvalid(format!("pattern {}: {error}", pattern.id)))?,
             );
         }
-        Ok(Self { patterns, regexes })
+        Self::assemble(patterns, branches)
+    }
+
+    /// Patterns that were taken apart before, as a compiled bundle stores them.
+    ///
+    /// # Errors
+    /// [`Error::ModelInvalid`] for branches of no pattern.
+    pub fn assemble(patterns: Vec<Pattern>, branches: Vec<Branch>) -> Result<Self> {
+        if branches.iter().any(|branch| branch.pattern as usize >= patterns.len()) {
+            return Err(Error::ModelInvalid("a branch of no pattern".into()));
+        }
+        let owned = || {
+            branches
+                .iter()
+                .zip(0u32..)
+                .flat_map(|(branch, at)| branch.words.iter().map(move |word| (word, at)))
+        };
+        let words = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(owned().map(|(word, _)| word));
+        let words = words.map_err(|error| Error::ModelInvalid(format!("the patterns' words: {error}")))?;
+        let owners = owned().map(|(_, at)| at).collect();
+        let regexes = branches.iter().map(|_| OnceLock::new()).collect();
+        Ok(Self { patterns, branches, regexes, words, owners })
+    }
+
+    /// The parts [`Patterns::assemble`] takes.
+    #[must_use]
+    pub fn branches(&self) -> &[Branch] {
+        &self.branches
     }
 
     /// Parses the `[[pattern]]` tables of `patterns.toml` and compiles them.
@@ -93,16 +115,32 @@ impl Patterns {
         &self.patterns
     }
 
-    /// The signatures that occur in `haystack`, in file order.
-    pub fn matches(&self, haystack: &Haystack) -> impl Iterator<Item = (&Pattern, &Regex)> {
-        self.patterns.iter().zip(&self.regexes).filter(|(_, regex)| regex.is_match(&haystack.0))
+    /// The signatures that occur in `text`, whatever its case, in file order.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> Vec<&Pattern> {
+        let text = text.to_ascii_lowercase();
+        let mut candidates: Vec<bool> = self.branches.iter().map(|branch| branch.words.is_empty()).collect();
+        for word in self.words.find_overlapping_iter(&text) {
+            candidates[self.owners[word.pattern().as_usize()] as usize] = true;
+        }
+        let mut found = vec![false; self.patterns.len()];
+        for (at, branch) in self.branches.iter().enumerate().filter(|(at, _)| candidates[*at]) {
+            let pattern = branch.pattern as usize;
+            found[pattern] = found[pattern] || self.verifies(at, branch, text.as_bytes());
+        }
+        self.patterns.iter().zip(found).filter(|(_, found)| *found).map(|(pattern, _)| pattern).collect()
+    }
+
+    fn verifies(&self, at: usize, branch: &Branch, text: &[u8]) -> bool {
+        let Some(source) = &branch.regex else { return true };
+        let compile = || RegexBuilder::new(source).unicode(false).multi_line(true).build().ok();
+        // What was printed from a parsed expression compiles; if not, it is a signature that is never seen.
+        self.regexes[at].get_or_init(compile).as_ref().is_some_and(|regex| regex.is_match(text))
     }
 
     /// Appends the pseudo-terms of every signature in `text` to `terms`.
     pub fn push_terms(&self, text: &str, terms: &mut String) {
-        for (pattern, _) in self.matches(&Haystack::of(text)) {
-            pattern.push_terms(terms);
-        }
+        self.matches(text).into_iter().for_each(|pattern| pattern.push_terms(terms));
     }
 }
 
@@ -125,6 +163,7 @@ impl Pattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn pattern(id: &str, regex: &str) -> Pattern {
         Pattern { id: id.into(), regex: regex.into(), suggests: FailureClass::Network, source: "test".into() }
@@ -140,10 +179,22 @@ mod tests {
 
     #[test]
     fn a_broken_duplicate_or_misnamed_pattern_is_named() {
-        let broken = Patterns::compile(vec![pattern("ok", "a"), pattern("bad", "(")]).unwrap_err();
+        let broken = Patterns::compile(vec![pattern("ok", "a"), pattern("bad", "(")]).err().unwrap();
         assert!(broken.to_string().contains("bad"));
-        let twice = Patterns::compile(vec![pattern("one", "a"), pattern("one", "b")]).unwrap_err();
+        let twice = Patterns::compile(vec![pattern("one", "a"), pattern("one", "b")]).err().unwrap();
         assert!(twice.to_string().contains("one"));
         assert!(Patterns::compile(vec![pattern("Not OK", "a")]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn words_first_finds_exactly_what_the_whole_expression_finds(
+            text in "([a-d]| |\n|err|foo|code 1|[0-9]){0,60}",
+            regex in "((foo|err|[a-c]+ ?)(d|err)?|code \\d+|\\^a|b\\$|(foo){1,2}c|e(r|x)r){1,3}(\\|(foo|c+d|err ?code))?",
+        ) {
+            let patterns = Patterns::compile(vec![pattern("p", &regex)]).unwrap();
+            let whole = RegexBuilder::new(&regex).unicode(false).multi_line(true).build().unwrap();
+            prop_assert_eq!(!patterns.matches(&text).is_empty(), whole.is_match(text.as_bytes()), "{}", regex);
+        }
     }
 }
