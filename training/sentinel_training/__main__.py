@@ -23,11 +23,13 @@ GATE_MACRO_F1 = 0.65
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sentinel_training", description=__doc__)
     parser.add_argument("action", choices=["train", "crossvalidate", "goldens"])
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data/ci_logs", help="folder of train.jsonl and train_more.jsonl")
+    parser.add_argument("--data", type=Path, help="folder of train.jsonl and train_more.jsonl; not needed for goldens")
     parser.add_argument("--model", type=Path, default=ROOT / "models/failure", help="folder to read patterns.toml from and write to")
     parser.add_argument("--sentinel", type=Path, default=ROOT / "target/debug/sentinel", help="the Rust binary")
     parser.add_argument("--work", type=Path, default=None, help="where to leave the splits; a temporary folder by default")
     arguments = parser.parse_args()
+    if arguments.data is None and arguments.action != "goldens":
+        parser.error(f"{arguments.action} needs --data")
     with tempfile.TemporaryDirectory() as temporary:
         work = arguments.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
