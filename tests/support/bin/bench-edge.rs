@@ -30,8 +30,8 @@ fn main() -> Result<()> {
     let next = AtomicU64::new(1);
     load(&worker, &next, 1, WARM_UP)?;
     println!(
-        "{:<14}{:>10}{:>10}{:>10}{:>22}{:>20}",
-        "concurrency", "req/s", "p50 ms", "p99 ms", "CPU ms/webhook", "of that, database"
+        "{:<14}{:>12}{:>10}{:>10}{:>22}{:>23}",
+        "concurrency", "webhooks/s", "p50 ms", "p99 ms", "workerd CPU ms each", "database CPU ms each"
     );
     for concurrency in [1, 50] {
         let cpu = (cpu_of(worker.group())?, cpu_of(database.group())?);
@@ -43,7 +43,7 @@ fn main() -> Result<()> {
         latencies.sort_unstable();
         let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
         println!(
-            "{concurrency:<14}{:>10.0}{:>10.1}{:>10.1}{:>22.2}{:>22.2}",
+            "{concurrency:<14}{:>12.0}{:>10.1}{:>10.1}{:>22.2}{:>23.2}",
             REQUESTS as f64 / elapsed.as_secs_f64(),
             at(0.5),
             at(0.99),
