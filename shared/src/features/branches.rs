@@ -1,7 +1,7 @@
 //! A pattern's alternatives, each with words one of which must occur wherever it matches.
 //!
 //! One automaton over all those words reads a text once and leaves a handful of alternatives to verify. Compiling
-//! every pattern took a cold isolate 400 ms, and running them a millisecond a log; most are never needed.
+//! every pattern was most of a cold start, and most of them are never needed.
 
 use crate::{Error, Result};
 use regex_syntax::ParserBuilder;
