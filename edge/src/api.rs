@@ -104,12 +104,10 @@ fn text_excerpt(log: &[u8]) -> Result<Excerpt> {
 
 fn verdict_json(verdict: &Verdict, model_version: &str) -> Json {
     let prediction = &verdict.prediction;
-    let top: Vec<Json> =
-        prediction.top(3).into_iter().map(|(class, p)| json!({ "class": class, "confidence": p })).collect();
     json!({
         "prediction": prediction.verdict(),
         "confidence": prediction.confidence,
-        "top": top,
+        "top": prediction.top_three(),
         "probabilities": prediction.probabilities,
         "terms": verdict.explanation.terms,
         "line": verdict.explanation.line,

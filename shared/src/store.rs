@@ -293,11 +293,6 @@ pub fn inference_of(repository: &str, subject: &str) -> Statement {
 fn insert_inference(finding: Finding<'_>, now: i64) -> Statement {
     let Finding { record, verdict, .. } = finding;
     let prediction = &verdict.prediction;
-    let top: Vec<Json> = prediction
-        .top(3)
-        .iter()
-        .map(|(class, confidence)| json!({ "class": class, "confidence": confidence }))
-        .collect();
     let line = verdict.explanation.line.as_ref().map(json_of::<Line>);
     let mut metrics = json!(verdict.telemetry);
     if let Some(fields) = metrics.as_object_mut() {
@@ -314,7 +309,7 @@ fn insert_inference(finding: Finding<'_>, now: i64) -> Statement {
             Value::Integer(now),
             text(prediction.verdict()),
             Value::Real(f64::from(prediction.confidence)),
-            Value::Text(Json::from(top).to_string()),
+            Value::Text(json!(prediction.top_three()).to_string()),
             Value::Text(json_of(&verdict.explanation.terms)),
             line.map_or(Value::Null, Value::Text),
             text(finding.evidence.label()),

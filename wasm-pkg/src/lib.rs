@@ -3,7 +3,6 @@
 //! A wrapper and nothing else: every function is one call into `sentinel_shared` with its errors as strings.
 
 use sentinel_shared::artifact::ModelBundle;
-use sentinel_shared::classifier::Prediction;
 use sentinel_shared::excerpt::Excerpt;
 use sentinel_shared::features::FeatureVector;
 use sentinel_shared::signature::{Secret, WebhookSecrets};
@@ -38,7 +37,7 @@ impl FailureClassifier {
         Ok(json!({
             "prediction": verdict.prediction.verdict(),
             "confidence": verdict.prediction.confidence,
-            "top": ranked(&verdict.prediction),
+            "top": verdict.prediction.top_three(),
             "terms": verdict.explanation.terms,
             "line": verdict.explanation.line,
             "model_version": self.inner.manifest.model_version,
@@ -65,9 +64,4 @@ pub fn excerpt(log: &str) -> String {
 pub fn verify_signature(secret: &str, header: &str, body: &[u8]) -> bool {
     Secret::new(secret)
         .is_some_and(|secret| WebhookSecrets::new(secret, None).verify(Some(header.as_bytes()), body).is_ok())
-}
-
-fn ranked(prediction: &Prediction) -> Vec<serde_json::Value> {
-    let top = prediction.top(3);
-    top.into_iter().map(|(class, p)| json!({ "class": class, "confidence": p })).collect()
 }

@@ -72,12 +72,10 @@ fn read_excerpt(mut log: impl Read) -> Result<Excerpt> {
 
 fn verdict_json(verdict: &Verdict, excerpt: &Excerpt, model_version: &str) -> Value {
     let prediction = &verdict.prediction;
-    let top: Vec<_> =
-        prediction.top(3).into_iter().map(|(class, p)| json!({ "class": class, "confidence": p })).collect();
     json!({
         "prediction": prediction.verdict(),
         "confidence": prediction.confidence,
-        "top": top,
+        "top": prediction.top_three(),
         "terms": verdict.explanation.terms,
         "line": verdict.explanation.line,
         "model_version": model_version,

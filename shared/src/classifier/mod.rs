@@ -44,6 +44,15 @@ pub struct Prediction {
     pub abstained: bool,
 }
 
+/// A class and its probability.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct RankedClass {
+    /// Which.
+    pub class: FailureClass,
+    /// How likely.
+    pub confidence: f32,
+}
+
 /// The name of the verdict that is none.
 pub const UNKNOWN: &str = "Unknown";
 
@@ -120,6 +129,12 @@ impl Prediction {
     #[must_use]
     pub fn verdict(&self) -> &'static str {
         if self.abstained { UNKNOWN } else { self.class.name() }
+    }
+
+    /// The three most likely classes as every answer and every row shows them.
+    #[must_use]
+    pub fn top_three(&self) -> Vec<RankedClass> {
+        self.top(3).into_iter().map(|(class, confidence)| RankedClass { class, confidence }).collect()
     }
 
     /// The `n` most likely classes, best first.
