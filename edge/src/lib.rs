@@ -17,6 +17,11 @@ mod webhook;
 
 use worker::{Context, Env, Request, Response, Result, ScheduleContext, ScheduledEvent, event};
 
+#[event(start)]
+fn start() {
+    sentinel_shared::wasm::construct_statics();
+}
+
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
     router::route(request, app::app(&env), context).await

@@ -19,6 +19,8 @@ pub mod features;
 pub mod github;
 pub mod signature;
 pub mod store;
+#[cfg(target_arch = "wasm32")]
+pub mod wasm;
 pub mod webhook;
 
 pub use error::{Code, Error, Result};

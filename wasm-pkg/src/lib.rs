@@ -9,6 +9,12 @@ use sentinel_shared::signature::{Secret, WebhookSecrets};
 use serde_json::json;
 use wasm_bindgen::prelude::*;
 
+/// Called by the module itself when it is loaded.
+#[wasm_bindgen(start)]
+pub fn start() {
+    sentinel_shared::wasm::construct_statics();
+}
+
 /// The classifier over one compiled model bundle.
 #[wasm_bindgen]
 pub struct FailureClassifier {
