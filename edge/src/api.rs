@@ -51,8 +51,7 @@ pub(crate) async fn inference(request: &Request, app: &App) -> Result<Response> 
     };
     let statement = store::inference_of(&needed("repository")?, &needed("subject")?);
     let answers = turso::read(app, &[statement]).await?;
-    let found = store::history_rows(answers.first().ok_or(Error::StoreShape("inference"))?)?;
-    respond::json(200, found.first().ok_or(Error::NotFound)?)
+    respond::json(200, &store::first_inference(&answers)?)
 }
 
 /// What `/api/classify` takes as JSON: a log, the predecessor's record, or telemetry that is already masked.

@@ -3,8 +3,9 @@
 use crate::app::{App, now};
 use crate::evidence::Evidence;
 use crate::{evidence, guard, respond, turso};
+use sentinel_shared::artifact::Verdict;
 use sentinel_shared::failure::FailureRecord;
-use sentinel_shared::store::{self, Accepted, Claimed, Finding, Inference};
+use sentinel_shared::store::{self, Accepted, Claimed, Finding};
 use sentinel_shared::webhook::{Action, BODY_LIMIT_BYTES, Delivery, DeliveryKey, Headers};
 use sentinel_shared::{Error, Result};
 use serde_json::json;
@@ -54,10 +55,14 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
     }
     // (6) Work.
     if header("prefer").is_some_and(|prefer| prefer.split([',', ';']).any(|wish| wish.trim() == "wait")) {
-        return match classify(app, &delivery.key, &record, Attempt::Early).await? {
-            Some(inference) => respond::json(200, &json!({ "status": "done", "inference": inference })),
-            None => accepted(&delivery.key, &record),
-        };
+        if classify(app, &delivery.key, &record, Attempt::Early).await?.is_none() {
+            return accepted(&delivery.key, &record);
+        }
+        // Of two deliveries about one subject, the first verdict stays: what is answered is what is stored.
+        let stored =
+            turso::read(app, &[store::inference_of(&record.repository, &record.subject.key())]).await?;
+        let inference = store::first_inference(&stored)?;
+        return respond::json(200, &json!({ "status": "done", "inference": inference }));
     }
     let answer = accepted(&delivery.key, &record);
     context.wait_until(async move { work(app, &delivery.key, &record, Attempt::Early).await });
@@ -86,12 +91,12 @@ enum Attempt {
 
 async fn work(app: &App, key: &DeliveryKey, record: &FailureRecord, attempt: Attempt) {
     match classify(app, key, record, attempt).await {
-        Ok(Some(inference)) => {
+        Ok(Some(verdict)) => {
             console_log!(
                 "delivery.done: {} {} is {}",
                 record.repository,
-                inference.subject,
-                inference.prediction
+                record.subject.key(),
+                verdict.prediction.verdict()
             );
         }
         Ok(None) => console_log!("delivery.postponed: {}, GitHub did not answer", key.id),
@@ -105,7 +110,7 @@ async fn classify(
     key: &DeliveryKey,
     record: &FailureRecord,
     attempt: Attempt,
-) -> Result<Option<Inference>> {
+) -> Result<Option<Verdict>> {
     let evidence = match evidence::gather(app, record).await {
         Ok(evidence) => evidence,
         Err(Error::GithubUnavailable(what)) if attempt != Attempt::Last => {
@@ -130,8 +135,8 @@ async fn classify(
         step: evidence.job.as_ref().and_then(|job| job.step.as_deref()),
         model_version: &model.manifest.model_version,
     };
-    let answers = turso::commit(app, &store::finish(finding, now())).await?;
-    store::finished(&answers).map(Some)
+    turso::commit(app, &store::finish(finding, now())).await?;
+    Ok(Some(verdict))
 }
 
 /// 202, and where the verdict will be.

@@ -261,33 +261,32 @@ pub struct Finding<'a> {
     pub model_version: &'a str,
 }
 
-/// Stores a verdict once for its subject, counts it, and closes its delivery.
+/// Stores a verdict once for its subject, counts it, and closes its delivery. What is stored then, this verdict
+/// or that of an earlier delivery, is read with [`inference_of`].
 #[must_use]
 pub fn finish(finding: Finding<'_>, now: i64) -> Transaction {
-    let Finding { key, record, verdict, .. } = finding;
+    let Finding { key, verdict, .. } = finding;
     let prediction = verdict.prediction.verdict();
     Transaction(vec![
         insert_inference(finding, now),
         statement(COUNT_IF_CHANGED, [text("inferences"), text(prediction)]),
         statement(COUNT_IF_CHANGED, [text("evidence"), text(finding.evidence.label())]),
         statement(FINISH_DELIVERY, [text(&key.hook), text(&key.id), Value::Integer(now)]),
-        inference_of(&record.repository, &record.subject.key()),
     ])
 }
 
-/// The stored verdict in [`finish`]'s answer: ours, or the one an earlier delivery left.
-///
-/// # Errors
-/// [`Error::StoreShape`].
-pub fn finished(answers: &[Rows]) -> Result<Inference> {
-    let rows = answers.last().ok_or(Error::StoreShape("finish"))?;
-    history_rows(rows)?.pop().ok_or(Error::StoreShape("inference_of"))
-}
-
-/// The verdict on one subject, if there is one. Read the answer with [`history_rows`].
+/// The verdict on one subject, if there is one. Read the answer with [`first_inference`].
 #[must_use]
 pub fn inference_of(repository: &str, subject: &str) -> Statement {
     statement(INFERENCE_OF, [text(repository), text(subject)])
+}
+
+/// The verdict in the answer to [`inference_of`].
+///
+/// # Errors
+/// [`Error::NotFound`] where there is none, [`Error::StoreShape`] for an answer of another shape.
+pub fn first_inference(answers: &[Rows]) -> Result<Inference> {
+    history_rows(answers.first().ok_or(Error::StoreShape("inference_of"))?)?.pop().ok_or(Error::NotFound)
 }
 
 fn insert_inference(finding: Finding<'_>, now: i64) -> Statement {
