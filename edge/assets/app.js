@@ -41,10 +41,24 @@ function showOverview(overview) {
 }
 
 function showDrift(drift) {
+  const drifted = drift.features.filter((feature) => feature.is_drifted).length;
   at("drift").textContent =
     drift.status === "insufficient_data"
       ? `Insufficient data: ${drift.sample_size} of the ${drift.required} inferences a comparison needs.`
-      : `${drift.features.filter((feature) => feature.is_drifted).length} features drifted.`;
+      : `${drifted || "None"} of ${drift.features.length} features drifted: the last ${drift.sample_size} inferences against the training records.`;
+  const order = { severe: 0, moderate: 1, stable: 2, insufficient_data: 3 };
+  const rows = drift.features.toSorted((a, b) => order[a.severity] - order[b.severity]).map((feature) => {
+    const row = document.createElement("tr");
+    const name = element("th", feature.feature.replaceAll("_", " "));
+    name.scope = "row";
+    const severity = element("td", feature.severity.replace("_", " "));
+    severity.dataset.severity = feature.severity;
+    const method = feature.method === "psi" ? "PSI" : `χ², p ${feature.p_value.toPrecision(2)}`;
+    row.append(name, element("td", method), element("td", feature.score.toFixed(3), "number"), element("td", feature.sample_size, "number"), severity);
+    return row;
+  });
+  at("heatmap").hidden = rows.length === 0;
+  at("heatmap").tBodies[0].replaceChildren(...rows);
 }
 
 function showClasses(history) {

@@ -1,9 +1,10 @@
 //! The JSON API: what the dashboard reads, and verdicts on demand. Every call here has passed the API key.
 
-use crate::app::App;
+use crate::app::{App, now};
 use crate::{guard, respond, turso};
 use sentinel_shared::artifact::Verdict;
-use sentinel_shared::dashboard::{Dashboard, Drift, Registry, WINDOW};
+use sentinel_shared::dashboard::{Dashboard, Registry, WINDOW};
+use sentinel_shared::drift::Report;
 use sentinel_shared::excerpt::Excerpt;
 use sentinel_shared::features::Telemetry;
 use sentinel_shared::store::{self, HISTORY_LIMIT, Totals};
@@ -17,17 +18,19 @@ const HISTORY_DEFAULT: u32 = 100;
 
 /// `GET /api/dashboard`
 pub(crate) async fn dashboard(app: &App) -> Result<Response> {
-    respond::json(200, &Dashboard::new(&totals(app).await?, &app.model()?.manifest))
+    let (totals, report) = overview(app).await?;
+    respond::json(200, &Dashboard::new(&totals, report, &app.model()?.manifest, now()))
 }
 
 /// `GET /api/drift`, and `/api/psi` as the predecessor called it.
 pub(crate) async fn drift(app: &App) -> Result<Response> {
-    respond::json(200, &Drift::new(&totals(app).await?))
+    respond::json(200, &overview(app).await?.1)
 }
 
 /// `GET /api/registry`
 pub(crate) async fn registry(app: &App) -> Result<Response> {
-    respond::json(200, &Registry::new(&totals(app).await?, &app.model()?.manifest))
+    let (totals, report) = overview(app).await?;
+    respond::json(200, &Registry::new(&totals, &report, &app.model()?.manifest))
 }
 
 /// `GET /api/history?limit=1..1000`
@@ -114,9 +117,13 @@ fn verdict_json(verdict: &Verdict, model_version: &str) -> Json {
     })
 }
 
-async fn totals(app: &App) -> Result<Totals> {
-    let answers = turso::read(app, &[store::totals(WINDOW)]).await?;
-    store::totals_of(answers.first().ok_or(Error::StoreShape("totals"))?)
+/// What the badge, the heatmap and the registry are made from, of one moment.
+async fn overview(app: &App) -> Result<(Totals, Report)> {
+    let model = app.model()?;
+    let version = &model.manifest.model_version;
+    let answers = turso::read(app, &[store::totals(WINDOW), store::drift_window(version)]).await?;
+    let [totals, window] = answers.as_slice() else { return Err(Error::StoreShape("overview")) };
+    Ok((store::totals_of(totals)?, Report::of(&model.baseline, &store::window_of(window)?)))
 }
 
 fn query(request: &Request, name: &str) -> Option<String> {

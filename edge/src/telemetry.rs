@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::{guard, respond, turso};
 use sentinel_shared::dashboard::WINDOW;
+use sentinel_shared::drift::Report;
 use sentinel_shared::store;
 use sentinel_shared::{Error, Result};
 use serde_json::json;
@@ -39,9 +40,13 @@ const FAMILIES: [(&str, &str, &str, &str); 3] = [
 
 /// `GET /metrics`, in the Prometheus text format.
 pub(crate) async fn metrics(app: &App) -> Result<Response> {
-    let answers = turso::read(app, &[store::counters(), store::totals(WINDOW)]).await?;
-    let [counters, totals] = answers.as_slice() else { return Err(Error::StoreShape("metrics")) };
+    let model = app.model()?;
+    let version = &model.manifest.model_version;
+    let statements = [store::counters(), store::totals(WINDOW), store::drift_window(version)];
+    let answers = turso::read(app, &statements).await?;
+    let [counters, totals, window] = answers.as_slice() else { return Err(Error::StoreShape("metrics")) };
     let (counters, totals) = (store::counter_rows(counters)?, store::totals_of(totals)?);
+    let drift = Report::of(&model.baseline, &store::window_of(window)?);
     let mut text = String::new();
     for (family, help, label, name) in FAMILIES {
         let _ = write!(text, "# HELP {family} {help}\n# TYPE {family} counter\n");
@@ -55,7 +60,19 @@ pub(crate) async fn metrics(app: &App) -> Result<Response> {
     ] {
         let _ = write!(text, "# HELP {gauge} {help}\n# TYPE {gauge} gauge\n{gauge} {value}\n");
     }
-    let version = &app.model()?.manifest.model_version;
+    let family = "sentinel_drift_score";
+    let _ = write!(
+        text,
+        "# HELP {family} PSI, or 1 - p of a chi-square test, of the last inferences against training.\n# TYPE {family} gauge\n"
+    );
+    for feature in &drift.features {
+        let score = feature.p_value.map_or(feature.score, |p| 1.0 - p);
+        let _ = writeln!(
+            text,
+            "{family}{{feature=\"{}\",method=\"{}\"}} {score}",
+            feature.feature, feature.method
+        );
+    }
     let _ = write!(
         text,
         "# HELP sentinel_model_info The model in use.\n# TYPE sentinel_model_info gauge\n\

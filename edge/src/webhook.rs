@@ -126,6 +126,7 @@ async fn classify(
     {
         line.number = 0;
     }
+    let cells = model.drift_cells(&verdict);
     let finding = Finding {
         key,
         record,
@@ -134,6 +135,7 @@ async fn classify(
         job: evidence.job.as_ref().and_then(|job| job.job.as_deref()),
         step: evidence.job.as_ref().and_then(|job| job.step.as_deref()),
         model_version: &model.manifest.model_version,
+        cells: &cells,
     };
     turso::commit(app, &store::finish(finding, now())).await?;
     Ok(Some(verdict))

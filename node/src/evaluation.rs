@@ -7,9 +7,10 @@
 use crate::dataset::Record;
 use anyhow::{Context, Result};
 use sentinel_shared::artifact::ModelBundle;
-use sentinel_shared::classifier::Prediction;
+use sentinel_shared::classifier::{Explanation, Prediction};
+use sentinel_shared::excerpt::Excerpt;
 use sentinel_shared::failure::FailureClass;
-use sentinel_shared::features::{Patterns, Telemetry, Tfidf, VOCABULARY_WIDTH};
+use sentinel_shared::features::{FeatureVector, Patterns, Telemetry, Tfidf, VOCABULARY_WIDTH};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -31,6 +32,8 @@ pub struct Report {
     selective_70: Selective,
     /// Expected calibration error of the top probability.
     ece: f64,
+    /// Of the records whose verdict names terms: how many score their class lower without the first three.
+    attribution: Attribution,
     /// Rows are labels, columns predictions, in class order.
     confusion: Vec<Vec<usize>>,
     /// Parts of the set, by origin.
@@ -63,6 +66,12 @@ struct Selective {
     lenient_accuracy: f64,
 }
 
+#[derive(Debug, Default, Serialize)]
+struct Attribution {
+    n: usize,
+    lowered: f64,
+}
+
 /// Words and logistic regression, as the training fitted them on the model's own training split.
 #[derive(Deserialize)]
 pub struct WordBaseline {
@@ -84,10 +93,13 @@ impl Report {
         let mut predictions = Vec::with_capacity(records.len());
         let mut by_words = Vec::with_capacity(records.len());
         let mut by_patterns = Vec::with_capacity(records.len());
+        let mut lowered = Vec::new();
         for record in records {
             let telemetry = record.telemetry(&bundle.patterns);
             let features = bundle.pipeline.transform(&telemetry);
-            predictions.push(bundle.classifier.predict(&features)?);
+            let prediction = bundle.classifier.predict(&features)?;
+            lowered.extend(lowers(bundle, &prediction, &features, &record.lines()));
+            predictions.push(prediction);
             by_words.push(baseline.predict(&telemetry));
             by_patterns.push(first_match(&bundle.patterns, record).unwrap_or(baseline.majority));
         }
@@ -100,9 +112,19 @@ impl Report {
                 .iter()
                 .map(|class| (class.name(), ClassScores::of(*class, &confusion)))
                 .collect(),
-            selective: Selective::above(bundle.classifier.calibration().abstain_below, records, &predictions),
+            selective: Selective::of(
+                bundle.classifier.calibration().abstain_below,
+                records,
+                &predictions,
+                |p| !p.abstained,
+            ),
             selective_70: Selective::surest(0.7, records, &predictions),
             ece: ece(records, &predictions),
+            attribution: Attribution {
+                n: lowered.len(),
+                lowered: lowered.iter().filter(|lowered| **lowered).count() as f64
+                    / lowered.len().max(1) as f64,
+            },
             confusion,
             subsets: subsets(records, &by_model),
             baselines: BTreeMap::from([
@@ -152,6 +174,12 @@ impl Report {
             );
         }
         let _ = writeln!(text, "expected calibration error: {:.3}", self.ece);
+        let _ = writeln!(
+            text,
+            "without the three terms named first: {:.1} % of {} verdicts score lower",
+            self.attribution.lowered * 100.0,
+            self.attribution.n
+        );
         text
     }
 }
@@ -224,9 +252,13 @@ impl ClassScores {
 // === impl Selective ===
 
 impl Selective {
-    fn above(threshold: f32, records: &[Record], predictions: &[Prediction]) -> Self {
-        let answered: Vec<_> =
-            records.iter().zip(predictions).filter(|(_, p)| p.confidence >= threshold).collect();
+    fn of(
+        threshold: f32,
+        records: &[Record],
+        predictions: &[Prediction],
+        answers: impl Fn(&Prediction) -> bool,
+    ) -> Self {
+        let answered: Vec<_> = records.iter().zip(predictions).filter(|(_, p)| answers(p)).collect();
         let share = |right: usize| right as f64 / answered.len().max(1) as f64;
         Self {
             threshold,
@@ -242,8 +274,30 @@ impl Selective {
         let mut confidences: Vec<f32> = predictions.iter().map(|prediction| prediction.confidence).collect();
         confidences.sort_by(|a, b| b.total_cmp(a));
         let last = ((coverage * confidences.len() as f64).round() as usize).clamp(1, confidences.len()) - 1;
-        Self::above(confidences[last], records, predictions)
+        let threshold = confidences[last];
+        Self::of(threshold, records, predictions, |p| p.confidence >= threshold)
     }
+}
+
+/// Whether the predicted class scores lower without the three terms named first; None where none is named.
+fn lowers(
+    bundle: &ModelBundle,
+    prediction: &Prediction,
+    features: &FeatureVector,
+    lines: &Excerpt,
+) -> Option<bool> {
+    let (classifier, pipeline) = (&bundle.classifier, &bundle.pipeline);
+    let explanation = Explanation::of(prediction, features, lines, classifier, pipeline, &bundle.patterns);
+    let named: Vec<&str> = explanation.terms.iter().take(3).map(|term| term.term.as_str()).collect();
+    let class = prediction.class.index();
+    let mut row = features.values().to_vec();
+    let score = classifier.forest().class_score(&row, class);
+    for (column, value) in row.iter_mut().enumerate() {
+        if named.contains(&pipeline.name(column).as_str()) {
+            *value = 0.0;
+        }
+    }
+    (!named.is_empty()).then(|| classifier.forest().class_score(&row, class) < score)
 }
 
 fn is_defensible(record: &Record, answer: FailureClass) -> bool {

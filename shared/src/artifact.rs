@@ -5,6 +5,7 @@
 //! registry are not here yet.
 
 use crate::classifier::{Calibration, Classifier, Explanation, Forest, Prediction};
+use crate::drift::Baseline;
 use crate::excerpt::Excerpt;
 use crate::failure::{FailureClass, FailureRecord};
 use crate::features::{Branch, FeatureVector, JobEvidence, Pattern, Patterns, Pipeline, Telemetry, WIDTH};
@@ -14,7 +15,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// First bytes of a compiled bundle; the last two are its version.
-const MAGIC: &[u8; 8] = b"SNTLFB02";
+const MAGIC: &[u8; 8] = b"SNTLFB03";
 const DIGEST_BYTES: usize = 32;
 
 /// What a model is, where it comes from and how well it did.
@@ -50,6 +51,23 @@ pub struct ModelBundle {
     pub patterns: Patterns,
     /// Features to a verdict.
     pub classifier: Classifier,
+    /// What the features looked like at fitting.
+    pub baseline: Baseline,
+}
+
+/// The files of a model as the training writes them.
+#[cfg(feature = "onnx")]
+pub struct Sources<'a> {
+    /// `manifest.json`
+    pub manifest: &'a [u8],
+    /// `features.json`
+    pub features: &'a [u8],
+    /// `patterns.toml`
+    pub patterns: &'a str,
+    /// `drift.json`
+    pub drift: &'a [u8],
+    /// `model.onnx`
+    pub onnx: &'a [u8],
 }
 
 /// A verdict with its reasons.
@@ -70,6 +88,7 @@ struct Head {
     pipeline: Pipeline,
     patterns: Vec<Pattern>,
     branches: Vec<Branch>,
+    baseline: Baseline,
 }
 
 // === impl ModelBundle ===
@@ -80,18 +99,22 @@ impl ModelBundle {
     /// # Errors
     /// [`Error::ModelInvalid`] naming the file that does not fit.
     #[cfg(feature = "onnx")]
-    pub fn from_sources(manifest: &[u8], features: &[u8], patterns: &str, onnx: &[u8]) -> Result<Self> {
-        let manifest: Manifest = parse("manifest.json", manifest)?;
+    pub fn from_sources(sources: &Sources<'_>) -> Result<Self> {
+        let manifest: Manifest = parse("manifest.json", sources.manifest)?;
         manifest.validate()?;
-        for (name, bytes) in
-            [("features.json", features), ("patterns.toml", patterns.as_bytes()), ("model.onnx", onnx)]
-        {
+        for (name, bytes) in [
+            ("features.json", sources.features),
+            ("patterns.toml", sources.patterns.as_bytes()),
+            ("drift.json", sources.drift),
+            ("model.onnx", sources.onnx),
+        ] {
             manifest.check_file(name, bytes)?;
         }
-        let pipeline: Pipeline = parse("features.json", features)?;
-        let patterns = Patterns::parse_toml(patterns)?;
-        let forest = crate::classifier::translate::translate(onnx, WIDTH as u16)?;
-        Self::assemble(manifest, pipeline, patterns, forest)
+        let pipeline: Pipeline = parse("features.json", sources.features)?;
+        let patterns = Patterns::parse_toml(sources.patterns)?;
+        let baseline = parse("drift.json", sources.drift)?;
+        let forest = crate::classifier::translate::translate(sources.onnx, WIDTH as u16)?;
+        Self::assemble(manifest, pipeline, patterns, baseline, forest)
     }
 
     /// Reads the compiled form.
@@ -112,7 +135,7 @@ impl ModelBundle {
         let head: Head = parse("compiled bundle", head)?;
         head.manifest.validate()?;
         let patterns = Patterns::assemble(head.patterns, head.branches)?;
-        Self::assemble(head.manifest, head.pipeline, patterns, Forest::from_bytes(forest)?)
+        Self::assemble(head.manifest, head.pipeline, patterns, head.baseline, Forest::from_bytes(forest)?)
     }
 
     /// The compiled form: magic, length of the JSON head, head, forest, SHA-256 of all between.
@@ -123,6 +146,7 @@ impl ModelBundle {
             pipeline: self.pipeline.clone(),
             patterns: self.patterns.all().to_vec(),
             branches: self.patterns.branches().to_vec(),
+            baseline: self.baseline.clone(),
         };
         let head = serde_json::to_vec(&head).expect("the head has string keys and finite numbers");
         let mut body = (head.len() as u32).to_le_bytes().to_vec();
@@ -132,7 +156,13 @@ impl ModelBundle {
         [MAGIC.as_slice(), &body, digest.as_slice()].concat()
     }
 
-    fn assemble(manifest: Manifest, pipeline: Pipeline, patterns: Patterns, forest: Forest) -> Result<Self> {
+    fn assemble(
+        manifest: Manifest,
+        pipeline: Pipeline,
+        patterns: Patterns,
+        baseline: Baseline,
+        forest: Forest,
+    ) -> Result<Self> {
         pipeline.validate()?;
         if forest.trees() != manifest.trees || forest.classes() != FailureClass::ALL.len() {
             return Err(Error::ModelInvalid(format!(
@@ -142,7 +172,7 @@ impl ModelBundle {
             )));
         }
         let classifier = Classifier::new(forest, manifest.calibration)?;
-        Ok(Self { manifest, pipeline, patterns, classifier })
+        Ok(Self { manifest, pipeline, patterns, classifier, baseline })
     }
 
     /// The verdict on a delivered failure.
@@ -164,6 +194,12 @@ impl ModelBundle {
     /// As [`Classifier::predict`].
     pub fn classify_log(&self, excerpt: &Excerpt, step: Option<&str>, job: Option<&str>) -> Result<Verdict> {
         self.classify(Telemetry::of_log(excerpt, step, job, &self.patterns), excerpt)
+    }
+
+    /// Where `verdict` falls in the drift histograms.
+    #[must_use]
+    pub fn drift_cells(&self, verdict: &Verdict) -> Vec<(String, u32)> {
+        self.baseline.cells(verdict, &self.pipeline.tfidf)
     }
 
     /// The verdict on telemetry, with `excerpt` to point into.

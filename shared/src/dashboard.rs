@@ -2,9 +2,10 @@
 
 use crate::artifact::Manifest;
 use crate::classifier::Calibration;
+use crate::drift::{FeatureDrift, Report};
+use crate::github::rfc3339;
 use crate::store::Totals;
 use serde::Serialize;
-use serde_json::Value as Json;
 
 /// Inferences the badge looks back on; the predecessor's `RETRAIN_THRESHOLD`.
 pub const WINDOW: u32 = 100;
@@ -16,7 +17,7 @@ const CONFIDENCE_FLOOR: f64 = 0.45;
 pub struct Dashboard {
     health: Health,
     /// One row a feature; empty until there are enough rows to compare.
-    drift_heatmap: Vec<Json>,
+    drift_heatmap: Vec<FeatureDrift>,
     model_version: String,
     calibration: Calibration,
     feedback_count: u64,
@@ -31,18 +32,9 @@ struct Health {
     label: &'static str,
     color: &'static str,
     retrain_suggested: bool,
-    features_drifted: u32,
-    total_features: u32,
+    features_drifted: usize,
+    total_features: usize,
     last_drift_check: Option<String>,
-}
-
-/// `GET /api/drift`.
-#[derive(Debug, Serialize)]
-pub struct Drift {
-    status: &'static str,
-    sample_size: u64,
-    required: u32,
-    features: Vec<Json>,
 }
 
 /// `GET /api/registry`.
@@ -54,12 +46,12 @@ pub struct Registry<'a> {
 }
 
 impl Dashboard {
-    /// The overview over `totals`, with the model in use.
+    /// The overview over `totals` and the drift `report` of `now`, with the model in use.
     #[must_use]
-    pub fn new(totals: &Totals, manifest: &Manifest) -> Self {
+    pub fn new(totals: &Totals, report: Report, manifest: &Manifest, now: i64) -> Self {
         Self {
-            health: Health::of(totals),
-            drift_heatmap: Vec::new(),
+            health: Health::of(totals, &report, now),
+            drift_heatmap: report.features,
             model_version: manifest.model_version.clone(),
             calibration: manifest.calibration,
             feedback_count: 0,
@@ -71,31 +63,22 @@ impl Dashboard {
 }
 
 impl Health {
-    fn of(totals: &Totals) -> Self {
-        let retrain = needs_retraining(totals);
-        let (badge, label, color) =
-            if retrain { ("🔴", "Training Required", "#ef4444") } else { ("🟢", "Healthy", "#22c55e") };
+    fn of(totals: &Totals, report: &Report, now: i64) -> Self {
+        let (retrain, drifted) = (needs_retraining(totals, report), report.drifted());
+        let (badge, label, color) = match (retrain, drifted) {
+            (true, _) => ("🔴", "Training Required", "#ef4444"),
+            (false, 0) => ("🟢", "Healthy", "#22c55e"),
+            (false, _) => ("🟡", "Drift Detected", "#eab308"),
+        };
+        let compared = !report.features.is_empty();
         Self {
             badge,
             label,
             color,
             retrain_suggested: retrain,
-            features_drifted: 0,
-            total_features: 0,
-            last_drift_check: None,
-        }
-    }
-}
-
-impl Drift {
-    /// The drift report over `totals`: rows are counted, and compared once a baseline is stored with the model.
-    #[must_use]
-    pub fn new(totals: &Totals) -> Self {
-        Self {
-            status: "insufficient_data",
-            sample_size: totals.recent,
-            required: WINDOW,
-            features: Vec::new(),
+            features_drifted: drifted,
+            total_features: report.features.len(),
+            last_drift_check: compared.then(|| rfc3339(now)),
         }
     }
 }
@@ -103,26 +86,31 @@ impl Drift {
 impl<'a> Registry<'a> {
     /// The models that are known: the one in use.
     #[must_use]
-    pub fn new(totals: &Totals, manifest: &'a Manifest) -> Self {
+    pub fn new(totals: &Totals, report: &Report, manifest: &'a Manifest) -> Self {
         Self {
             latest: &manifest.model_version,
-            retrain_suggested: needs_retraining(totals),
+            retrain_suggested: needs_retraining(totals, report),
             models: [manifest],
         }
     }
 }
 
-/// Only a full window says anything about the model.
-fn needs_retraining(totals: &Totals) -> bool {
-    totals.recent >= u64::from(WINDOW) && totals.recent_confidence.is_some_and(|mean| mean < CONFIDENCE_FLOOR)
+/// A number that the model reads has become another, or a full window of answers is in doubt. A category or the
+/// class mix that moved is worth a look, and no reason to retrain by itself.
+fn needs_retraining(totals: &Totals, report: &Report) -> bool {
+    let doubt = totals.recent >= u64::from(WINDOW)
+        && totals.recent_confidence.is_some_and(|mean| mean < CONFIDENCE_FLOOR);
+    doubt || report.features.iter().any(|feature| feature.is_drifted && feature.p_value.is_none())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drift::{Baseline, Bins, Reference, Window};
 
     fn badge(recent: u64, confidence: f64) -> &'static str {
-        Health::of(&Totals { recent, recent_confidence: Some(confidence), ..Totals::default() }).label
+        let totals = Totals { recent, recent_confidence: Some(confidence), ..Totals::default() };
+        Health::of(&totals, &Report::of(&Baseline::default(), &Window::default()), 0).label
     }
 
     #[test]
@@ -130,5 +118,18 @@ mod tests {
         assert_eq!(badge(100, 0.44), "Training Required");
         assert_eq!(badge(100, 0.45), "Healthy");
         assert_eq!(badge(99, 0.10), "Healthy");
+    }
+
+    #[test]
+    fn a_category_that_moved_is_drift_and_a_number_that_moved_is_retraining() {
+        let label = |bins: Bins| {
+            let reference = Reference { feature: "x".into(), bins, counts: vec![100, 100] };
+            let mut window = Window::default();
+            (0..150).for_each(|_| window.add([("x".to_owned(), 1)]));
+            let report = Report::of(&Baseline { features: vec![reference] }, &window);
+            Health::of(&Totals::default(), &report, 0).label
+        };
+        assert_eq!(label(Bins::Levels(vec!["a".into()])), "Drift Detected");
+        assert_eq!(label(Bins::Edges(vec![0.5])), "Training Required");
     }
 }

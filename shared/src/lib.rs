@@ -3,7 +3,7 @@
 //! # In scope
 //! Bytes to types ([`signature`], [`webhook`]), a job log to the lines that matter ([`excerpt`]), those lines
 //! to 884 numbers ([`features`]), the numbers to a verdict ([`classifier`]), a verdict to SQL ([`store`]) and
-//! to what the dashboard reads ([`dashboard`]).
+//! to what the dashboard reads ([`dashboard`]), and many verdicts to whether the world has moved ([`drift`]).
 //!
 //! # Out of scope
 //! I/O, clocks, environment, randomness, threads and async. Time is an argument called `now`, in Unix seconds.
@@ -12,6 +12,7 @@
 pub mod artifact;
 pub mod classifier;
 pub mod dashboard;
+pub mod drift;
 pub mod error;
 pub mod excerpt;
 pub mod failure;

@@ -5,6 +5,7 @@
 //! so that a slow one can be found in a server's log.
 
 use crate::artifact::Verdict;
+use crate::drift::{BLOCK, WINDOW_BLOCKS, Window};
 use crate::excerpt::Line;
 use crate::failure::FailureRecord;
 use crate::github::rfc3339;
@@ -14,7 +15,8 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 /// (version, SQL) of every migration, oldest first. They only add, so old code runs on the new schema.
-pub const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("../migrations/0001_init.sql"))];
+pub const MIGRATIONS: [(i64, &str); 2] =
+    [(1, include_str!("../migrations/0001_init.sql")), (2, include_str!("../migrations/0002_drift.sql"))];
 
 /// How long a worker may take over one delivery before the sweep takes it up again, in seconds.
 pub const LEASE_SECONDS: i64 = 60;
@@ -168,6 +170,16 @@ INSERT INTO inferences (repository, subject, installation_id, timestamp, predict
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
 ON CONFLICT (repository, subject) DO NOTHING";
 
+const COUNT_CELLS: &str = "-- count_cells
+INSERT INTO drift_cells (model_version, block, feature, bin, count)
+SELECT ?1, (SELECT id FROM inferences WHERE repository = ?2 AND subject = ?3) / ?4, json_extract(value, '$[0]'),
+  json_extract(value, '$[1]'), 1 FROM json_each(?5) WHERE changes() > 0
+ON CONFLICT (model_version, block, feature, bin) DO UPDATE SET count = count + 1";
+
+const DRIFT_WINDOW: &str = "-- drift_window
+SELECT feature, bin, SUM(count) FROM drift_cells
+WHERE model_version = ?1 AND block > (SELECT MAX(id) FROM inferences) / ?2 - ?3 GROUP BY feature, bin";
+
 const FINISH_DELIVERY: &str = "-- finish_delivery
 UPDATE deliveries SET status = 'done', record = NULL, finished_at = ?3 WHERE hook = ?1 AND id = ?2";
 
@@ -259,6 +271,8 @@ pub struct Finding<'a> {
     pub step: Option<&'a str>,
     /// By which model.
     pub model_version: &'a str,
+    /// Where the verdict falls in the model's drift histograms.
+    pub cells: &'a [(String, u32)],
 }
 
 /// Stores a verdict once for its subject, counts it, and closes its delivery. What is stored then, this verdict
@@ -269,6 +283,16 @@ pub fn finish(finding: Finding<'_>, now: i64) -> Transaction {
     let prediction = verdict.prediction.verdict();
     Transaction(vec![
         insert_inference(finding, now),
+        statement(
+            COUNT_CELLS,
+            [
+                text(finding.model_version),
+                text(&finding.record.repository),
+                Value::Text(finding.record.subject.key()),
+                Value::Integer(BLOCK),
+                Value::Text(json_of(&finding.cells)),
+            ],
+        ),
         statement(COUNT_IF_CHANGED, [text("inferences"), text(prediction)]),
         statement(COUNT_IF_CHANGED, [text("evidence"), text(finding.evidence.label())]),
         statement(FINISH_DELIVERY, [text(&key.hook), text(&key.id), Value::Integer(now)]),
@@ -404,6 +428,31 @@ pub fn totals_of(rows: &Rows) -> Result<Totals> {
         queued: count(queued),
         failed: count(failed),
     })
+}
+
+/// The histograms of the last inferences of `model_version`. Read the answer with [`window_of`].
+#[must_use]
+pub fn drift_window(model_version: &str) -> Statement {
+    statement(DRIFT_WINDOW, [text(model_version), Value::Integer(BLOCK), Value::Integer(WINDOW_BLOCKS)])
+}
+
+/// The window in [`drift_window`]'s answer. Every inference has a prediction, so their sum is its size.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn window_of(rows: &Rows) -> Result<Window> {
+    let mut window = Window::default();
+    for row in &rows.rows {
+        let [Value::Text(feature), Value::Integer(bin), Value::Integer(count)] = row.as_slice() else {
+            return Err(Error::StoreShape("drift_window"));
+        };
+        let (bin, count) = (u32::try_from(*bin).unwrap_or(u32::MAX), u64::try_from(*count).unwrap_or(0));
+        if feature == "prediction" {
+            window.n += count;
+        }
+        window.count(feature.clone(), bin, count);
+    }
+    Ok(window)
 }
 
 /// All counters. Read the answer with [`counter_rows`].

@@ -52,6 +52,32 @@ fn the_shipped_model_beats_its_baselines_on_the_redistributable_validation_recor
 }
 
 #[test]
+fn the_named_terms_carry_the_verdict() {
+    let bundle = model::load(None).unwrap();
+    let baseline = WordBaseline::parse(read("models/failure/baseline.json").as_bytes()).unwrap();
+    let records = dataset::read(&root("tests/fixtures/ci_logs/validation.jsonl")).unwrap();
+    let report = serde_json::to_value(Report::of(&bundle, &baseline, &records).unwrap()).unwrap();
+    assert!(report["attribution"]["n"].as_u64().unwrap() as usize >= records.len() * 9 / 10);
+    assert!(report["attribution"]["lowered"].as_f64().unwrap() >= 0.95, "{}", report["attribution"]);
+}
+
+#[test]
+fn the_cards_first_row_is_what_its_figures_file_says() {
+    let card: Value = serde_json::from_str(&read("models/failure/card.json")).unwrap();
+    let shown: Vec<String> = card["ablation"]["full"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|pair| format!("{:.3} ± {:.3}", pair[0].as_f64().unwrap(), pair[1].as_f64().unwrap()))
+        .collect();
+    let readme = read("models/failure/README.md");
+    let row = readme.lines().find(|line| line.starts_with("| full |")).expect("the card has its first row");
+    for figure in shown {
+        assert!(row.contains(&figure), "{figure} is not in {row}: run `python -m sentinel_training card`");
+    }
+}
+
+#[test]
 fn the_validation_figure_is_over_the_gate() {
     assert!(manifest()["metrics"]["macro_f1"].as_f64().unwrap() >= 0.65);
 }

@@ -76,6 +76,7 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("while_github_is_down_a_delivery_waits_and_the_sweep_finishes_it", github_down),
         ("one_installation_over_its_rate_is_told_when_to_retry_and_another_is_served", rate_limited),
         ("the_api_is_closed_without_its_key", api_key),
+        ("a_world_of_one_failure_is_drift_and_the_badge_heatmap_and_report_agree", drift),
         ("a_log_a_record_or_telemetry_can_be_classified_on_demand", classify_on_demand),
         ("the_worker_agrees_with_the_python_reference", parity),
         ("the_metrics_count_what_was_stored", metrics),
@@ -522,7 +523,41 @@ fn api_key(world: &World) -> Outcome {
     for limit in ["0", "1001", "-1", "x"] {
         same(&world.get(&format!("/api/history?limit={limit}"))?.status, &400, &limit)?;
     }
-    same(&world.get("/api/drift")?.body["status"], &json!("insufficient_data"), &"drift")
+    let report = world.get("/api/drift")?.body;
+    let expected =
+        if report["sample_size"].as_u64() < Some(100) { "insufficient_data" } else { "Drift Detected" };
+    same(&report["status"], &json!(expected), &report)
+}
+
+fn drift(world: &World) -> Outcome {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let report = loop {
+        let report = world.get("/api/drift")?.body;
+        if report["sample_size"].as_u64() >= Some(100) {
+            break report;
+        }
+        same(&(Instant::now() < deadline), &true, &report)?;
+        same(
+            &world.post(&world.delivery(&world.failed_run(text_log(PYTEST_LOG))))?.status,
+            &200,
+            &"a delivery",
+        )?;
+    };
+    same(&report["status"], &json!("Drift Detected"), &report)?;
+    let features = report["features"].as_array().ok_or("features")?;
+    let of = |name: &str| features.iter().find(|row| row["feature"] == name).ok_or(format!("no {name}"));
+    same(&of("prediction")?["severity"], &json!("severe"), &"one class")?;
+    same(&of("ci_tool")?["severity"], &json!("stable"), &"still GitHub Actions")?;
+    let dashboard = world.get("/api/dashboard")?.body;
+    same(&dashboard["drift_heatmap"], &report["features"], &"the heatmap is the report")?;
+    let drifted = features.iter().filter(|row| row["is_drifted"] == json!(true)).count();
+    same(&dashboard["health"]["features_drifted"], &json!(drifted), &dashboard["health"])?;
+    same(&(dashboard["health"]["label"] != json!("Healthy")), &true, &dashboard["health"])?;
+    same(
+        &world.get("/api/registry")?.body["retrain_suggested"],
+        &dashboard["health"]["retrain_suggested"],
+        &"registry",
+    )
 }
 
 fn classify_on_demand(world: &World) -> Outcome {

@@ -75,8 +75,8 @@ fn compiled_model(sentinel: &Path) -> Result<()> {
     let folder = root().join("models/failure");
     let bundle = folder.join("compiled.bundle");
     let modified = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
-    let sources =
-        ["manifest.json", "features.json", "patterns.toml", "model.onnx"].map(|name| folder.join(name));
+    let sources = ["manifest.json", "features.json", "patterns.toml", "drift.json", "model.onnx"]
+        .map(|name| folder.join(name));
     let newest = sources.iter().map(|path| modified(path)).chain([modified(sentinel)]).max().flatten();
     if modified(&bundle) >= newest && bundle.exists() {
         return Ok(());

@@ -4,7 +4,7 @@
 //! `drop`, not `contribution`.
 
 use super::{Classifier, Prediction};
-use crate::excerpt::{Excerpt, Line, mask_line};
+use crate::excerpt::{ERROR_PREFIX, Excerpt, Line, mask_line};
 use crate::features::{BLOCKS, FeatureVector, Patterns, Pipeline};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -83,8 +83,11 @@ fn deciding_line<'a>(
     let mut text = String::new();
     for line in &excerpt.lines {
         text.clear();
-        mask_line(&line.text, &mut text);
-        patterns.push_terms(&line.text, &mut text);
+        let reports_error = mask_line(&line.text, &mut text);
+        patterns.push_terms(&line.text, "", &mut text);
+        if reports_error {
+            patterns.push_terms(&line.text, ERROR_PREFIX, &mut text);
+        }
         let columns = pipeline.tfidf.counts(&text);
         let strength: f32 = columns
             .keys()

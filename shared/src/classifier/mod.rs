@@ -29,6 +29,9 @@ pub struct Calibration {
     pub temperature: f32,
     /// Below this confidence the verdict is `Unknown`.
     pub abstain_below: f32,
+    /// The same for each class, in the order of [`FailureClass::ALL`]: a class that is often wrong must be surer.
+    #[serde(default)]
+    pub class_abstain_below: [f32; 10],
 }
 
 /// What the model says about one run.
@@ -105,7 +108,8 @@ impl Classifier {
             probabilities,
             class: FailureClass::ALL[best],
             confidence,
-            abstained: confidence < self.calibration.abstain_below,
+            abstained: confidence
+                < self.calibration.abstain_below.max(self.calibration.class_abstain_below[best]),
         }
     }
 

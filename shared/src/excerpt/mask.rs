@@ -2,9 +2,14 @@
 //!
 //! Numbers, hexadecimal ids, paths, URLs, versions, durations and sizes go. Exit codes, HTTP codes, errno and
 //! signal names stay, since they say what happened. Identifiers are split (`ModuleNotFoundError` is four
-//! words), so that words meet whatever the language's spelling. The result is lower-case ASCII.
+//! words) and words lose their endings, so that they meet whatever their spelling. The result is lower-case
+//! ASCII.
+//!
+//! The words of a line that reports an error are said twice: once as they are, and once as `err_<word>`, since
+//! the same word means less in a progress line.
 
 use super::Excerpt;
+use super::stem::stem;
 
 /// Words after which a number is a code and stays.
 const CODE_WORDS: [&str; 10] =
@@ -17,19 +22,87 @@ const EXTENSIONS: [&str; 40] = [
     "svelte", "swift", "toml", "ts", "tsx", "vue", "xml", "yaml", "yml", "zig",
 ];
 
-/// The masked text of an excerpt, one line a line.
+/// What a line says, as stems, when it reports an error. Sorted.
+const ERROR_STEMS: [&str; 29] = [
+    "abort",
+    "cannot",
+    "code",
+    "deni",
+    "error",
+    "exce",
+    "exceed",
+    "exception",
+    "fail",
+    "failur",
+    "fatal",
+    "forbidden",
+    "illegal",
+    "incorrect",
+    "invalid",
+    "kill",
+    "miss",
+    "panic",
+    "refus",
+    "reject",
+    "timed",
+    "timeout",
+    "unable",
+    "unauthoriz",
+    "unexpect",
+    "unknown",
+    "unresolv",
+    "unsupport",
+    "wrong",
+];
+
+/// Before a word of a line that reports an error.
+pub const ERROR_PREFIX: &str = "err_";
+
+/// An excerpt, masked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Masked {
+    /// One line a line, and after a line that reports an error its words again, each with [`ERROR_PREFIX`].
+    pub text: String,
+    /// The lines that report an error, not masked.
+    pub error_lines: String,
+}
+
+/// Masks an excerpt.
 #[must_use]
-pub fn mask(excerpt: &Excerpt) -> String {
-    let mut masked = String::new();
+pub fn mask(excerpt: &Excerpt) -> Masked {
+    let mut masked = Masked::default();
     for line in &excerpt.lines {
-        mask_line(&line.text, &mut masked);
-        masked.push('\n');
+        if mask_line(&line.text, &mut masked.text) {
+            masked.error_lines.push_str(&line.text);
+            masked.error_lines.push('\n');
+        }
     }
     masked
 }
 
+/// Appends one masked line to `masked`, and its words again if it reports an error; returns whether it does.
+pub fn mask_line(line: &str, masked: &mut String) -> bool {
+    let start = masked.len();
+    mask_words_of(line, masked);
+    let words = &masked[start..];
+    let reports_error = words.split_ascii_whitespace().any(|word| ERROR_STEMS.binary_search(&word).is_ok())
+        || words.contains("not found")
+        || words.contains("no such");
+    let again: String = if reports_error {
+        words.split_ascii_whitespace().flat_map(|word| [ERROR_PREFIX, word, " "]).collect()
+    } else {
+        String::new()
+    };
+    masked.push('\n');
+    if reports_error {
+        masked.push_str(&again);
+        masked.push('\n');
+    }
+    reports_error
+}
+
 /// Appends the masked words of one line to `masked`, each followed by a space.
-pub fn mask_line(line: &str, masked: &mut String) {
+pub fn mask_words_of(line: &str, masked: &mut String) {
     let mut after_code_word = false;
     for token in line.split_ascii_whitespace() {
         let core =
@@ -141,7 +214,7 @@ fn mask_words(token: &str, after_code_word: bool, masked: &mut String) -> bool {
         let end = piece_end(bytes, at);
         let piece = &token[at..end];
         if bytes[at].is_ascii_alphabetic() {
-            push_lower(piece, masked);
+            masked.push_str(stem(&piece.to_ascii_lowercase()));
             masked.push(' ');
             expects_code = CODE_WORDS.iter().any(|word| word.eq_ignore_ascii_case(piece));
         } else if bytes[at].is_ascii_digit() {
@@ -200,7 +273,7 @@ mod tests {
 
     fn masked(line: &str) -> String {
         let mut masked = String::new();
-        mask_line(line, &mut masked);
+        mask_words_of(line, &mut masked);
         masked.trim_end().to_owned()
     }
 
@@ -208,20 +281,20 @@ mod tests {
     fn codes_stay_and_counts_go() {
         assert_eq!(
             masked("##[error]Process completed with exit code 137."),
-            "error process completed with exit code 137"
+            "error process complet with exit code 137"
         );
-        assert_eq!(masked("8048 tests completed, 12 failed"), "num tests completed num failed");
+        assert_eq!(masked("8048 tests completed, 12 failed"), "num test complet num fail");
         assert_eq!(masked("HTTP 503 from server"), "http 503 from server");
-        assert_eq!(masked("connect ECONNREFUSED 127.0.0.1:5432"), "connect econnrefused address");
+        assert_eq!(masked("connect ECONNREFUSED 127.0.0.1:5432"), "connect econnrefus address");
     }
 
     #[test]
     fn identifiers_become_their_words() {
         assert_eq!(
             masked("ModuleNotFoundError: No module named 'x'"),
-            "module not found error no module named x"
+            "modul not found error no modul named x"
         );
-        assert_eq!(masked("ERR_PNPM_OUTDATED_LOCKFILE"), "err pnpm outdated lockfile");
+        assert_eq!(masked("ERR_PNPM_OUTDATED_LOCKFILE"), "err pnpm outdat lockfil");
         assert_eq!(masked("HTTPServer error TS2304:"), "http server error ts");
     }
 
@@ -233,6 +306,18 @@ mod tests {
             "left pad version in duration at hex"
         );
         assert_eq!(masked("got v1.2.3 from https://example.com/x"), "got version from url");
+    }
+
+    #[test]
+    fn the_words_of_an_error_line_are_said_twice() {
+        let mut text = String::new();
+        assert!(mask_line("npm ERR! Connection refused", &mut text));
+        assert!(!mask_line("added 12 packages", &mut text));
+        assert_eq!(
+            text,
+            "npm err connection refus \nerr_npm err_err err_connection err_refus \nadded num packag \n"
+        );
+        assert!(ERROR_STEMS.is_sorted());
     }
 
     proptest! {

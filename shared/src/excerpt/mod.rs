@@ -7,9 +7,10 @@
 //! [`TAIL_LINES`] candidates are held for each of three steps.
 
 mod mask;
+mod stem;
 mod step;
 
-pub use mask::{mask, mask_line};
+pub use mask::{ERROR_PREFIX, Masked, mask, mask_line, mask_words_of};
 
 use serde::{Deserialize, Serialize};
 use step::StepLines;

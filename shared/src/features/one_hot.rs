@@ -44,20 +44,23 @@ pub struct Categories {
 }
 
 impl Categories {
-    fn level(&self, field: &str) -> &str {
-        match field {
+    /// The level of the field called `field`, if there is such a field.
+    #[must_use]
+    pub fn level(&self, field: &str) -> Option<&str> {
+        Some(match field {
             "ci_tool" => &self.ci_tool,
             "language" => &self.language,
             "os" => &self.os,
             "cloud_provider" => &self.cloud_provider,
             "failure_stage" => &self.failure_stage,
-            _ => &self.severity,
-        }
+            "severity" => &self.severity,
+            _ => return None,
+        })
     }
 }
 
 pub(super) fn transform(categories: &Categories, columns: &mut [f32]) {
     for (column, (field, level)) in columns.iter_mut().zip(COLUMNS) {
-        *column = f32::from(u8::from(categories.level(field) == level));
+        *column = f32::from(u8::from(categories.level(field) == Some(level)));
     }
 }

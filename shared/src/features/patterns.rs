@@ -138,20 +138,18 @@ impl Patterns {
         self.regexes[at].get_or_init(compile).as_ref().is_some_and(|regex| regex.is_match(text))
     }
 
-    /// Appends the pseudo-terms of every signature in `text` to `terms`.
-    pub fn push_terms(&self, text: &str, terms: &mut String) {
-        self.matches(text).into_iter().for_each(|pattern| pattern.push_terms(terms));
+    /// Appends the pseudo-terms of every signature in `text` to `terms`, each with `prefix`.
+    pub fn push_terms(&self, text: &str, prefix: &str, terms: &mut String) {
+        self.matches(text).into_iter().for_each(|pattern| pattern.push_terms(prefix, terms));
     }
 }
 
 // === impl Pattern ===
 
 impl Pattern {
-    /// Appends `sig_<id> cue_<class>`.
-    pub fn push_terms(&self, terms: &mut String) {
-        terms.push_str("sig_");
-        terms.push_str(&self.id);
-        terms.push_str(" cue_");
+    /// Appends `sig_<id> cue_<class>`, each with `prefix`.
+    fn push_terms(&self, prefix: &str, terms: &mut String) {
+        terms.extend([prefix, "sig_", &self.id, " ", prefix, "cue_"]);
         terms.extend(self.suggests.name().chars().map(|char| match char {
             ' ' => '_',
             char => char.to_ascii_lowercase(),
@@ -173,8 +171,8 @@ mod tests {
     fn a_match_adds_its_own_term_and_its_class_cue() {
         let patterns = Patterns::compile(vec![pattern("dns", "could not resolve host")]).unwrap();
         let mut terms = String::new();
-        patterns.push_terms("curl: (6) Could not resolve host: x", &mut terms);
-        assert_eq!(terms, "sig_dns cue_network_error\n");
+        patterns.push_terms("curl: (6) Could not resolve host: x", "err_", &mut terms);
+        assert_eq!(terms, "err_sig_dns err_cue_network_error\n");
     }
 
     #[test]

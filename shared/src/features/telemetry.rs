@@ -1,7 +1,7 @@
 //! What is known about a failed run, before it becomes numbers: the delivery, the job's steps, the log's lines.
 
 use super::{Categories, NUMERICS, Patterns};
-use crate::excerpt::{Excerpt, mask, mask_line};
+use crate::excerpt::{ERROR_PREFIX, Excerpt, mask, mask_line, mask_words_of};
 use crate::failure::{Conclusion, FailureRecord, bounded};
 use crate::github::{Step, WorkflowJob, unix_seconds};
 use serde::{Deserialize, Serialize};
@@ -180,10 +180,13 @@ impl Stage {
     }
 }
 
-/// Masked lines, then the signatures in them, then the names as words of their own (`at_deploy`).
+/// Masked lines, then the signatures in them, then those in the lines that report an error (`err_sig_<id>`),
+/// then the names as words of their own (`at_deploy`).
 fn text_of(excerpt: &Excerpt, step: Option<&str>, job: Option<&str>, patterns: &Patterns) -> String {
-    let mut text = mask(excerpt);
-    patterns.push_terms(&excerpt.text(), &mut text);
+    let masked = mask(excerpt);
+    let mut text = masked.text;
+    patterns.push_terms(&excerpt.text(), "", &mut text);
+    patterns.push_terms(&masked.error_lines, ERROR_PREFIX, &mut text);
     for name in [step, job].into_iter().flatten() {
         push_name(name, &mut text);
     }
@@ -192,7 +195,7 @@ fn text_of(excerpt: &Excerpt, step: Option<&str>, job: Option<&str>, patterns: &
 
 fn push_name(name: &str, text: &mut String) {
     let mut words = String::new();
-    mask_line(name, &mut words);
+    mask_words_of(name, &mut words);
     for word in words.split_ascii_whitespace() {
         text.push_str("at_");
         text.push_str(word);
@@ -204,9 +207,8 @@ fn push_name(name: &str, text: &mut String) {
 fn push_summary(summary: &str, patterns: &Patterns, text: &mut String) {
     for line in summary.lines() {
         mask_line(line, text);
-        text.push('\n');
     }
-    patterns.push_terms(summary, text);
+    patterns.push_terms(summary, "", text);
 }
 
 fn stage_of(name: &str) -> Stage {
@@ -275,13 +277,13 @@ pub fn ci_tool_of_log(excerpt: &Excerpt) -> &'static str {
 pub fn language_of_text(text: &str) -> &'static str {
     const MARKS: [(&str, &[&str]); 6] = [
         ("Go", &["ext_go", "ext_mod", "golang", "gofmt", "golangci"]),
-        ("Java", &["ext_java", "maven", "gradle", "mvn", "ext_kt", "ext_gradle", "surefire"]),
+        ("Java", &["ext_java", "maven", "gradl", "mvn", "ext_kt", "ext_gradle", "surefir"]),
         (
             "JavaScript",
             &["ext_ts", "ext_tsx", "ext_js", "ext_jsx", "npm", "yarn", "pnpm", "eslint", "vitest", "jest"],
         ),
         ("Python", &["ext_py", "pip", "pytest", "traceback", "ruff", "mypy", "poetry"]),
-        ("Rust", &["ext_rs", "cargo", "rustc", "clippy", "crates"]),
+        ("Rust", &["ext_rs", "cargo", "rustc", "clippy", "crat"]),
         ("C++", &["ext_cpp", "ext_cc", "ext_hpp", "cmake", "ninja", "clang"]),
     ];
     let mut counts = [0usize; MARKS.len()];

@@ -18,6 +18,8 @@ const NGRAM_MAX: usize = 3;
 pub struct Tfidf {
     fitted: Fitted,
     columns: HashMap<String, u32>,
+    /// The words of all terms.
+    words: HashSet<String>,
     stop_words: HashSet<String>,
 }
 
@@ -40,7 +42,8 @@ impl From<Fitted> for Tfidf {
     fn from(fitted: Fitted) -> Self {
         let columns = fitted.vocabulary.iter().cloned().zip(0..).collect();
         let stop_words = fitted.stop_words.iter().cloned().collect();
-        Self { fitted, columns, stop_words }
+        let words = fitted.vocabulary.iter().flat_map(|term| term.split(' ')).map(str::to_owned).collect();
+        Self { fitted, columns, words, stop_words }
     }
 }
 
@@ -95,6 +98,17 @@ impl Tfidf {
             }
         }
         counts
+    }
+
+    /// How many vocabulary terms `text` has, and which share of its words is in none of them.
+    #[must_use]
+    pub fn coverage(&self, text: &str) -> (usize, f64) {
+        let (mut all, mut unknown) = (0usize, 0usize);
+        for word in words(text).filter(|word| !self.stop_words.contains(*word)) {
+            all += 1;
+            unknown += usize::from(!self.words.contains(word));
+        }
+        (self.counts(text).len(), unknown as f64 / all.max(1) as f64)
     }
 
     /// Writes the weights of `text` into `columns`, of which the untouched ones must be zero.

@@ -1,0 +1,43 @@
+//! English word endings, so that `test`, `tests`, `tested` and `testing` are one term of a small vocabulary.
+//!
+//! A weak stemmer in the manner of Harman's "How effective is suffixing?" (1991): one ending is cut, and only
+//! where enough of the word is left to stay itself. Whether the stem is an English word does not matter.
+
+/// Endings, tried in this order.
+const ENDINGS: [&str; 11] = ["ations", "ation", "ings", "ing", "edly", "ed", "ies", "es", "s", "e", "ly"];
+/// Shorter words are left alone.
+const WORD_MIN: usize = 5;
+/// Letters that must be left.
+const STEM_MIN: usize = 4;
+
+/// `word` without its ending. `word` is lower-case ASCII.
+pub(super) fn stem(word: &str) -> &str {
+    if word.len() < WORD_MIN || word.ends_with("ss") {
+        return word;
+    }
+    let stems = ENDINGS.iter().filter_map(|ending| word.strip_suffix(ending));
+    stems.into_iter().find(|stem| stem.len() >= STEM_MIN).unwrap_or(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stem;
+
+    #[test]
+    fn forms_of_a_word_meet() {
+        for word in ["failed", "failing", "fails"] {
+            assert_eq!(stem(word), "fail");
+        }
+        for word in ["resolve", "resolved", "resolving", "resolves"] {
+            assert_eq!(stem(word), "resolv");
+        }
+        assert_eq!(stem("dependencies"), "dependenc");
+    }
+
+    #[test]
+    fn short_words_and_short_stems_stay() {
+        for word in ["test", "does", "string", "process", "access", "apple".get(..4).unwrap()] {
+            assert_eq!(stem(word), word);
+        }
+    }
+}
