@@ -6,12 +6,21 @@ const HISTORY_ROWS = 50;
 const at = (id) => document.getElementById(id);
 let timer;
 
+const CLASSES = [
+  "Build Failure", "Configuration Error", "Dependency Error", "Deployment Failure", "Network Error",
+  "Permission Error", "Resource Exhaustion", "Security Scan Failure", "Test Failure", "Timeout",
+];
+// The inference a link points to (`?inference=7`, as a pull request's comment has it).
+const linked = new URLSearchParams(location.search).get("inference");
+
 /** Asks the API with the reader's key. */
-async function ask(path) {
-  const answer = await fetch(path, { headers: { "X-API-Key": sessionStorage.getItem("key") ?? "" } });
-  const body = await answer.json();
-  if (!answer.ok) throw new Error(body.detail ?? `The server answered ${answer.status}.`);
-  return body;
+async function ask(path, body) {
+  const headers = { "X-API-Key": sessionStorage.getItem("key") ?? "" };
+  if (body) headers["Content-Type"] = "application/json";
+  const answer = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body) });
+  const said = await answer.json();
+  if (!answer.ok) throw new Error(said.detail ?? `The server answered ${answer.status}.`);
+  return said;
 }
 
 function element(tag, text, className) {
@@ -106,11 +115,47 @@ function entry(inference) {
   } else {
     run.textContent = inference.subject;
   }
+  addFeedback(item, inference);
   return item;
 }
 
+/** One click says what it was; the latest word counts. */
+function addFeedback(item, inference) {
+  const select = item.querySelector(".feedback select");
+  const said = item.querySelector(".said");
+  select.append(...CLASSES.filter((name) => name !== inference.prediction).map((name) => new Option(name, name)));
+  const show = (name) => (said.textContent = name === inference.prediction ? "Confirmed." : `Corrected to ${name}.`);
+  if (inference.corrected) show(inference.corrected);
+  const say = async (name) => {
+    try {
+      const author = sessionStorage.getItem("name") || "dashboard";
+      await ask("/api/feedback", { inference_id: inference.id, corrected_class: name, author });
+      inference.corrected = name;
+      show(name);
+    } catch (error) {
+      said.textContent = error.message;
+    }
+  };
+  const right = item.querySelector(".right");
+  // Unknown is no class: there is nothing to confirm.
+  right.hidden = !CLASSES.includes(inference.prediction);
+  right.addEventListener("click", () => say(inference.prediction));
+  select.addEventListener("change", () => select.value && say(select.value));
+}
+
+async function withLinked(history) {
+  if (!linked || history.some(({ id }) => `${id}` === linked)) return history;
+  try {
+    return [await ask(`/api/inference?id=${encodeURIComponent(linked)}`), ...history];
+  } catch {
+    return history;
+  }
+}
+
 function showHistory(history) {
-  const open = new Set([...document.querySelectorAll("#history details[open]")].map((details) => details.dataset.id));
+  const shown = document.querySelectorAll("#history details");
+  const open = new Set([...shown].filter((details) => details.open).map((details) => details.dataset.id));
+  if (linked && shown.length === 0) open.add(linked);
   at("empty").hidden = history.length > 0;
   at("history").replaceChildren(...history.map(entry));
   for (const details of document.querySelectorAll("#history details")) details.open = open.has(details.dataset.id);
@@ -127,7 +172,7 @@ async function refresh() {
     showOverview(overview);
     showDrift(drift);
     showClasses(history);
-    showHistory(history);
+    showHistory(await withLinked(history));
     at("problem").textContent = "";
     signedIn(true);
     timer = setTimeout(refresh, REFRESH_MS);
@@ -150,6 +195,7 @@ function signedIn(yes) {
 at("sign-in").addEventListener("submit", (event) => {
   event.preventDefault();
   sessionStorage.setItem("key", at("key").value);
+  sessionStorage.setItem("name", at("name").value.trim());
   refresh();
 });
 at("sign-out").addEventListener("click", () => {

@@ -7,6 +7,7 @@ use sentinel_shared::dashboard::{Dashboard, Registry, WINDOW};
 use sentinel_shared::drift::Report;
 use sentinel_shared::excerpt::Excerpt;
 use sentinel_shared::features::Telemetry;
+use sentinel_shared::feedback::Feedback;
 use sentinel_shared::store::{self, HISTORY_LIMIT, Totals};
 use sentinel_shared::webhook::BODY_LIMIT_BYTES;
 use sentinel_shared::{Error, Result};
@@ -15,6 +16,7 @@ use serde_json::{Value as Json, json};
 use worker::{Request, Response};
 
 const HISTORY_DEFAULT: u32 = 100;
+const FEEDBACK_LIMIT_BYTES: usize = 16 * 1024;
 
 /// `GET /api/dashboard`
 pub(crate) async fn dashboard(app: &App) -> Result<Response> {
@@ -35,24 +37,51 @@ pub(crate) async fn registry(app: &App) -> Result<Response> {
 
 /// `GET /api/history?limit=1..1000`
 pub(crate) async fn history(request: &Request, app: &App) -> Result<Response> {
-    let limit =
-        match query(request, "limit") {
-            None => HISTORY_DEFAULT,
-            Some(text) => text.parse().ok().filter(|limit| (1..=HISTORY_LIMIT).contains(limit)).ok_or(
-                Error::ParameterInvalid { name: "limit", expected: "a whole number from 1 to 1000" },
-            )?,
-        };
-    let answers = turso::read(app, &[store::history(limit)]).await?;
+    let answers = turso::read(app, &[store::history(limit(request)?)]).await?;
     respond::json(200, &store::history_rows(answers.first().ok_or(Error::StoreShape("history"))?)?)
 }
 
-/// `GET /api/inference?repository=owner/name&subject=run:1:1`: where a 202 points to.
+fn limit(request: &Request) -> Result<u32> {
+    let Some(text) = query(request, "limit") else { return Ok(HISTORY_DEFAULT) };
+    let expected = "a whole number from 1 to 1000";
+    let number = text.parse().ok().filter(|limit| (1..=HISTORY_LIMIT).contains(limit));
+    number.ok_or(Error::ParameterInvalid { name: "limit", expected })
+}
+
+/// `POST /api/feedback`: 201 for something new, 200 for what its author said before.
+pub(crate) async fn feedback(mut request: Request, app: &App) -> Result<Response> {
+    let feedback = Feedback::parse(&guard::body(&mut request, FEEDBACK_LIMIT_BYTES).await?)?;
+    let answers = turso::commit(app, &store::feedback::record(&feedback, now())).await?;
+    let (record, is_new) = store::feedback::recorded(&answers)?;
+    let (status, word) = if is_new { (201, "recorded") } else { (200, "unchanged") };
+    respond::json(status, &json!({ "status": word, "feedback": record }))
+}
+
+/// `GET /api/feedback?limit=1..1000`: who said what when, newest first.
+pub(crate) async fn feedback_audit(request: &Request, app: &App) -> Result<Response> {
+    let answers = turso::read(app, &[store::feedback::feedback(limit(request)?)]).await?;
+    let rows = answers.first().ok_or(Error::StoreShape("feedback"))?;
+    respond::json(200, &store::feedback::feedback_rows(rows)?)
+}
+
+/// `GET /api/feedback/stats`
+pub(crate) async fn feedback_stats(app: &App) -> Result<Response> {
+    let answers = turso::read(app, &store::feedback::stats()).await?;
+    respond::json(200, &store::feedback::stats_of(&answers)?)
+}
+
+/// `GET /api/inference?repository=owner/name&subject=run:1:1`: where a 202 points to; or `?id=7`.
 pub(crate) async fn inference(request: &Request, app: &App) -> Result<Response> {
     let needed = |name: &'static str| {
         query(request, name)
             .ok_or(Error::ParameterInvalid { name, expected: "given; see the Location of a 202" })
     };
-    let statement = store::inference_of(&needed("repository")?, &needed("subject")?);
+    let statement = match query(request, "id") {
+        Some(id) => store::inference_by_id(
+            id.parse().map_err(|_| Error::ParameterInvalid { name: "id", expected: "a whole number" })?,
+        ),
+        None => store::inference_of(&needed("repository")?, &needed("subject")?),
+    };
     let answers = turso::read(app, &[statement]).await?;
     respond::json(200, &store::first_inference(&answers)?)
 }

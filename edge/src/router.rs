@@ -19,6 +19,9 @@ pub(crate) async fn route(request: Request, app: &'static App, context: Context)
         (Method::Get, "/api/registry") => guarded(request, app, Guarded::Registry).await,
         (Method::Get, "/api/history") => guarded(request, app, Guarded::History).await,
         (Method::Get, "/api/inference") => guarded(request, app, Guarded::Inference).await,
+        (Method::Get, "/api/feedback") => guarded(request, app, Guarded::FeedbackAudit).await,
+        (Method::Get, "/api/feedback/stats") => guarded(request, app, Guarded::FeedbackStats).await,
+        (Method::Post, "/api/feedback") => guarded(request, app, Guarded::Feedback).await,
         (Method::Post, "/api/classify") => guarded(request, app, Guarded::Classify).await,
         _ => Err(Error::NotFound),
     };
@@ -34,6 +37,9 @@ enum Guarded {
     History,
     Inference,
     Classify,
+    Feedback,
+    FeedbackAudit,
+    FeedbackStats,
 }
 
 async fn guarded(request: Request, app: &App, what: Guarded) -> sentinel_shared::Result<Response> {
@@ -46,5 +52,8 @@ async fn guarded(request: Request, app: &App, what: Guarded) -> sentinel_shared:
         Guarded::History => api::history(&request, app).await,
         Guarded::Inference => api::inference(&request, app).await,
         Guarded::Classify => api::classify(request, app).await,
+        Guarded::Feedback => api::feedback(request, app).await,
+        Guarded::FeedbackAudit => api::feedback_audit(&request, app).await,
+        Guarded::FeedbackStats => api::feedback_stats(app).await,
     }
 }

@@ -32,10 +32,11 @@ pub(crate) fn health(app: &App) -> Result<Response> {
 }
 
 /// Name, help and label of each family, and the counter it is read from.
-const FAMILIES: [(&str, &str, &str, &str); 3] = [
+const FAMILIES: [(&str, &str, &str, &str); 4] = [
     ("sentinel_deliveries_total", "Deliveries recorded, by event.", "event", "deliveries"),
     ("sentinel_inferences_total", "Verdicts stored, by class.", "prediction", "inferences"),
     ("sentinel_evidence_total", "Verdicts stored, by what they were made from.", "evidence", "evidence"),
+    ("sentinel_feedback_total", "What people said, by the class they named.", "corrected", "feedback"),
 ];
 
 /// `GET /metrics`, in the Prometheus text format.

@@ -54,7 +54,7 @@ impl Dashboard {
             drift_heatmap: report.features,
             model_version: manifest.model_version.clone(),
             calibration: manifest.calibration,
-            feedback_count: 0,
+            feedback_count: totals.feedback,
             inference_count: totals.inferences,
             deliveries_queued: totals.queued,
             deliveries_failed: totals.failed,

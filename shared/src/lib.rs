@@ -17,6 +17,7 @@ pub mod error;
 pub mod excerpt;
 pub mod failure;
 pub mod features;
+pub mod feedback;
 pub mod github;
 pub mod signature;
 pub mod store;

@@ -35,6 +35,13 @@ try {
   assert.match(await entry.locator(".line").textContent(), /failed/i);
   assert.ok((await entry.locator(".term").count()) > 0, "the terms behind the verdict are shown");
   assert.match(await entry.locator(".run a").getAttribute("href"), /^https:\/\/github\.com\//);
+  await entry.getByLabel("No, it was").selectOption("Timeout");
+  await entry.getByRole("status").filter({ hasText: "Corrected to Timeout." }).waitFor();
+  const id = await entry.locator("details").getAttribute("data-id");
+  await page.goto(`${url}/?inference=${id}`);
+  const pointed = page.locator(`#history details[data-id="${id}"]`);
+  await pointed.getByRole("status").filter({ hasText: "Corrected to Timeout." }).waitFor();
+  assert.ok(await pointed.getAttribute("open") !== null, "a link opens its inference");
   await page.screenshot({ path: screenshot, fullPage: false });
 
   await page.setViewportSize({ width: 380, height: 800 });

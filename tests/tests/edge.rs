@@ -77,6 +77,7 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("one_installation_over_its_rate_is_told_when_to_retry_and_another_is_served", rate_limited),
         ("the_api_is_closed_without_its_key", api_key),
         ("a_world_of_one_failure_is_drift_and_the_badge_heatmap_and_report_agree", drift),
+        ("a_correction_is_stored_once_attributed_and_counted", feedback),
         ("a_log_a_record_or_telemetry_can_be_classified_on_demand", classify_on_demand),
         ("the_worker_agrees_with_the_python_reference", parity),
         ("the_metrics_count_what_was_stored", metrics),
@@ -527,6 +528,59 @@ fn api_key(world: &World) -> Outcome {
     let expected =
         if report["sample_size"].as_u64() < Some(100) { "insufficient_data" } else { "Drift Detected" };
     same(&report["status"], &json!(expected), &report)
+}
+
+fn feedback(world: &World) -> Outcome {
+    let post = |body: Value| {
+        let body = body.to_string();
+        deliver::post(&world.worker.url, "/api/feedback", KEY, "application/json", body.as_bytes())
+    };
+    let inference =
+        world.post(&world.delivery(&world.failed_run(text_log(PYTEST_LOG))))?.body["inference"].clone();
+    let correction = |class: &str, author: &str| json!({ "inference_id": inference["id"], "corrected_class": class, "author": author });
+    let first = post(correction("Network Error", "mona"))?;
+    same(&first.status, &201, &first.body)?;
+    same(&first.body["feedback"]["original_pred"], &inference["prediction"], &first.body)?;
+    same(&post(correction("Network Error", "mona"))?.status, &200, &"said again")?;
+    same(&post(correction("Network Error", "hubot"))?.status, &201, &"another person")?;
+    same(&post(correction("Timeout", "mona"))?.status, &201, &"another mind")?;
+    same(&post(correction("Network Error", "mona"))?.status, &201, &"back again")?;
+    let audit = world.get("/api/feedback?limit=4")?.body;
+    let said: Vec<_> = audit
+        .as_array()
+        .ok_or("audit")?
+        .iter()
+        .map(|row| (row["author_id"].as_str(), row["corrected_label"].as_str()))
+        .collect();
+    let expected = [
+        ("mona", "Network Error"),
+        ("mona", "Timeout"),
+        ("hubot", "Network Error"),
+        ("mona", "Network Error"),
+    ];
+    same(&said, &expected.map(|(author, class)| (Some(author), Some(class))).to_vec(), &"newest first")?;
+    let stats = world.get("/api/feedback/stats")?.body;
+    same(
+        &stats,
+        &json!({ "total_records": 4, "unique_authors": 2, "correction_rate": 1.0, "label_distribution": { "Network Error": 3, "Timeout": 1 } }),
+        &"stats",
+    )?;
+    same(&world.get("/api/dashboard")?.body["feedback_count"], &json!(4), &"the card")?;
+    let id = inference["id"].as_i64().ok_or("id")?;
+    same(
+        &world.get(&format!("/api/inference?id={id}"))?.body["corrected"],
+        &json!("Network Error"),
+        &"the last word",
+    )?;
+    same(
+        &post(json!({ "inference_id": 999_999, "corrected_class": "Timeout", "author": "mona" }))?.status,
+        &404,
+        &"no such inference",
+    )?;
+    same(&post(correction("Nonsense", "mona"))?.status, &400, &"no such class")?;
+    same(&post(json!({ "corrected_class": "Timeout", "author": "mona" }))?.status, &422, &"no inference")?;
+    let closed = deliver::post(&world.worker.url, "/api/feedback", "wrong", "application/json", b"{}")?;
+    same(&closed.status, &403, &"without the key")
 }
 
 fn drift(world: &World) -> Outcome {

@@ -4,6 +4,8 @@
 //! A [`Transaction`] is one round trip that happens whole or not at all. Each statement begins with its name,
 //! so that a slow one can be found in a server's log.
 
+pub mod feedback;
+
 use crate::artifact::Verdict;
 use crate::drift::{BLOCK, WINDOW_BLOCKS, Window};
 use crate::excerpt::Line;
@@ -15,8 +17,11 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 /// (version, SQL) of every migration, oldest first. They only add, so old code runs on the new schema.
-pub const MIGRATIONS: [(i64, &str); 2] =
-    [(1, include_str!("../migrations/0001_init.sql")), (2, include_str!("../migrations/0002_drift.sql"))];
+pub const MIGRATIONS: [(i64, &str); 3] = [
+    (1, include_str!("../../migrations/0001_init.sql")),
+    (2, include_str!("../../migrations/0002_drift.sql")),
+    (3, include_str!("../../migrations/0003_feedback.sql")),
+];
 
 /// How long a worker may take over one delivery before the sweep takes it up again, in seconds.
 pub const LEASE_SECONDS: i64 = 60;
@@ -136,6 +141,8 @@ pub struct Inference {
     pub metrics_payload: Json,
     /// Which model.
     pub model_version: String,
+    /// The class a person named last, if one did.
+    pub corrected: Option<String>,
 }
 
 /// Totals for the dashboard and the badge.
@@ -151,6 +158,8 @@ pub struct Totals {
     pub queued: u64,
     /// Deliveries given up.
     pub failed: u64,
+    /// What people said, in rows.
+    pub feedback: u64,
 }
 
 const BEGIN_DELIVERY: &str = "-- begin_delivery
@@ -176,6 +185,10 @@ SELECT ?1, (SELECT id FROM inferences WHERE repository = ?2 AND subject = ?3) / 
   json_extract(value, '$[1]'), 1 FROM json_each(?5) WHERE changes() > 0
 ON CONFLICT (model_version, block, feature, bin) DO UPDATE SET count = count + 1";
 
+const KEEP_TELEMETRY: &str = "-- keep_telemetry
+INSERT INTO telemetry (inference_id, telemetry, stored_at)
+SELECT id, ?3, ?4 FROM inferences WHERE repository = ?1 AND subject = ?2 ON CONFLICT (inference_id) DO NOTHING";
+
 const DRIFT_WINDOW: &str = "-- drift_window
 SELECT feature, bin, SUM(count) FROM drift_cells
 WHERE model_version = ?1 AND block > (SELECT MAX(id) FROM inferences) / ?2 - ?3 GROUP BY feature, bin";
@@ -195,20 +208,29 @@ RETURNING hook, id, record, attempts";
 
 const HISTORY: &str = "-- history
 SELECT id, timestamp, repository, subject, prediction, confidence, top, top_features, log_line, evidence,
-  event_source, workflow, job, step, html_url, head_sha, metrics_payload, model_version
+  event_source, workflow, job, step, html_url, head_sha, metrics_payload, model_version,
+  (SELECT corrected FROM feedback WHERE inference_id = inferences.id ORDER BY feedback.id DESC LIMIT 1)
 FROM inferences ORDER BY id DESC LIMIT ?1";
 
 const INFERENCE_OF: &str = "-- inference_of
 SELECT id, timestamp, repository, subject, prediction, confidence, top, top_features, log_line, evidence,
-  event_source, workflow, job, step, html_url, head_sha, metrics_payload, model_version
+  event_source, workflow, job, step, html_url, head_sha, metrics_payload, model_version,
+  (SELECT corrected FROM feedback WHERE inference_id = inferences.id ORDER BY feedback.id DESC LIMIT 1)
 FROM inferences WHERE repository = ?1 AND subject = ?2";
+
+const INFERENCE_BY_ID: &str = "-- inference_by_id
+SELECT id, timestamp, repository, subject, prediction, confidence, top, top_features, log_line, evidence,
+  event_source, workflow, job, step, html_url, head_sha, metrics_payload, model_version,
+  (SELECT corrected FROM feedback WHERE inference_id = inferences.id ORDER BY feedback.id DESC LIMIT 1)
+FROM inferences WHERE id = ?1";
 
 const TOTALS: &str = "-- totals
 SELECT (SELECT COALESCE(SUM(value), 0) FROM counters WHERE name = 'inferences'),
   (SELECT COUNT(*) FROM (SELECT id FROM inferences ORDER BY id DESC LIMIT ?1)),
   (SELECT AVG(confidence) FROM (SELECT confidence FROM inferences ORDER BY id DESC LIMIT ?1)),
   (SELECT COUNT(*) FROM deliveries WHERE status = 'queued'),
-  (SELECT COUNT(*) FROM deliveries WHERE status = 'failed')";
+  (SELECT COUNT(*) FROM deliveries WHERE status = 'failed'),
+  (SELECT COUNT(*) FROM feedback)";
 
 const COUNTERS: &str = "-- counters
 SELECT name, label, value FROM counters ORDER BY name, label";
@@ -295,6 +317,15 @@ pub fn finish(finding: Finding<'_>, now: i64) -> Transaction {
         ),
         statement(COUNT_IF_CHANGED, [text("inferences"), text(prediction)]),
         statement(COUNT_IF_CHANGED, [text("evidence"), text(finding.evidence.label())]),
+        statement(
+            KEEP_TELEMETRY,
+            [
+                text(&finding.record.repository),
+                Value::Text(finding.record.subject.key()),
+                Value::Text(json_of(&verdict.telemetry)),
+                Value::Integer(now),
+            ],
+        ),
         statement(FINISH_DELIVERY, [text(&key.hook), text(&key.id), Value::Integer(now)]),
     ])
 }
@@ -305,7 +336,13 @@ pub fn inference_of(repository: &str, subject: &str) -> Statement {
     statement(INFERENCE_OF, [text(repository), text(subject)])
 }
 
-/// The verdict in the answer to [`inference_of`].
+/// The verdict under this id, if there is one. Read the answer with [`first_inference`].
+#[must_use]
+pub fn inference_by_id(id: i64) -> Statement {
+    statement(INFERENCE_BY_ID, [Value::Integer(id)])
+}
+
+/// The verdict in the answer to [`inference_of`] or [`inference_by_id`].
 ///
 /// # Errors
 /// [`Error::NotFound`] where there is none, [`Error::StoreShape`] for an answer of another shape.
@@ -319,7 +356,7 @@ fn insert_inference(finding: Finding<'_>, now: i64) -> Statement {
     let line = verdict.explanation.line.as_ref().map(json_of::<Line>);
     let mut metrics = json!(verdict.telemetry);
     if let Some(fields) = metrics.as_object_mut() {
-        // The text is the log's; it is not kept.
+        // The text is long; it is kept apart, and for a while only.
         fields.remove("text");
         fields.retain(|_, value| !value.is_null());
     }
@@ -348,7 +385,8 @@ fn insert_inference(finding: Finding<'_>, now: i64) -> Statement {
     )
 }
 
-/// Takes up deliveries whose worker is gone, and gives up those that were tried often enough. Read the answer
+/// Takes up deliveries whose worker is gone, gives up those that were tried often enough, and forgets what is
+/// kept for a while only. Read the answer
 /// with [`claimed`].
 #[must_use]
 pub fn sweep(now: i64) -> Transaction {
@@ -358,6 +396,7 @@ pub fn sweep(now: i64) -> Transaction {
             CLAIM_DELIVERIES,
             [Value::Integer(now), Value::Integer(now + LEASE_SECONDS), Value::Integer(SWEEP_LIMIT)],
         ),
+        feedback::forget_telemetry(now),
     ])
 }
 
@@ -366,7 +405,7 @@ pub fn sweep(now: i64) -> Transaction {
 /// # Errors
 /// [`Error::StoreShape`].
 pub fn claimed(answers: &[Rows]) -> Result<Vec<Claimed>> {
-    let [_, rows] = answers else { return Err(Error::StoreShape("sweep")) };
+    let [_, rows, _] = answers else { return Err(Error::StoreShape("sweep")) };
     Ok(rows
         .rows
         .iter()
@@ -415,6 +454,7 @@ pub fn totals_of(rows: &Rows) -> Result<Totals> {
             confidence,
             Value::Integer(queued),
             Value::Integer(failed),
+            Value::Integer(feedback),
         ],
     ) = rows.rows.first().map(Vec::as_slice)
     else {
@@ -427,6 +467,7 @@ pub fn totals_of(rows: &Rows) -> Result<Totals> {
         recent_confidence: real(confidence),
         queued: count(queued),
         failed: count(failed),
+        feedback: count(feedback),
     })
 }
 
@@ -509,6 +550,7 @@ fn inference(row: &[Value]) -> Option<Inference> {
         head_sha,
         metrics_payload,
         Value::Text(model_version),
+        corrected,
     ] = row
     else {
         return None;
@@ -534,6 +576,7 @@ fn inference(row: &[Value]) -> Option<Inference> {
         head_sha: text_in(head_sha),
         metrics_payload: json_in(metrics_payload),
         model_version: model_version.clone(),
+        corrected: text_in(corrected),
     })
 }
 

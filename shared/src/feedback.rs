@@ -1,0 +1,116 @@
+//! What a person says about a verdict: [`Feedback`] is checked here and stored by [`crate::store::feedback`].
+
+use crate::failure::FailureClass;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Longest name of an author, in characters.
+pub const AUTHOR_CHARS: usize = 64;
+
+/// One correction, or a confirmation when the class is the verdict's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feedback {
+    /// Which inference.
+    pub inference_id: i64,
+    /// What it was.
+    pub corrected: FailureClass,
+    /// Who says so: a name or login, for the audit.
+    pub author: String,
+}
+
+/// `POST /api/feedback`, by our names or the predecessor's.
+#[derive(Debug, Deserialize)]
+struct Body {
+    #[serde(alias = "log_id")]
+    inference_id: Option<i64>,
+    #[serde(alias = "corrected_label")]
+    corrected_class: Option<String>,
+    #[serde(alias = "author_id")]
+    author: Option<String>,
+}
+
+/// One row of the audit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FeedbackRecord {
+    /// Row id; grows.
+    pub id: i64,
+    /// RFC 3339.
+    pub timestamp: String,
+    /// Which inference.
+    pub inference_id: i64,
+    /// The verdict at that time.
+    pub original_pred: String,
+    /// What the author says it was.
+    pub corrected_label: String,
+    /// Who.
+    pub author_id: String,
+}
+
+/// `GET /api/feedback/stats`, by the predecessor's names.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct FeedbackStats {
+    /// Rows, confirmations included.
+    pub total_records: u64,
+    /// People.
+    pub unique_authors: u64,
+    /// Share of rows that name another class than the verdict; 0 without rows.
+    pub correction_rate: f64,
+    /// Rows by the class they name.
+    pub label_distribution: BTreeMap<String, u64>,
+}
+
+impl Feedback {
+    /// Parses and checks a request body.
+    ///
+    /// # Errors
+    /// [`Error::JsonInvalid`], [`Error::FieldMissing`], or [`Error::ParameterInvalid`] for a class that is not one
+    /// of the ten or an author that is empty or too long.
+    pub fn parse(body: &[u8]) -> Result<Self> {
+        let body: Body = serde_json::from_slice(body).map_err(|error| {
+            Error::JsonInvalid(format!("line {}, column {}", error.line(), error.column()))
+        })?;
+        let class = body.corrected_class.ok_or(Error::FieldMissing("corrected_class"))?;
+        let author = body.author.ok_or(Error::FieldMissing("author"))?.trim().to_owned();
+        if author.is_empty() || author.chars().count() > AUTHOR_CHARS || author.chars().any(char::is_control)
+        {
+            return Err(Error::ParameterInvalid { name: "author", expected: "1 to 64 printable characters" });
+        }
+        Ok(Self {
+            inference_id: body.inference_id.ok_or(Error::FieldMissing("inference_id"))?,
+            corrected: FailureClass::parse(&class).ok_or(Error::ParameterInvalid {
+                name: "corrected_class",
+                expected: "one of the ten classes, by its full name",
+            })?,
+            author,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sets_of_names_are_read() {
+        let ours = br#"{"inference_id":7,"corrected_class":"Network Error","author":" mona "}"#;
+        let theirs =
+            br#"{"log_id":7,"original_pred":"x","corrected_label":"Network Error","author_id":"mona"}"#;
+        assert_eq!(Feedback::parse(ours).unwrap(), Feedback::parse(theirs).unwrap());
+    }
+
+    #[test]
+    fn what_can_not_be_learned_from_is_refused() {
+        for (body, expected) in [
+            (r#"{"#, "not the JSON"),
+            (r#"{"corrected_class":"Timeout","author":"a"}"#, "inference_id"),
+            (r#"{"inference_id":1,"author":"a"}"#, "corrected_class"),
+            (r#"{"inference_id":1,"corrected_class":"Unknown","author":"a"}"#, "one of the ten"),
+            (r#"{"inference_id":1,"corrected_class":"Timeout","author":" "}"#, "printable"),
+            (r#"{"inference_id":1,"corrected_class":"Timeout"}"#, "author"),
+        ] {
+            let error = Feedback::parse(body.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}
