@@ -1,9 +1,9 @@
 //! The JSON API: what the dashboard reads, and verdicts on demand. Every call here has passed the API key.
 
 use crate::app::{App, now};
-use crate::{guard, respond, turso};
-use sentinel_shared::artifact::Verdict;
-use sentinel_shared::dashboard::{Dashboard, Registry, WINDOW};
+use crate::{guard, models, respond, turso};
+use sentinel_shared::artifact::{ModelBundle, Verdict};
+use sentinel_shared::dashboard::{Dashboard, WINDOW};
 use sentinel_shared::drift::Report;
 use sentinel_shared::excerpt::Excerpt;
 use sentinel_shared::features::Telemetry;
@@ -13,26 +13,23 @@ use sentinel_shared::webhook::BODY_LIMIT_BYTES;
 use sentinel_shared::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
+use std::sync::Arc;
 use worker::{Request, Response};
 
 const HISTORY_DEFAULT: u32 = 100;
-const FEEDBACK_LIMIT_BYTES: usize = 16 * 1024;
+/// The most of a small JSON body that is read.
+const FORM_LIMIT_BYTES: usize = 16 * 1024;
 
 /// `GET /api/dashboard`
 pub(crate) async fn dashboard(app: &App) -> Result<Response> {
-    let (totals, report) = overview(app).await?;
-    respond::json(200, &Dashboard::new(&totals, report, &app.model()?.manifest, now()))
+    let overview = overview(app).await?;
+    let manifest = &overview.model.manifest;
+    respond::json(200, &Dashboard::new(&overview.totals, overview.report, manifest, now()))
 }
 
 /// `GET /api/drift`, and `/api/psi` as the predecessor called it.
 pub(crate) async fn drift(app: &App) -> Result<Response> {
-    respond::json(200, &overview(app).await?.1)
-}
-
-/// `GET /api/registry`
-pub(crate) async fn registry(app: &App) -> Result<Response> {
-    let (totals, report) = overview(app).await?;
-    respond::json(200, &Registry::new(&totals, &report, &app.model()?.manifest))
+    respond::json(200, &overview(app).await?.report)
 }
 
 /// `GET /api/history?limit=1..1000`
@@ -50,7 +47,7 @@ fn limit(request: &Request) -> Result<u32> {
 
 /// `POST /api/feedback`: 201 for something new, 200 for what its author said before.
 pub(crate) async fn feedback(mut request: Request, app: &App) -> Result<Response> {
-    let feedback = Feedback::parse(&guard::body(&mut request, FEEDBACK_LIMIT_BYTES).await?)?;
+    let feedback = Feedback::parse(&guard::body(&mut request, FORM_LIMIT_BYTES).await?)?;
     let answers = turso::commit(app, &store::feedback::record(&feedback, now())).await?;
     let (record, is_new) = store::feedback::recorded(&answers)?;
     let (status, word) = if is_new { (201, "recorded") } else { (200, "unchanged") };
@@ -102,7 +99,7 @@ struct ClassifyBody {
 pub(crate) async fn classify(mut request: Request, app: &App) -> Result<Response> {
     let content_type = request.headers().get("content-type").ok().flatten().unwrap_or_default();
     let body = guard::body(&mut request, BODY_LIMIT_BYTES).await?;
-    let model = app.model()?;
+    let model = models::current(app).await?;
     let verdict = if content_type.starts_with("text/plain") {
         model.classify_log(&text_excerpt(&body)?, None, None)?
     } else if content_type.starts_with("application/json") {
@@ -147,15 +144,22 @@ fn verdict_json(verdict: &Verdict, model_version: &str) -> Json {
 }
 
 /// What the badge, the heatmap and the registry are made from, of one moment.
-async fn overview(app: &App) -> Result<(Totals, Report)> {
-    let model = app.model()?;
+pub(crate) async fn overview(app: &App) -> Result<Overview> {
+    let model = models::current(app).await?;
     let version = &model.manifest.model_version;
     let answers = turso::read(app, &[store::totals(WINDOW), store::drift_window(version)]).await?;
     let [totals, window] = answers.as_slice() else { return Err(Error::StoreShape("overview")) };
-    Ok((store::totals_of(totals)?, Report::of(&model.baseline, &store::window_of(window)?)))
+    let report = Report::of(&model.baseline, &store::window_of(window)?);
+    Ok(Overview { totals: store::totals_of(totals)?, report, model })
 }
 
-fn query(request: &Request, name: &str) -> Option<String> {
+pub(crate) struct Overview {
+    pub(crate) totals: Totals,
+    pub(crate) report: Report,
+    pub(crate) model: Arc<ModelBundle>,
+}
+
+pub(crate) fn query(request: &Request, name: &str) -> Option<String> {
     let url = request.url().ok()?;
     url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }

@@ -1,5 +1,6 @@
 //! The worker's settings, read once an isolate. A missing secret closes what needs it; `/health` names it.
 
+use sentinel_shared::artifact::signed::PublicKeys;
 use sentinel_shared::signature::{Secret, WebhookSecrets};
 use sentinel_shared::{Error, Result};
 
@@ -20,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) github_token: Option<String>,
     /// `GITHUB_API_URL`: another one for GitHub Enterprise Server.
     pub(crate) github_api_url: String,
+    /// `SENTINEL_MODEL_PUBLIC_KEYS`: who may sign models, comma-separated; `sentinel model keygen` prints one.
+    model_keys: Option<PublicKeys>,
     /// `GITHUB_LOG_HOSTS`: comma-separated hosts a log may be redirected to; `.suffix` allows subdomains.
     pub(crate) log_hosts: Vec<String>,
 }
@@ -36,6 +39,7 @@ impl Config {
             api_key: secret("SENTINEL_API_KEY"),
             database_url: text("TURSO_DATABASE_URL").map(|url| http_url(&url)),
             database_token: text("TURSO_AUTH_TOKEN"),
+            model_keys: text("SENTINEL_MODEL_PUBLIC_KEYS").and_then(|keys| PublicKeys::parse(&keys).ok()),
             github_token: text("GITHUB_TOKEN"),
             github_api_url: text("GITHUB_API_URL")
                 .map_or_else(|| GITHUB_API.to_owned(), |url| http_url(&url)),
@@ -49,6 +53,10 @@ impl Config {
 
     pub(crate) fn api_key(&self) -> Result<&Secret> {
         self.api_key.as_ref().ok_or(Error::SecretMissing("SENTINEL_API_KEY"))
+    }
+
+    pub(crate) fn model_keys(&self) -> Result<&PublicKeys> {
+        self.model_keys.as_ref().ok_or(Error::SecretMissing("SENTINEL_MODEL_PUBLIC_KEYS"))
     }
 
     pub(crate) fn database_url(&self) -> Result<&str> {

@@ -1,7 +1,7 @@
 //! Every URL of the worker on one screen.
 
 use crate::app::App;
-use crate::{api, guard, pages, respond, telemetry, webhook};
+use crate::{api, guard, pages, registry, respond, telemetry, webhook};
 use sentinel_shared::Error;
 use worker::{Context, Method, Request, Response};
 
@@ -22,6 +22,9 @@ pub(crate) async fn route(request: Request, app: &'static App, context: Context)
         (Method::Get, "/api/feedback") => guarded(request, app, Guarded::FeedbackAudit).await,
         (Method::Get, "/api/feedback/stats") => guarded(request, app, Guarded::FeedbackStats).await,
         (Method::Post, "/api/feedback") => guarded(request, app, Guarded::Feedback).await,
+        (Method::Post, "/api/models") => guarded(request, app, Guarded::UploadModel).await,
+        (Method::Post, "/api/models/promote") => guarded(request, app, Guarded::PromoteModel).await,
+        (Method::Post, "/api/models/rollback") => guarded(request, app, Guarded::RollbackModel).await,
         (Method::Post, "/api/classify") => guarded(request, app, Guarded::Classify).await,
         _ => Err(Error::NotFound),
     };
@@ -40,6 +43,9 @@ enum Guarded {
     Feedback,
     FeedbackAudit,
     FeedbackStats,
+    UploadModel,
+    PromoteModel,
+    RollbackModel,
 }
 
 async fn guarded(request: Request, app: &App, what: Guarded) -> sentinel_shared::Result<Response> {
@@ -48,12 +54,15 @@ async fn guarded(request: Request, app: &App, what: Guarded) -> sentinel_shared:
         Guarded::Metrics => telemetry::metrics(app).await,
         Guarded::Dashboard => api::dashboard(app).await,
         Guarded::Drift => api::drift(app).await,
-        Guarded::Registry => api::registry(app).await,
+        Guarded::Registry => registry::show(app).await,
         Guarded::History => api::history(&request, app).await,
         Guarded::Inference => api::inference(&request, app).await,
         Guarded::Classify => api::classify(request, app).await,
         Guarded::Feedback => api::feedback(request, app).await,
         Guarded::FeedbackAudit => api::feedback_audit(&request, app).await,
+        Guarded::UploadModel => registry::upload(request, app).await,
+        Guarded::PromoteModel => registry::promote(request, app).await,
+        Guarded::RollbackModel => registry::rollback(request, app).await,
         Guarded::FeedbackStats => api::feedback_stats(app).await,
     }
 }

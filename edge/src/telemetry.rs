@@ -1,7 +1,7 @@
 //! `/health` and `/metrics`. Totals come from the store, so they survive every isolate.
 
 use crate::app::App;
-use crate::{guard, respond, turso};
+use crate::{guard, models, respond, turso};
 use sentinel_shared::dashboard::WINDOW;
 use sentinel_shared::drift::Report;
 use sentinel_shared::store;
@@ -13,17 +13,21 @@ use worker::Response;
 /// `GET /health`: open to all, so it names settings and never shows them.
 pub(crate) fn health(app: &App) -> Result<Response> {
     let missing = app.config.missing();
-    let model = app.model();
-    let (status, http) = match (&model, missing.is_empty()) {
+    let serving = app.models.serving();
+    let refused = app.models.refused();
+    let (status, http) = match (&serving, missing.is_empty() && refused.is_none()) {
         (Err(_), _) => ("unhealthy", 503),
         (Ok(_), false) => ("degraded", 200),
         (Ok(_), true) => ("healthy", 200),
     };
-    let version = model.ok().map(|model| model.manifest.model_version.as_str());
+    let (model, source) = serving.ok().unzip();
+    let version = model.as_ref().map(|model| model.manifest.model_version.as_str());
     let body = json!({
         "status": status,
         "service": "sentinel-dashboard",
         "model_version": version,
+        "model_source": source,
+        "model_refused": refused.map(|refused| json!({ "version": refused.version, "reason": refused.reason })),
         "missing": missing,
         "unlimited": guard::LIMITERS.iter().filter(|limiter| app.env.rate_limiter(limiter).is_err()).collect::<Vec<_>>(),
         "evidence": if app.config.github_token.is_some() { "log" } else { "payload" },
@@ -41,7 +45,7 @@ const FAMILIES: [(&str, &str, &str, &str); 4] = [
 
 /// `GET /metrics`, in the Prometheus text format.
 pub(crate) async fn metrics(app: &App) -> Result<Response> {
-    let model = app.model()?;
+    let model = models::current(app).await?;
     let version = &model.manifest.model_version;
     let statements = [store::counters(), store::totals(WINDOW), store::drift_window(version)];
     let answers = turso::read(app, &statements).await?;
@@ -55,7 +59,9 @@ pub(crate) async fn metrics(app: &App) -> Result<Response> {
             let _ = writeln!(text, "{family}{{{label}=\"{}\"}} {value}", escaped(value_label));
         }
     }
+    let refused = u64::from(app.models.refused().is_some());
     for (gauge, help, value) in [
+        ("sentinel_model_refused", "1 while the registered model was refused and another serves.", refused),
         ("sentinel_deliveries_queued", "Deliveries waiting to be classified.", totals.queued),
         ("sentinel_deliveries_failed", "Deliveries given up after three tries.", totals.failed),
     ] {

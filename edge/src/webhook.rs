@@ -2,9 +2,10 @@
 
 use crate::app::{App, now};
 use crate::evidence::Evidence;
-use crate::{evidence, guard, respond, turso};
+use crate::{evidence, guard, models, respond, turso};
 use sentinel_shared::artifact::Verdict;
 use sentinel_shared::failure::FailureRecord;
+use sentinel_shared::store::models::ActiveModel;
 use sentinel_shared::store::{self, Accepted, Claimed, Finding};
 use sentinel_shared::webhook::{Action, BODY_LIMIT_BYTES, Delivery, DeliveryKey, Headers};
 use sentinel_shared::{Error, Result};
@@ -48,14 +49,15 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
     guard::within_rate(app, "WEBHOOK_LIMITER", &limit_key).await?;
     // (5) Record.
     let answers = turso::commit(app, &store::accept(&delivery.key, &delivery.event, &record, now())).await?;
-    match store::accepted(&answers)? {
+    let (outcome, active) = store::accepted(&answers)?;
+    match outcome {
         Accepted::Done => return respond::json(200, &json!({ "status": "duplicate" })),
         Accepted::Queued => return accepted(&delivery.key, &record),
         Accepted::New => {}
     }
     // (6) Work.
     if header("prefer").is_some_and(|prefer| prefer.split([',', ';']).any(|wish| wish.trim() == "wait")) {
-        if classify(app, &delivery.key, &record, Attempt::Early).await?.is_none() {
+        if classify(app, active.as_ref(), &delivery.key, &record, Attempt::Early).await?.is_none() {
             return accepted(&delivery.key, &record);
         }
         // Of two deliveries about one subject, the first verdict stays: what is answered is what is stored.
@@ -65,20 +67,22 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
         return respond::json(200, &json!({ "status": "done", "inference": inference }));
     }
     let answer = accepted(&delivery.key, &record);
-    context.wait_until(async move { work(app, &delivery.key, &record, Attempt::Early).await });
+    context.wait_until(async move {
+        work(app, active.as_ref(), &delivery.key, &record, Attempt::Early).await;
+    });
     answer
 }
 
 /// Takes up the deliveries that were left half done. One scheduled event does at most one batch.
 pub(crate) async fn sweep(app: &App) {
-    let claimed = match turso::commit(app, &store::sweep(now())).await.and_then(|rows| store::claimed(&rows))
-    {
-        Ok(claimed) => claimed,
-        Err(error) => return console_error!("sweep.failed: {error}"),
-    };
+    let (claimed, active) =
+        match turso::commit(app, &store::sweep(now())).await.and_then(|rows| store::claimed(&rows)) {
+            Ok(claimed) => claimed,
+            Err(error) => return console_error!("sweep.failed: {error}"),
+        };
     for Claimed { key, record, attempts } in claimed {
         let attempt = if attempts >= store::ATTEMPTS_MAX { Attempt::Last } else { Attempt::Early };
-        work(app, &key, &record, attempt).await;
+        work(app, active.as_ref(), &key, &record, attempt).await;
     }
 }
 
@@ -89,8 +93,14 @@ enum Attempt {
     Last,
 }
 
-async fn work(app: &App, key: &DeliveryKey, record: &FailureRecord, attempt: Attempt) {
-    match classify(app, key, record, attempt).await {
+async fn work(
+    app: &App,
+    active: Option<&ActiveModel>,
+    key: &DeliveryKey,
+    record: &FailureRecord,
+    attempt: Attempt,
+) {
+    match classify(app, active, key, record, attempt).await {
         Ok(Some(verdict)) => {
             console_log!(
                 "delivery.done: {} {} is {}",
@@ -107,6 +117,7 @@ async fn work(app: &App, key: &DeliveryKey, record: &FailureRecord, attempt: Att
 /// Finds out why the run failed and stores it; None when GitHub is away and there is another try.
 async fn classify(
     app: &App,
+    active: Option<&ActiveModel>,
     key: &DeliveryKey,
     record: &FailureRecord,
     attempt: Attempt,
@@ -119,7 +130,7 @@ async fn classify(
         }
         Err(_) => Evidence::default(),
     };
-    let model = app.model()?;
+    let model = models::serving(app, active).await?;
     let mut verdict = model.classify_record(record, evidence.job.as_ref(), &evidence.excerpt)?;
     if evidence.log_is_cut
         && let Some(line) = &mut verdict.explanation.line

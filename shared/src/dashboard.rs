@@ -5,6 +5,7 @@ use crate::classifier::Calibration;
 use crate::drift::{FeatureDrift, Report};
 use crate::github::rfc3339;
 use crate::store::Totals;
+use crate::store::models::{Activation, ModelRow};
 use serde::Serialize;
 
 /// Inferences the badge looks back on; the predecessor's `RETRAIN_THRESHOLD`.
@@ -40,9 +41,15 @@ struct Health {
 /// `GET /api/registry`.
 #[derive(Debug, Serialize)]
 pub struct Registry<'a> {
+    /// What serves.
     latest: &'a str,
     retrain_suggested: bool,
-    models: [&'a Manifest; 1],
+    /// The manifest of what serves.
+    serving: &'a Manifest,
+    /// What was uploaded, newest first.
+    models: Vec<ModelRow>,
+    /// Every change of what serves, newest first.
+    activations: Vec<Activation>,
 }
 
 impl Dashboard {
@@ -84,13 +91,21 @@ impl Health {
 }
 
 impl<'a> Registry<'a> {
-    /// The models that are known: the one in use.
+    /// The models that are known, and the one in use.
     #[must_use]
-    pub fn new(totals: &Totals, report: &Report, manifest: &'a Manifest) -> Self {
+    pub fn new(
+        totals: &Totals,
+        report: &Report,
+        serving: &'a Manifest,
+        models: Vec<ModelRow>,
+        activations: Vec<Activation>,
+    ) -> Self {
         Self {
-            latest: &manifest.model_version,
+            latest: &serving.model_version,
             retrain_suggested: needs_retraining(totals, report),
-            models: [manifest],
+            serving,
+            models,
+            activations,
         }
     }
 }

@@ -74,6 +74,9 @@ pub enum Error {
     /// The model or its manifest does not check out.
     #[error("the model bundle is not usable: {0}")]
     ModelInvalid(String),
+    /// An uploaded or promoted bundle does not check out; what serves goes on serving.
+    #[error("{0}; the model in use goes on serving")]
+    BundleRefused(String),
 }
 
 /// The protocol-independent meaning of an [`Error`]; its label is a metric label, so it carries no values.
@@ -118,7 +121,7 @@ impl Error {
             Self::HeaderMissing(_) | Self::JsonInvalid(_) | Self::ParameterInvalid { .. } => {
                 Code::InvalidArgument
             }
-            Self::FieldMissing(_) => Code::Unprocessable,
+            Self::FieldMissing(_) | Self::BundleRefused(_) => Code::Unprocessable,
             Self::RateLimited { .. } => Code::ResourceExhausted,
             Self::NotFound => Code::NotFound,
             Self::SecretMissing(_) | Self::StoreUnavailable | Self::GithubUnavailable(_) => Code::Unavailable,

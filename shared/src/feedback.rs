@@ -71,11 +71,7 @@ impl Feedback {
             Error::JsonInvalid(format!("line {}, column {}", error.line(), error.column()))
         })?;
         let class = body.corrected_class.ok_or(Error::FieldMissing("corrected_class"))?;
-        let author = body.author.ok_or(Error::FieldMissing("author"))?.trim().to_owned();
-        if author.is_empty() || author.chars().count() > AUTHOR_CHARS || author.chars().any(char::is_control)
-        {
-            return Err(Error::ParameterInvalid { name: "author", expected: "1 to 64 printable characters" });
-        }
+        let author = author(body.author.as_deref())?;
         Ok(Self {
             inference_id: body.inference_id.ok_or(Error::FieldMissing("inference_id"))?,
             corrected: FailureClass::parse(&class).ok_or(Error::ParameterInvalid {
@@ -85,6 +81,18 @@ impl Feedback {
             author,
         })
     }
+}
+
+/// A name that can stand in an audit: given, and not empty, long or unprintable.
+///
+/// # Errors
+/// [`Error::FieldMissing`], [`Error::ParameterInvalid`].
+pub fn author(name: Option<&str>) -> Result<String> {
+    let name = name.ok_or(Error::FieldMissing("author"))?.trim();
+    if name.is_empty() || name.chars().count() > AUTHOR_CHARS || name.chars().any(char::is_control) {
+        return Err(Error::ParameterInvalid { name: "author", expected: "1 to 64 printable characters" });
+    }
+    Ok(name.to_owned())
 }
 
 #[cfg(test)]

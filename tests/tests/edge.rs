@@ -2,6 +2,9 @@
 //! operator and an attacker meet them. One stack for all tests, so the trials run one after the other.
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use sentinel_node::model;
+use sentinel_shared::artifact::ModelBundle;
+use sentinel_shared::artifact::signed::PrivateKey;
 use sentinel_tests::deliver::{self, Answer, Delivery};
 use sentinel_tests::github::{FakeGithub, Log, Run, TOKEN};
 use sentinel_tests::stack::{Programs, Server, Settings, work_folder};
@@ -80,6 +83,8 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("a_correction_is_stored_once_attributed_and_counted", feedback),
         ("a_log_a_record_or_telemetry_can_be_classified_on_demand", classify_on_demand),
         ("the_worker_agrees_with_the_python_reference", parity),
+        ("a_signed_model_is_promoted_and_rolled_back_without_a_redeploy", models),
+        ("a_model_that_does_not_check_out_is_refused_and_the_one_in_use_goes_on", refused_models),
         ("the_metrics_count_what_was_stored", metrics),
         ("the_dashboard_shows_the_verdicts_in_a_browser", dashboard_in_chromium),
         ("while_the_database_is_down_a_delivery_is_refused_and_its_redelivery_is_stored_once", database_down),
@@ -219,6 +224,7 @@ fn vars(github: &FakeGithub, database: &str) -> Vec<(&'static str, String)> {
         ("SENTINEL_API_KEY", KEY.to_owned()),
         ("TURSO_DATABASE_URL", database.to_owned()),
         ("TURSO_AUTH_TOKEN", DATABASE_TOKEN.to_owned()),
+        ("SENTINEL_MODEL_PUBLIC_KEYS", key(1).public()),
         ("GITHUB_TOKEN", TOKEN.to_owned()),
         ("GITHUB_API_URL", github.api_url()),
         ("GITHUB_LOG_HOSTS", github.log_host()),
@@ -581,6 +587,126 @@ fn feedback(world: &World) -> Outcome {
     same(&post(json!({ "corrected_class": "Timeout", "author": "mona" }))?.status, &422, &"no inference")?;
     let closed = deliver::post(&world.worker.url, "/api/feedback", "wrong", "application/json", b"{}")?;
     same(&closed.status, &403, &"without the key")
+}
+
+// === the registry ===
+
+fn key(seed: u8) -> PrivateKey {
+    PrivateKey::from_seed(&[seed; 32])
+}
+
+/// The shipped model under another version, sure of everything.
+fn other_model(version: &str) -> ModelBundle {
+    let mut bundle = model::load(None).expect("the shipped model loads");
+    bundle.manifest.model_version = version.to_owned();
+    bundle.manifest.calibration.temperature = 0.01;
+    bundle
+}
+
+fn models(world: &World) -> Outcome {
+    let file = world.folder.join("model.signed");
+    std::fs::write(&file, key(1).sign(&other_model("lgbm_v9.1").to_bytes()))?;
+    let sentinel = |arguments: &[&str]| -> Result<Value, Failed> {
+        let output = Command::new(&world.programs.sentinel)
+            .arg("model")
+            .args(arguments)
+            .env("SENTINEL_URL", &world.worker.url)
+            .env("SENTINEL_API_KEY", KEY)
+            .env("SENTINEL_MODEL_PUBLIC_KEYS", key(1).public())
+            .env("USER", "mona")
+            .output()?;
+        same(&output.status.success(), &true, &String::from_utf8_lossy(&output.stderr))?;
+        Ok(serde_json::from_slice(&output.stdout)?)
+    };
+    let path = file.display().to_string();
+    let verdict = || -> Result<Value, Failed> {
+        let answer = world.post(&world.delivery(&world.failed_run(text_log(PYTEST_LOG))))?;
+        Ok(answer.body["inference"].clone())
+    };
+    let shipped = verdict()?["model_version"].clone();
+    same(&sentinel(&["verify", &path])?["model_version"], &json!("lgbm_v9.1"), &"verify")?;
+    same(&sentinel(&["push", &path])?["model_version"], &json!("lgbm_v9.1"), &"push")?;
+    same(&verdict()?["model_version"], &shipped, &"a candidate does not serve")?;
+    let registry = sentinel(&["registry"])?;
+    same(&registry["models"][0]["status"], &json!("candidate"), &registry)?;
+    same(&registry["models"][0]["uploaded_by"], &json!("mona"), &registry)?;
+
+    same(&sentinel(&["promote", "lgbm_v9.1"])?["changed"], &json!(true), &"promote")?;
+    let promoted = verdict()?;
+    same(&promoted["model_version"], &json!("lgbm_v9.1"), &promoted)?;
+    same(&(promoted["confidence"].as_f64() > Some(0.99)), &true, &promoted)?;
+    let health = deliver::get(&world.worker.url, "/health", None)?.body;
+    same(&health["model_source"], &json!("registry"), &health)?;
+    same(&world.get("/api/registry")?.body["models"][0]["status"], &json!("active"), &"active")?;
+    same(&sentinel(&["promote", "lgbm_v9.1"])?["changed"], &json!(false), &"promoted already")?;
+
+    same(&sentinel(&["rollback"])?["model_version"], &shipped, &"rollback")?;
+    same(&verdict()?["model_version"], &shipped, &"what served before")?;
+    let registry = world.get("/api/registry")?.body;
+    same(&registry["models"][0]["status"], &json!("retired"), &registry)?;
+    let changes: Vec<_> = registry["activations"]
+        .as_array()
+        .ok_or("activations")?
+        .iter()
+        .map(|change| change["action"].as_str())
+        .collect();
+    same(&changes, &vec![Some("rollback"), Some("promote")], &registry)
+}
+
+fn refused_models(world: &World) -> Outcome {
+    let push = |bytes: &[u8], author: &str| {
+        deliver::post(
+            &world.worker.url,
+            &format!("/api/models?author={author}"),
+            KEY,
+            "application/octet-stream",
+            bytes,
+        )
+    };
+    let bundle = other_model("lgbm_v9.2").to_bytes();
+    let signed = key(1).sign(&bundle);
+    let mut tampered = signed.clone();
+    *tampered.last_mut().ok_or("empty")? ^= 1;
+    let mut reordered = other_model("lgbm_v9.3");
+    reordered.manifest.feature_order.swap(0, 1);
+    let cases: [(&str, Vec<u8>, &str); 6] = [
+        ("tampered", tampered, "signature does not fit"),
+        ("another key", key(2).sign(&bundle), "not trusted"),
+        ("wrong feature order", key(1).sign(&reordered.to_bytes()), "feature order"),
+        ("truncated", signed[..signed.len() / 2].to_vec(), "signature does not fit"),
+        ("truncated and signed", key(1).sign(&bundle[..bundle.len() / 2]), "digest does not match"),
+        ("not signed", bundle.clone(), "not a signed bundle"),
+    ];
+    for (name, bytes, reason) in cases {
+        let answer = push(&bytes, "mona")?;
+        same(&answer.status, &422, &(name, &answer.body))?;
+        same(&answer.body["detail"].as_str().unwrap_or_default().contains(reason), &true, &answer.body)?;
+    }
+    same(&push(&signed, "")?.status, &400, &"nobody")?;
+    same(&push(&vec![0; 9 * 1024 * 1024], "mona")?.status, &413, &"too large")?;
+    let without_key = deliver::post(
+        &world.worker.url,
+        "/api/models?author=x",
+        "wrong",
+        "application/octet-stream",
+        &signed,
+    )?;
+    same(&without_key.status, &403, &"without the API key")?;
+    let promote = |version: &str| {
+        let body = json!({ "version": version, "author": "mona" }).to_string();
+        deliver::post(&world.worker.url, "/api/models/promote", KEY, "application/json", body.as_bytes())
+    };
+    same(&promote("lgbm_v9.2")?.status, &404, &"never uploaded")?;
+    same(&push(&signed, "mona")?.status, &201, &"the good one")?;
+    same(&push(&signed, "mona")?.status, &200, &"again")?;
+    let mut other = other_model("lgbm_v9.2");
+    other.manifest.calibration.temperature = 0.5;
+    same(&push(&key(1).sign(&other.to_bytes()), "mona")?.status, &422, &"the version is taken")?;
+    let verdict =
+        world.post(&world.delivery(&world.failed_run(text_log(PYTEST_LOG))))?.body["inference"].clone();
+    same(&verdict["prediction"], &json!("Test Failure"), &"the one in use goes on")?;
+    let health = deliver::get(&world.worker.url, "/health", None)?.body;
+    same(&health["model_source"], &json!("built_in"), &health)
 }
 
 fn drift(world: &World) -> Outcome {

@@ -131,6 +131,7 @@ def train(arguments, work: Path) -> None:
         "model_version": "lgbm_v3.2",
         "algorithm": "LightGBM gbdt, 120 rounds x 10 classes",
         "feature_count": model.FEATURES,
+        "feature_order": model.FEATURE_ORDER,
         "classes": [str(name) for name in forest.classes_],
         "trees": forest.booster_.num_trees(),
         "calibration": calibration,

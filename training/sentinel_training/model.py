@@ -7,6 +7,8 @@ from onnxmltools.convert import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
 
 FEATURES = 884
+# `features::BLOCKS` of the Rust side, which refuses a manifest of another order.
+FEATURE_ORDER = ["numerics 6", "identity 256", "text 600", "categories 19", "flags 3"]
 # The predecessor's learner with its 120 rounds. Fewer leaves and more column sampling, for a corpus of hundreds;
 # chosen by five-fold comparison: 7 and 31 leaves, fewer columns and extra trees did no better, 0.05 a little better than 0.08.
 PARAMETERS = dict(

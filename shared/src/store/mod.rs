@@ -5,6 +5,7 @@
 //! so that a slow one can be found in a server's log.
 
 pub mod feedback;
+pub mod models;
 
 use crate::artifact::Verdict;
 use crate::drift::{BLOCK, WINDOW_BLOCKS, Window};
@@ -13,14 +14,16 @@ use crate::failure::FailureRecord;
 use crate::github::rfc3339;
 use crate::webhook::DeliveryKey;
 use crate::{Error, Result};
+use models::ActiveModel;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 /// (version, SQL) of every migration, oldest first. They only add, so old code runs on the new schema.
-pub const MIGRATIONS: [(i64, &str); 3] = [
+pub const MIGRATIONS: [(i64, &str); 4] = [
     (1, include_str!("../../migrations/0001_init.sql")),
     (2, include_str!("../../migrations/0002_drift.sql")),
     (3, include_str!("../../migrations/0003_feedback.sql")),
+    (4, include_str!("../../migrations/0004_models.sql")),
 ];
 
 /// How long a worker may take over one delivery before the sweep takes it up again, in seconds.
@@ -257,23 +260,26 @@ pub fn accept(key: &DeliveryKey, event: &str, record: &FailureRecord, now: i64) 
         ),
         statement(COUNT_IF_CHANGED, [text("deliveries"), text(event)]),
         statement(DELIVERY_STATUS, [text(&key.hook), text(&key.id)]),
+        models::active(),
     ])
 }
 
-/// What [`accept`]'s answer means.
+/// What [`accept`]'s answer means, and which model should judge.
 ///
 /// # Errors
 /// [`Error::StoreShape`].
-pub fn accepted(answers: &[Rows]) -> Result<Accepted> {
-    let [inserted, _, status] = answers else { return Err(Error::StoreShape("accept")) };
+pub fn accepted(answers: &[Rows]) -> Result<(Accepted, Option<ActiveModel>)> {
+    let [inserted, _, status, active] = answers else { return Err(Error::StoreShape("accept")) };
+    let active = models::active_of(active)?;
     if inserted.affected > 0 {
-        return Ok(Accepted::New);
+        return Ok((Accepted::New, active));
     }
-    match status.rows.first().and_then(|row| row.first()) {
-        Some(Value::Text(status)) if status == "queued" => Ok(Accepted::Queued),
-        Some(Value::Text(_)) => Ok(Accepted::Done),
-        _ => Err(Error::StoreShape("delivery_status")),
-    }
+    let accepted = match status.rows.first().and_then(|row| row.first()) {
+        Some(Value::Text(status)) if status == "queued" => Accepted::Queued,
+        Some(Value::Text(_)) => Accepted::Done,
+        _ => return Err(Error::StoreShape("delivery_status")),
+    };
+    Ok((accepted, active))
 }
 
 /// A verdict about a delivered record, as it is stored.
@@ -396,17 +402,18 @@ pub fn sweep(now: i64) -> Transaction {
             CLAIM_DELIVERIES,
             [Value::Integer(now), Value::Integer(now + LEASE_SECONDS), Value::Integer(SWEEP_LIMIT)],
         ),
+        models::active(),
         feedback::forget_telemetry(now),
     ])
 }
 
-/// The deliveries in [`sweep`]'s answer. One that can't be read is left out, and given up by a later sweep.
+/// The deliveries in [`sweep`]'s answer, and which model should judge them. One that can't be read is left out, and given up by a later sweep.
 ///
 /// # Errors
 /// [`Error::StoreShape`].
-pub fn claimed(answers: &[Rows]) -> Result<Vec<Claimed>> {
-    let [_, rows, _] = answers else { return Err(Error::StoreShape("sweep")) };
-    Ok(rows
+pub fn claimed(answers: &[Rows]) -> Result<(Vec<Claimed>, Option<ActiveModel>)> {
+    let [_, rows, active, _] = answers else { return Err(Error::StoreShape("sweep")) };
+    let claimed = rows
         .rows
         .iter()
         .filter_map(|row| match row.as_slice() {
@@ -419,7 +426,8 @@ pub fn claimed(answers: &[Rows]) -> Result<Vec<Claimed>> {
             }
             _ => None,
         })
-        .collect())
+        .collect();
+    Ok((claimed, models::active_of(active)?))
 }
 
 /// The latest `limit` inferences, newest first. Read the answer with [`history_rows`].

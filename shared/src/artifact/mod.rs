@@ -1,14 +1,18 @@
 //! A model and everything it needs to be used as it was trained, as one checked value.
 //!
 //! Two forms: the sources under `models/failure/` (ONNX, fitted features, patterns, manifest), and the
-//! compiled bundle the worker embeds, which starts without parsing protobuf or TOML. Signatures and the
-//! registry are not here yet.
+//! compiled bundle the worker embeds, which starts without parsing protobuf or TOML. [`signed`] is how a
+//! compiled bundle travels.
+
+pub mod signed;
 
 use crate::classifier::{Calibration, Classifier, Explanation, Forest, Prediction};
 use crate::drift::Baseline;
 use crate::excerpt::Excerpt;
 use crate::failure::{FailureClass, FailureRecord};
-use crate::features::{Branch, FeatureVector, JobEvidence, Pattern, Patterns, Pipeline, Telemetry, WIDTH};
+use crate::features::{
+    BLOCKS, Branch, FeatureVector, JobEvidence, Pattern, Patterns, Pipeline, Telemetry, WIDTH,
+};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -27,6 +31,8 @@ pub struct Manifest {
     pub algorithm: String,
     /// Numbers in a row; must be 884.
     pub feature_count: usize,
+    /// `<block> <width>` in column order; must be ours.
+    pub feature_order: Vec<String>,
     /// Class names in output order; must be ours.
     pub classes: Vec<String>,
     /// Trees in the forest.
@@ -230,6 +236,10 @@ impl Manifest {
                 "{} features, this build has {WIDTH}",
                 self.feature_count
             )));
+        }
+        let blocks = BLOCKS.iter().map(|block| format!("{} {}", block.name, block.width));
+        if !self.feature_order.iter().cloned().eq(blocks) {
+            return Err(Error::ModelInvalid("its feature order is not the one of this build".into()));
         }
         if !self.classes.iter().map(String::as_str).eq(FailureClass::ALL.iter().map(|class| class.name())) {
             return Err(Error::ModelInvalid("its classes are not the ten of this build, in order".into()));

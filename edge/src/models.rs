@@ -1,0 +1,131 @@
+//! Which model serves: the one the registry says, loaded at run time from the bundle store, else the built-in one.
+//!
+//! A bundle that can't be fetched, or whose signature or bytes don't check out, is refused: what served before
+//! goes on serving, and `/health` and `/metrics` say so.
+
+use crate::app::{App, now};
+use crate::turso;
+use sentinel_shared::artifact::ModelBundle;
+use sentinel_shared::store::models::{self, ActiveModel};
+use sentinel_shared::{Error, Result};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use worker::{console_error, console_log};
+
+/// Translated from `models/failure/model.onnx` at build time; see `sentinel model compile`.
+const BUNDLE: &[u8] = include_bytes!("../../models/failure/compiled.bundle");
+/// The KV namespace of signed bundles in `wrangler.toml`.
+const BINDING: &str = "MODELS";
+/// How long a refused bundle is not tried again, in seconds.
+const RETRY_SECONDS: i64 = 60;
+
+/// The models of one isolate.
+#[derive(Default)]
+pub(crate) struct Models {
+    built_in: OnceLock<Result<Arc<ModelBundle>>>,
+    loaded: Mutex<Option<(String, Arc<ModelBundle>)>>,
+    refused: Mutex<Option<Refused>>,
+}
+
+/// A bundle that should serve and does not.
+#[derive(Clone)]
+pub(crate) struct Refused {
+    pub(crate) version: String,
+    pub(crate) reason: String,
+    digest: String,
+    at: i64,
+}
+
+impl Models {
+    /// The built-in model, loaded by the first caller: a cold isolate that only says `pong` does not pay for it.
+    fn built_in(&self) -> Result<Arc<ModelBundle>> {
+        let load = || ModelBundle::from_bytes(BUNDLE).map(Arc::new);
+        self.built_in.get_or_init(load).clone()
+    }
+
+    /// What serves in this isolate right now, and whether it comes from the registry.
+    pub(crate) fn serving(&self) -> Result<(Arc<ModelBundle>, &'static str)> {
+        match locked(&self.loaded).as_ref() {
+            Some((_, bundle)) => Ok((Arc::clone(bundle), "registry")),
+            None => self.built_in().map(|bundle| (bundle, "built_in")),
+        }
+    }
+
+    /// The bundle that should serve and was refused, if any.
+    pub(crate) fn refused(&self) -> Option<Refused> {
+        locked(&self.refused).clone()
+    }
+}
+
+/// The model the registry says, or what goes on serving in its place.
+pub(crate) async fn serving(app: &App, active: Option<&ActiveModel>) -> Result<Arc<ModelBundle>> {
+    let models = &app.models;
+    let Some(active) = active else {
+        *locked(&models.loaded) = None;
+        *locked(&models.refused) = None;
+        return models.built_in();
+    };
+    if let Some((digest, bundle)) = locked(&models.loaded).as_ref()
+        && *digest == active.digest
+    {
+        return Ok(Arc::clone(bundle));
+    }
+    let waits = |refused: &Refused| refused.digest == active.digest && now() - refused.at < RETRY_SECONDS;
+    if models.refused().as_ref().is_some_and(waits) {
+        return models.serving().map(|(bundle, _)| bundle);
+    }
+    match load(app, &active.digest).await {
+        Ok(bundle) => {
+            console_log!("model.loaded: {}", active.version);
+            *locked(&models.loaded) = Some((active.digest.clone(), Arc::clone(&bundle)));
+            *locked(&models.refused) = None;
+            Ok(bundle)
+        }
+        Err(error) => {
+            console_error!("model.refused: {}: {error}", active.version);
+            *locked(&models.refused) = Some(Refused {
+                version: active.version.clone(),
+                reason: error.to_string(),
+                digest: active.digest.clone(),
+                at: now(),
+            });
+            models.serving().map(|(bundle, _)| bundle)
+        }
+    }
+}
+
+/// The same for a request that has not asked the registry yet.
+pub(crate) async fn current(app: &App) -> Result<Arc<ModelBundle>> {
+    let answers = turso::read(app, &[models::active()]).await?;
+    let active = models::active_of(answers.first().ok_or(Error::StoreShape("active_model"))?)?;
+    serving(app, active.as_ref()).await
+}
+
+/// Fetches a signed bundle and checks its signature, then its bytes.
+pub(crate) async fn load(app: &App, digest: &str) -> Result<Arc<ModelBundle>> {
+    let bytes = store(app)?.get(&key(digest)).bytes().await.map_err(|_| Error::StoreUnavailable)?;
+    let bytes = bytes.ok_or_else(|| Error::ModelInvalid("the bundle store does not have it".into()))?;
+    let verified = app.config.model_keys()?.verify(&bytes)?;
+    if verified.digest != digest {
+        return Err(Error::ModelInvalid("its digest is not the registered one".into()));
+    }
+    verified.load().map(Arc::new)
+}
+
+/// Keeps a signed bundle under its digest.
+pub(crate) async fn keep(app: &App, digest: &str, signed: &[u8]) -> Result<()> {
+    let put = store(app)?.put_bytes(&key(digest), signed).map_err(|_| Error::StoreUnavailable)?;
+    put.execute().await.map_err(|_| Error::StoreUnavailable)
+}
+
+fn store(app: &App) -> Result<worker::KvStore> {
+    app.env.kv(BINDING).map_err(|_| Error::SecretMissing("the MODELS KV namespace"))
+}
+
+fn key(digest: &str) -> String {
+    format!("bundle/{digest}")
+}
+
+/// An isolate has one thread and no guard lives across an await, so nothing is ever poisoned half way.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

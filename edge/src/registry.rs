@@ -1,0 +1,89 @@
+//! The model registry over HTTP: upload a signed bundle, promote it, roll back. Every call here has passed the API
+//! key, which alone installs nothing: a bundle needs a trusted key's signature.
+
+use crate::app::{App, now};
+use crate::{api, guard, models, respond, turso};
+use sentinel_shared::artifact::signed::SIGNED_LIMIT_BYTES;
+use sentinel_shared::dashboard::Registry;
+use sentinel_shared::feedback;
+use sentinel_shared::store::Transaction;
+use sentinel_shared::store::models as rows;
+use sentinel_shared::{Error, Result};
+use serde::Deserialize;
+use serde_json::json;
+use worker::{Request, Response};
+
+/// The most of a request to change the registry that is read.
+const CHANGE_LIMIT_BYTES: usize = 16 * 1024;
+
+/// `GET /api/registry`
+pub(crate) async fn show(app: &App) -> Result<Response> {
+    let overview = api::overview(app).await?;
+    let (models, activations) = rows::registry_of(&turso::read(app, &rows::registry()).await?)?;
+    let manifest = &overview.model.manifest;
+    respond::json(200, &Registry::new(&overview.totals, &overview.report, manifest, models, activations))
+}
+
+/// Who changes the registry, and to what.
+#[derive(Deserialize)]
+struct Change {
+    version: Option<String>,
+    author: Option<String>,
+}
+
+/// `POST /api/models?author=NAME`: takes a signed bundle as a candidate. 201, or 200 if it was known.
+pub(crate) async fn upload(mut request: Request, app: &App) -> Result<Response> {
+    let author = feedback::author(api::query(&request, "author").as_deref())?;
+    let keys = app.config.model_keys()?;
+    let signed = guard::body(&mut request, SIGNED_LIMIT_BYTES).await?;
+    let verified = keys.verify(&signed).map_err(refused)?;
+    let bundle = verified.load().map_err(refused)?;
+    models::keep(app, &verified.digest, &signed).await?;
+    let answers =
+        turso::commit(app, &rows::register(&bundle.manifest, &verified.digest, &author, now())).await?;
+    let status = if rows::registered(&answers, &verified.digest)? { 201 } else { 200 };
+    let version = &bundle.manifest.model_version;
+    respond::json(
+        status,
+        &json!({ "model_version": version, "digest": verified.digest, "status": "registered" }),
+    )
+}
+
+/// `POST /api/models/promote` with `version` and `author`: from the next request on, this model serves.
+pub(crate) async fn promote(mut request: Request, app: &App) -> Result<Response> {
+    let change = change(&mut request).await?;
+    let version = change.version.ok_or(Error::FieldMissing("version"))?;
+    let author = feedback::author(change.author.as_deref())?;
+    let answers = turso::read(app, &[rows::digest_of(&version)]).await?;
+    let digest = rows::digest_in(answers.first().ok_or(Error::StoreShape("model_digest"))?)?;
+    // Tried before it is switched to: a bundle that does not load must not be what the registry says.
+    models::load(app, &digest).await.map_err(refused)?;
+    switched(app, &rows::promote(&version, &author, now())).await
+}
+
+/// `POST /api/models/rollback` with `author`: what served before the last change serves again.
+pub(crate) async fn rollback(mut request: Request, app: &App) -> Result<Response> {
+    let author = feedback::author(change(&mut request).await?.author.as_deref())?;
+    switched(app, &rows::rollback(&author, now())).await
+}
+
+async fn change(request: &mut Request) -> Result<Change> {
+    let body = guard::body(request, CHANGE_LIMIT_BYTES).await?;
+    serde_json::from_slice(&body).map_err(|error| Error::JsonInvalid(format!("line {}", error.line())))
+}
+
+/// Carries out a change of the registry, and answers with what serves now.
+async fn switched(app: &App, change: &Transaction) -> Result<Response> {
+    let answers = turso::commit(app, change).await?;
+    let [changed, active] = answers.as_slice() else { return Err(Error::StoreShape("activations")) };
+    let model = models::serving(app, rows::active_of(active)?.as_ref()).await?;
+    let body = json!({ "model_version": model.manifest.model_version, "changed": changed.affected > 0 });
+    respond::json(200, &body)
+}
+
+fn refused(error: Error) -> Error {
+    match error {
+        Error::ModelInvalid(reason) => Error::BundleRefused(reason),
+        error => error,
+    }
+}

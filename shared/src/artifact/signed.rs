@@ -1,0 +1,177 @@
+//! A compiled bundle under an Ed25519 signature (RFC 8032): what travels from whoever trains to whoever serves.
+//!
+//! The worker holds public keys only, so that neither its API key nor its database can install a model. Layout:
+//! magic, id of the key, signature, compiled bundle. The signature covers a fixed prefix and the bundle, so it
+//! means nothing elsewhere.
+
+use super::{ModelBundle, hex_digest};
+use crate::{Error, Result};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+
+const MAGIC: &[u8; 8] = b"SNTLSM01";
+const CONTEXT: &[u8] = b"sentinel failure model bundle\0";
+const KEY_ID_BYTES: usize = 8;
+const SIGNATURE_BYTES: usize = 64;
+
+/// The most bytes of a signed bundle that are read.
+pub const SIGNED_LIMIT_BYTES: usize = 8 * 1024 * 1024;
+
+/// Who may sign models. Two during a rotation.
+#[derive(Debug, Clone, Default)]
+pub struct PublicKeys(Vec<VerifyingKey>);
+
+/// The secret half. No `Debug` and no `Display`.
+pub struct PrivateKey(SigningKey);
+
+/// A bundle whose signature was checked.
+pub struct VerifiedBundle<'a> {
+    /// SHA-256 of the signed bytes: the name it is stored under.
+    pub digest: String,
+    bundle: &'a [u8],
+}
+
+// === impl PublicKeys ===
+
+impl PublicKeys {
+    /// Reads comma-separated keys of 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`Error::ModelInvalid`] naming the key that is none.
+    pub fn parse(text: &str) -> Result<Self> {
+        let keys = text.split(',').map(str::trim).filter(|key| !key.is_empty());
+        let key = |key: &str| {
+            unhex(key).and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok()).ok_or_else(|| {
+                Error::ModelInvalid(format!("{key:?} is no Ed25519 public key in hexadecimal"))
+            })
+        };
+        keys.map(key).collect::<Result<_>>().map(Self)
+    }
+
+    /// Whether nobody may sign.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Checks the signature of `signed`, before anything in it is read.
+    ///
+    /// # Errors
+    /// [`Error::ModelInvalid`] for bytes that are no signed bundle, a key that is not ours, or a signature that
+    /// does not fit.
+    pub fn verify<'a>(&self, signed: &'a [u8]) -> Result<VerifiedBundle<'a>> {
+        let invalid = |what: &str| Error::ModelInvalid(format!("signed bundle: {what}"));
+        let rest =
+            signed.strip_prefix(MAGIC).ok_or_else(|| invalid("it is not a signed bundle of this format"))?;
+        let (id, rest) = rest.split_first_chunk::<KEY_ID_BYTES>().ok_or_else(|| invalid("cut short"))?;
+        let (signature, bundle) =
+            rest.split_first_chunk::<SIGNATURE_BYTES>().ok_or_else(|| invalid("cut short"))?;
+        let key = self.0.iter().find(|key| key_id(key) == *id);
+        let key = key.ok_or_else(|| invalid("it is signed with a key that is not trusted here"))?;
+        key.verify_strict(&message(bundle), &Signature::from_bytes(signature))
+            .map_err(|_| invalid("the signature does not fit its bytes"))?;
+        Ok(VerifiedBundle { digest: hex_digest(signed), bundle })
+    }
+}
+
+// === impl VerifiedBundle ===
+
+impl VerifiedBundle<'_> {
+    /// Loads the bundle.
+    ///
+    /// # Errors
+    /// As [`ModelBundle::from_bytes`].
+    pub fn load(&self) -> Result<ModelBundle> {
+        ModelBundle::from_bytes(self.bundle)
+    }
+}
+
+// === impl PrivateKey ===
+
+impl PrivateKey {
+    /// A key from 32 random bytes.
+    #[must_use]
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(seed))
+    }
+
+    /// Reads 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`Error::ModelInvalid`]; the text is not quoted.
+    pub fn parse(text: &str) -> Result<Self> {
+        let seed = unhex(text.trim());
+        let seed =
+            seed.ok_or_else(|| Error::ModelInvalid("a private key is 64 hexadecimal digits".into()))?;
+        Ok(Self::from_seed(&seed))
+    }
+
+    /// The public half, in hexadecimal.
+    #[must_use]
+    pub fn public(&self) -> String {
+        hex(self.0.verifying_key().as_bytes())
+    }
+
+    /// Signs a compiled bundle.
+    #[must_use]
+    pub fn sign(&self, bundle: &[u8]) -> Vec<u8> {
+        let signature = self.0.sign(&message(bundle)).to_bytes();
+        [MAGIC.as_slice(), &key_id(&self.0.verifying_key()), &signature, bundle].concat()
+    }
+}
+
+fn message(bundle: &[u8]) -> Vec<u8> {
+    [CONTEXT, bundle].concat()
+}
+
+fn key_id(key: &VerifyingKey) -> [u8; KEY_ID_BYTES] {
+    use sha2::{Digest, Sha256};
+    *Sha256::digest(key.as_bytes()).first_chunk().expect("a digest is longer than a key id")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    (digits.len() == 64).then(|| bytes.try_into().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key(seed: u8) -> PrivateKey {
+        PrivateKey::from_seed(&[seed; 32])
+    }
+
+    fn refusal(keys: &PublicKeys, signed: &[u8]) -> String {
+        keys.verify(signed).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_a_trusted_key_signed_is_verified_and_nothing_else() {
+        let signed = key(1).sign(b"bundle");
+        let both = PublicKeys::parse(&format!("{}, {}", key(2).public(), key(1).public())).unwrap();
+        assert_eq!(both.verify(&signed).unwrap().bundle, b"bundle");
+        let other = PublicKeys::parse(&key(2).public()).unwrap();
+        assert!(refusal(&other, &signed).contains("not trusted"));
+        assert!(refusal(&PublicKeys::default(), &signed).contains("not trusted"));
+        assert!(refusal(&both, b"SNTLFB03").contains("not a signed bundle"));
+        assert!(PublicKeys::parse("xyz").is_err() && PublicKeys::parse("").unwrap().is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn a_changed_or_cut_byte_is_refused(at: prop::sample::Index, flip in 1u8.., cut: prop::sample::Index) {
+            let keys = PublicKeys::parse(&key(1).public()).unwrap();
+            let signed = key(1).sign(b"a bundle of some bytes");
+            let mut changed = signed.clone();
+            changed[at.index(signed.len())] ^= flip;
+            prop_assert!(keys.verify(&changed).is_err());
+            prop_assert!(keys.verify(&signed[..cut.index(signed.len())]).is_err());
+        }
+    }
+}
