@@ -61,6 +61,19 @@ pub(crate) async fn feedback_audit(request: &Request, app: &App) -> Result<Respo
     respond::json(200, &store::feedback::feedback_rows(rows)?)
 }
 
+/// `GET /api/telemetry?after=ID&since=UNIX&corrected=true`: what verdicts were made from, a page at a time.
+pub(crate) async fn telemetry(request: &Request, app: &App) -> Result<Response> {
+    let number = |name: &'static str| match query(request, name) {
+        None => Ok(0),
+        Some(text) => text.parse().map_err(|_| Error::ParameterInvalid { name, expected: "a whole number" }),
+    };
+    let corrected = query(request, "corrected").is_some_and(|value| value == "true");
+    let page = store::telemetry::page(number("after")?, number("since")?, corrected);
+    let answers = turso::read(app, &[page]).await?;
+    let rows = answers.first().ok_or(Error::StoreShape("telemetry"))?;
+    respond::json(200, &store::telemetry::page_of(rows)?)
+}
+
 /// `GET /api/feedback/stats`
 pub(crate) async fn feedback_stats(app: &App) -> Result<Response> {
     let answers = turso::read(app, &store::feedback::stats()).await?;

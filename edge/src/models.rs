@@ -102,13 +102,18 @@ pub(crate) async fn current(app: &App) -> Result<Arc<ModelBundle>> {
 
 /// Fetches a signed bundle and checks its signature, then its bytes.
 pub(crate) async fn load(app: &App, digest: &str) -> Result<Arc<ModelBundle>> {
-    let bytes = store(app)?.get(&key(digest)).bytes().await.map_err(|_| Error::StoreUnavailable)?;
-    let bytes = bytes.ok_or_else(|| Error::ModelInvalid("the bundle store does not have it".into()))?;
+    let bytes = fetch(app, digest).await?;
     let verified = app.config.model_keys()?.verify(&bytes)?;
     if verified.digest != digest {
         return Err(Error::ModelInvalid("its digest is not the registered one".into()));
     }
     verified.load().map(Arc::new)
+}
+
+/// The signed bundle of this digest, unchecked.
+pub(crate) async fn fetch(app: &App, digest: &str) -> Result<Vec<u8>> {
+    let bytes = store(app)?.get(&key(digest)).bytes().await.map_err(|_| Error::StoreUnavailable)?;
+    bytes.ok_or_else(|| Error::ModelInvalid("the bundle store does not have it".into()))
 }
 
 /// Keeps a signed bundle under its digest.

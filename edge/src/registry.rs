@@ -49,6 +49,15 @@ pub(crate) async fn upload(mut request: Request, app: &App) -> Result<Response> 
     )
 }
 
+/// `GET /api/models/bundle?version=`: a registered bundle as it was signed.
+pub(crate) async fn bundle(request: &Request, app: &App) -> Result<Response> {
+    let version = api::query(request, "version").ok_or(Error::FieldMissing("version"))?;
+    let answers = turso::read(app, &[rows::digest_of(&version)]).await?;
+    let digest = rows::digest_in(answers.first().ok_or(Error::StoreShape("model_digest"))?)?;
+    respond::build(200, "application/octet-stream", models::fetch(app, &digest).await?, &[])
+        .map_err(|_| Error::StoreShape("a bundle"))
+}
+
 /// `POST /api/models/promote` with `version` and `author`: from the next request on, this model serves.
 pub(crate) async fn promote(mut request: Request, app: &App) -> Result<Response> {
     let change = change(&mut request).await?;

@@ -9,3 +9,4 @@ pub mod dataset;
 pub mod evaluation;
 pub mod hrana;
 pub mod model;
+pub mod worker_api;

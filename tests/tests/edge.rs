@@ -639,6 +639,7 @@ fn models(world: &World) -> Outcome {
     same(&health["model_source"], &json!("registry"), &health)?;
     same(&world.get("/api/registry")?.body["models"][0]["status"], &json!("active"), &"active")?;
     same(&sentinel(&["promote", "lgbm_v9.1"])?["changed"], &json!(false), &"promoted already")?;
+    replayed_by_the_cli(world, &promoted)?;
 
     same(&sentinel(&["rollback"])?["model_version"], &shipped, &"rollback")?;
     same(&verdict()?["model_version"], &shipped, &"what served before")?;
@@ -651,6 +652,24 @@ fn models(world: &World) -> Outcome {
         .map(|change| change["action"].as_str())
         .collect();
     same(&changes, &vec![Some("rollback"), Some("promote")], &registry)
+}
+
+/// The one verdict of the other model is what the replay finds again; the shipped model's may differ.
+fn replayed_by_the_cli(world: &World, promoted: &Value) -> Outcome {
+    let output = Command::new(&world.programs.sentinel)
+        .args(["replay", "--since", "1h", "--model", "lgbm_v9.1", "--json", "--url", &world.worker.url])
+        .env("SENTINEL_API_KEY", KEY)
+        .env("SENTINEL_MODEL_PUBLIC_KEYS", key(1).public())
+        .output()?;
+    same(&output.status.success(), &true, &String::from_utf8_lossy(&output.stderr))?;
+    let diff: Value = serde_json::from_slice(&output.stdout)?;
+    let replayed = diff["replayed"].as_u64().ok_or("replayed")?;
+    same(&Some(replayed), &world.get("/api/dashboard")?.body["inference_count"].as_u64(), &diff)?;
+    let changed = diff["changed"].as_array().ok_or("changed")?;
+    // The other model is sure of everything: what was Unknown is a class now, and its own verdict stands.
+    same(&changed.iter().any(|change| change["stored"] == json!("Unknown")), &true, &diff)?;
+    same(&changed.iter().any(|change| change["id"] == promoted["id"]), &false, &diff)?;
+    same(&(diff["corrected"].as_u64() >= Some(1)), &true, &diff)
 }
 
 fn refused_models(world: &World) -> Outcome {

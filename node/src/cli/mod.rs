@@ -6,6 +6,7 @@ mod db;
 mod eval;
 mod features;
 mod model;
+mod replay;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -24,6 +25,7 @@ enum Command {
     Features(features::Features),
     Eval(eval::Eval),
     Model(model::Model),
+    Replay(replay::Replay),
     Db(db::Db),
     Bench(bench::Bench),
 }
@@ -39,6 +41,7 @@ impl Cli {
             Command::Features(command) => command.run(),
             Command::Eval(command) => command.run(),
             Command::Model(command) => command.run(),
+            Command::Replay(command) => command.run(),
             Command::Db(command) => command.run(),
             Command::Bench(command) => command.run(),
         }

@@ -1,6 +1,7 @@
 //! `sentinel model`: what a model is, its compiled and signed forms, and which one a worker serves.
 
 use crate::model;
+use crate::worker_api::{Worker, url_encoded};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use sentinel_shared::artifact::signed::{PrivateKey, PublicKeys, SIGNED_LIMIT_BYTES};
@@ -9,10 +10,6 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// How long a worker may take to check and store a bundle.
-const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Show, compile or sign a failure model, and choose which one a worker serves.
 #[derive(Debug, Args)]
@@ -68,19 +65,19 @@ enum Action {
         /// The signed bundle.
         file: PathBuf,
         #[command(flatten)]
-        worker: Worker,
+        operator: Operator,
     },
     /// Make an uploaded version serve, from the next request on.
     Promote {
         /// The version.
         version: String,
         #[command(flatten)]
-        worker: Worker,
+        operator: Operator,
     },
     /// Make serve again what served before the last change.
     Rollback {
         #[command(flatten)]
-        worker: Worker,
+        operator: Operator,
     },
     /// List what was uploaded, and every change of what serves.
     Registry {
@@ -89,15 +86,11 @@ enum Action {
     },
 }
 
-/// Where a worker is, and who asks.
+/// Who changes the registry.
 #[derive(Debug, Args)]
-struct Worker {
-    /// The worker's address.
-    #[arg(long, env = "SENTINEL_URL")]
-    url: String,
-    /// Its API key.
-    #[arg(long, env = "SENTINEL_API_KEY", hide_env_values = true)]
-    api_key: String,
+struct Operator {
+    #[command(flatten)]
+    worker: Worker,
     /// Your name, for the audit.
     #[arg(long, env = "USER", default_value = "cli")]
     author: String,
@@ -133,17 +126,25 @@ impl Model {
                 println!("{}", serde_json::to_string_pretty(&bundle.manifest)?);
                 Ok(())
             }
-            Action::Push { file, worker } => worker.push(&read_signed(&file)?),
-            Action::Promote { version, worker } => {
-                let change = json!({ "version": version, "author": worker.author });
-                worker.post("/api/models/promote", "application/json", change.to_string().as_bytes())
+            Action::Push { file, operator } => {
+                let path = format!("/api/models?author={}", url_encoded(&operator.author));
+                print(&operator.worker.post(&path, "application/octet-stream", &read_signed(&file)?)?)
             }
-            Action::Rollback { worker } => {
-                let change = json!({ "author": worker.author });
-                worker.post("/api/models/rollback", "application/json", change.to_string().as_bytes())
+            Action::Promote { version, operator } => {
+                operator.change("promote", &json!({ "version": version, "author": operator.author }))
             }
-            Action::Registry { worker } => worker.show("/api/registry"),
+            Action::Rollback { operator } => {
+                operator.change("rollback", &json!({ "author": operator.author }))
+            }
+            Action::Registry { worker } => print(&worker.get("/api/registry")?),
         }
+    }
+}
+
+impl Operator {
+    fn change(&self, action: &str, change: &Value) -> Result<()> {
+        let path = format!("/api/models/{action}");
+        print(&self.worker.post(&path, "application/json", change.to_string().as_bytes())?)
     }
 }
 
@@ -177,49 +178,7 @@ fn read_signed(file: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-// === impl Worker ===
-
-impl Worker {
-    fn push(&self, signed: &[u8]) -> Result<()> {
-        let author: String = url_encoded(&self.author);
-        self.post(&format!("/api/models?author={author}"), "application/octet-stream", signed)
-    }
-
-    fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<()> {
-        let request = agent().post(self.address(path));
-        let request = request.header("x-api-key", &self.api_key).header("content-type", content_type);
-        print(request.send(body))
-    }
-
-    fn show(&self, path: &str) -> Result<()> {
-        print(agent().get(self.address(path)).header("x-api-key", &self.api_key).call())
-    }
-
-    fn address(&self, path: &str) -> String {
-        format!("{}{path}", self.url.trim_end_matches('/'))
-    }
-}
-
-fn agent() -> ureq::Agent {
-    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(DEADLINE));
-    config.build().new_agent()
-}
-
-/// Prints the worker's JSON, or fails with what its problem document says.
-fn print(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<()> {
-    let mut answer = answer.context("asking the worker")?;
-    let status = answer.status();
-    let body: Value = answer.body_mut().read_json().context("the worker did not answer in JSON")?;
-    if !status.is_success() {
-        bail!("the worker answered {status}: {}", body["detail"].as_str().unwrap_or("no reason given"));
-    }
-    println!("{}", serde_json::to_string_pretty(&body)?);
+fn print(answer: &Value) -> Result<()> {
+    println!("{}", serde_json::to_string_pretty(answer)?);
     Ok(())
-}
-
-fn url_encoded(text: &str) -> String {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-    text.bytes()
-        .map(|byte| if is_plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }

@@ -6,6 +6,7 @@
 
 pub mod feedback;
 pub mod models;
+pub mod telemetry;
 
 use crate::artifact::Verdict;
 use crate::drift::{BLOCK, WINDOW_BLOCKS, Window};

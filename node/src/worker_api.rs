@@ -1,0 +1,123 @@
+//! A worker as its operator's programs see it: the JSON API over HTTP, with the API key.
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use sentinel_shared::artifact::signed::SIGNED_LIMIT_BYTES;
+use sentinel_shared::store::telemetry::StoredTelemetry;
+use serde_json::Value;
+use std::time::Duration;
+
+/// How long a worker may take for one answer.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// The most of one JSON answer that is read.
+const ANSWER_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Where a worker is, and who asks.
+#[derive(Debug, Args)]
+pub struct Worker {
+    /// The worker's address.
+    #[arg(long, env = "SENTINEL_URL")]
+    pub url: String,
+    /// Its API key.
+    #[arg(long, env = "SENTINEL_API_KEY", hide_env_values = true)]
+    pub api_key: String,
+}
+
+type Sent = Result<ureq::http::Response<ureq::Body>, ureq::Error>;
+
+impl Worker {
+    /// Posts a body.
+    ///
+    /// # Errors
+    /// When the worker is away, or with what its problem document says.
+    pub fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Value> {
+        let request = agent().post(self.address(path));
+        let request = request.header("x-api-key", &self.api_key).header("content-type", content_type);
+        json(request.send(body))
+    }
+
+    /// Gets a JSON document.
+    ///
+    /// # Errors
+    /// As [`Worker::post`].
+    pub fn get(&self, path: &str) -> Result<Value> {
+        json(self.ask(path))
+    }
+
+    /// The signed bundle of a registered version.
+    ///
+    /// # Errors
+    /// As [`Worker::post`].
+    pub fn bundle(&self, version: &str) -> Result<Vec<u8>> {
+        let mut answer = accepted(self.ask(&format!("/api/models/bundle?version={}", url_encoded(version))))?;
+        let body = answer.body_mut().with_config().limit(SIGNED_LIMIT_BYTES as u64);
+        body.read_to_vec().context("reading the bundle")
+    }
+
+    /// Stored telemetry since a Unix time, oldest first, handed over page by page.
+    ///
+    /// # Errors
+    /// As [`Worker::post`], and whatever `each` returns.
+    pub fn telemetry(
+        &self,
+        since: i64,
+        corrected_only: bool,
+        mut each: impl FnMut(StoredTelemetry) -> Result<()>,
+    ) -> Result<()> {
+        let mut after = 0;
+        loop {
+            let path = format!("/api/telemetry?after={after}&since={since}&corrected={corrected_only}");
+            let page: Vec<StoredTelemetry> =
+                serde_json::from_value(self.get(&path)?).context("the worker's telemetry")?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.id;
+            page.into_iter().try_for_each(&mut each)?;
+        }
+    }
+
+    fn ask(&self, path: &str) -> Sent {
+        agent().get(self.address(path)).header("x-api-key", &self.api_key).call()
+    }
+
+    fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.url.trim_end_matches('/'))
+    }
+}
+
+fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(DEADLINE));
+    config.build().new_agent()
+}
+
+fn accepted(answer: Sent) -> Result<ureq::http::Response<ureq::Body>> {
+    let mut answer = answer.context("asking the worker")?;
+    let status = answer.status();
+    if !status.is_success() {
+        let problem: Value = answer.body_mut().read_json().unwrap_or_default();
+        bail!("the worker answered {status}: {}", problem["detail"].as_str().unwrap_or("no reason given"));
+    }
+    Ok(answer)
+}
+
+fn json(answer: Sent) -> Result<Value> {
+    let mut answer = accepted(answer)?;
+    let body = answer.body_mut().with_config().limit(ANSWER_LIMIT_BYTES);
+    body.read_json().context("the worker did not answer in JSON")
+}
+
+/// A query parameter's value (RFC 3986, section 2.3).
+#[must_use]
+pub fn url_encoded(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let encode =
+        |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(encode).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_name_survives_a_query() {
+        assert_eq!(super::url_encoded("Mona L. & Ø"), "Mona%20L.%20%26%20%C3%98");
+    }
+}
