@@ -20,7 +20,11 @@ pub struct Record {
     #[serde(default)]
     pub alt_label: Option<FailureClass>,
     /// The log, or the part of it that was kept.
+    #[serde(default)]
     pub excerpt: String,
+    /// What a worker stored in place of a log: telemetry, with its text masked already.
+    #[serde(default)]
+    pub telemetry: Option<Telemetry>,
     /// Name of the failed step.
     #[serde(default)]
     pub step_name: Option<String>,
@@ -51,6 +55,9 @@ impl Record {
     /// The model's input for this record.
     #[must_use]
     pub fn telemetry(&self, patterns: &Patterns) -> Telemetry {
+        if let Some(stored) = &self.telemetry {
+            return stored.clone();
+        }
         let mut telemetry =
             Telemetry::of_log(&self.lines(), self.step_name.as_deref(), self.job_name.as_deref(), patterns);
         let duration = match telemetry.categories.failure_stage.as_str() {
@@ -87,4 +94,18 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
     }
     anyhow::ensure!(!records.is_empty(), "{} holds no record", path.display());
     Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_telemetry_is_taken_as_it_is() {
+        let line =
+            r#"{"id":"inference-7","label":"Timeout","telemetry":{"text":"err_sig_dns","retry_count":1.0}}"#;
+        let record: Record = serde_json::from_str(line).unwrap();
+        let telemetry = record.telemetry(&Patterns::compile(Vec::new()).unwrap());
+        assert_eq!((telemetry.text.as_str(), telemetry.retry_count), ("err_sig_dns", Some(1.0)));
+    }
 }

@@ -1,8 +1,9 @@
-"""`python -m sentinel_training train|card|goldens`: see README.md."""
+"""`python -m sentinel_training train|retrain|card|goldens`: see README.md."""
 
 import argparse
 import gzip
 import json
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -22,18 +23,23 @@ CALIBRATION_SEED = 0
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sentinel_training", description=__doc__)
-    parser.add_argument("action", choices=["train", "card", "goldens"])
+    parser.add_argument("action", choices=["train", "retrain", "card", "goldens"])
     parser.add_argument("--data", type=Path, help="folder of train.jsonl and train_more.jsonl; not needed for goldens")
     parser.add_argument("--model", type=Path, default=ROOT / "models/failure", help="folder to read patterns.toml from and write to")
     parser.add_argument("--sentinel", type=Path, default=ROOT / "target/debug/sentinel", help="the Rust binary")
     parser.add_argument("--work", type=Path, default=None, help="where to leave the splits; a temporary folder by default")
+    parser.add_argument("--feedback", type=Path, help="retrain: JSON lines of corrected telemetry, as `sentinel retrain` fetches them")
+    parser.add_argument("--out", type=Path, help="retrain: folder for the candidate")
+    parser.add_argument("--version", help="retrain: the candidate's version")
     arguments = parser.parse_args()
     if arguments.data is None and arguments.action != "goldens":
         parser.error(f"{arguments.action} needs --data")
+    if arguments.action == "retrain" and not (arguments.feedback and arguments.out and arguments.version):
+        parser.error("retrain needs --feedback, --out and --version")
     with tempfile.TemporaryDirectory() as temporary:
         work = arguments.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
-        {"train": train, "card": write_card, "goldens": goldens.write}[arguments.action](arguments, work)
+        {"train": train, "retrain": retrain, "card": write_card, "goldens": goldens.write}[arguments.action](arguments, work)
 
 
 def open_workshop(arguments, work: Path) -> Workshop:
@@ -89,13 +95,33 @@ def drift_baseline(records: data.Records, features: Path, calibration: dict, pro
 
 
 def train(arguments, work: Path) -> None:
-    """Fits, calibrates, exports and writes `models/failure/`, or fails at the gate and writes nothing."""
+    """Fits and writes `models/failure/`, and the fixtures that go with it."""
+    held, booster = build(open_workshop(arguments, work), work, arguments, arguments.model, "lgbm_v3.2")
+    drift.write_golden(ROOT / "tests/fixtures/golden/drift.jsonl")
+    goldens.fixture(held, arguments.model, ROOT / "tests/fixtures/ci_logs")
+    goldens.write(arguments, work, booster=booster)
+
+
+def retrain(arguments, work: Path) -> None:
+    """Fits a candidate on the same records and people's corrections, and writes it to a folder of its own."""
     workshop = open_workshop(arguments, work)
+    workshop.feedback = data.read(arguments.feedback, workshop.patterns, workshop.sentinel, work)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(workshop.patterns, arguments.out / "patterns.toml")
+    build(workshop, work, arguments, arguments.out, arguments.version)
+
+
+def build(workshop: Workshop, work: Path, arguments, out: Path, version: str):
+    """Fits, calibrates and exports a model, or fails at the gate and writes nothing; the held-out records and booster."""
     records = workshop.records
     calibration, out_of_fold_probabilities = calibrate(workshop)
     held_out = data.validation_mask(records)
     features = work / "features.json"
-    forest, training, extra = fit_split(workshop, ~held_out, features)
+    training_records = ~held_out
+    if workshop.feedback is not None:
+        # A correction always counts: what is held out of its repository is then neither learned from nor scored.
+        held_out &= ~np.isin(records.groups, workshop.feedback.groups)
+    forest, training, extra = fit_split(workshop, training_records, held_out, features)
     held = records.take(held_out)
     raw = forest.booster_.predict(model.blanked(workshop.matrix(held.rows, features)), raw_score=True)
     target = np.searchsorted(forest.classes_, held.labels)
@@ -118,17 +144,15 @@ def train(arguments, work: Path) -> None:
         raise SystemExit(f"macro-F1 {macro_f1:.3f} is under the gate of {GATE_MACRO_F1}: nothing was written")
     (work / "validation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in held.rows))
 
-    out = arguments.model
     (out / "model.onnx").write_bytes(model.to_onnx(forest))
     (out / "features.json").write_text(features.read_text())
     (out / "drift.json").write_text(json.dumps(drift_baseline(records, features, calibration, out_of_fold_probabilities)) + "\n")
-    drift.write_golden(ROOT / "tests/fixtures/golden/drift.jsonl")
     # The learner's own form, for the bench; mtime=0 keeps the bytes the same from run to run.
     text = forest.booster_.model_to_string().encode()
     (out / "model.lightgbm.txt.gz").write_bytes(gzip.compress(text, mtime=0))
     word_baseline(training, out / "baseline.json")
     manifest = {
-        "model_version": "lgbm_v3.2",
+        "model_version": version,
         "algorithm": "LightGBM gbdt, 120 rounds x 10 classes",
         "feature_count": model.FEATURES,
         "feature_order": model.FEATURE_ORDER,
@@ -141,14 +165,14 @@ def train(arguments, work: Path) -> None:
             "training_records": len(training.rows),
             "down_weighted_records": len(extra.rows),
             "down_weight": MORE_WEIGHT,
+            "corrections": len(workshop.feedback.rows) if workshop.feedback else 0,
         },
         "metrics": metrics,
         "files": {name: data.sha256(out / name) for name in ("features.json", "patterns.toml", "drift.json", "model.onnx")},
     }
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    goldens.fixture(held, out, ROOT / "tests/fixtures/ci_logs")
-    goldens.write(arguments, work, booster=forest.booster_)
     print(f"wrote {out}")
+    return held, forest.booster_
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ FOLDS = 5
 # Older, mostly Travis and Maven records count this much. Preferred to 0 in a five-fold comparison over all of
 # train.jsonl, the later validation fold included, so its share of the validation figure is a little flattered.
 MORE_WEIGHT = 0.3
+# A correction is of the world the model runs in, and someone took the trouble.
+FEEDBACK_WEIGHT = 2.0
 
 
 @dataclass
@@ -26,6 +28,8 @@ class Workshop:
     patterns: Path
     sentinel: Path
     work: Path
+    # What people corrected on a running worker.
+    feedback: data.Records | None = None
 
     @classmethod
     def open(cls, folder: Path, patterns: Path, sentinel: Path, work: Path) -> "Workshop":
@@ -80,16 +84,20 @@ def weights(training: data.Records, extra: data.Records, variant: Variant) -> np
     return np.r_[np.ones(len(training.rows)), np.full(len(extra.rows), variant.more_weight)]
 
 
-def fit_split(workshop: Workshop, chosen: np.ndarray, features: Path, variant: Variant = Variant()):
-    """Fits on the chosen records and on the older ones of other repositories than the held-out ones."""
-    records, more = workshop.records, workshop.more
-    training = records.take(chosen)
-    usable = ~np.isin(more.groups, records.groups[~chosen]) & (variant.more_weight > 0)
-    extra = more.take(usable)
+def fit_split(workshop: Workshop, chosen: np.ndarray, held_out: np.ndarray, features: Path, variant: Variant = Variant()):
+    """Fits on the chosen records, and on the older ones and people's corrections from other repositories than the
+    held-out ones."""
+    held = workshop.records.groups[held_out]
+    training = workshop.records.take(chosen)
+    extra = workshop.more.take(~np.isin(workshop.more.groups, held) & (variant.more_weight > 0))
     fit_features(training, extra, features, variant)
-    matrix = model.blanked(workshop.matrix(training.rows + extra.rows, features), variant.blank)
-    forest = model.fit(matrix, np.r_[training.labels, extra.labels], weights(training, extra, variant))
-    return forest, training, extra
+    rows, labels, weight = training.rows + extra.rows, np.r_[training.labels, extra.labels], weights(training, extra, variant)
+    if workshop.feedback is not None:
+        said = workshop.feedback.take(~np.isin(workshop.feedback.groups, held))
+        rows, labels = rows + said.rows, np.r_[labels, said.labels]
+        weight = np.r_[weight, np.full(len(said.rows), FEEDBACK_WEIGHT)]
+    matrix = model.blanked(workshop.matrix(rows, features), variant.blank)
+    return model.fit(matrix, labels, weight), training, extra
 
 
 def out_of_fold(workshop: Workshop, seed: int, variant: Variant = Variant()) -> np.ndarray:
@@ -101,7 +109,7 @@ def out_of_fold(workshop: Workshop, seed: int, variant: Variant = Variant()) -> 
     for number, (inside, outside) in enumerate(folds.split(records.texts, records.labels, records.groups), 1):
         chosen = np.zeros(len(records.rows), dtype=bool)
         chosen[inside] = True
-        forest, _, _ = fit_split(workshop, chosen, features, variant)
+        forest, _, _ = fit_split(workshop, chosen, ~chosen, features, variant)
         held = model.blanked(workshop.matrix(records.take(~chosen).rows, features), variant.blank)
         raw[outside] = forest.booster_.predict(held, raw_score=True)
         print(f"{variant.name}: seed {seed}, fold {number} of {FOLDS}", flush=True)

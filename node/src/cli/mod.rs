@@ -7,6 +7,7 @@ mod eval;
 mod features;
 mod model;
 mod replay;
+mod retrain;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -26,6 +27,7 @@ enum Command {
     Eval(eval::Eval),
     Model(model::Model),
     Replay(replay::Replay),
+    Retrain(retrain::Retrain),
     Db(db::Db),
     Bench(bench::Bench),
 }
@@ -42,6 +44,7 @@ impl Cli {
             Command::Eval(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Replay(command) => command.run(),
+            Command::Retrain(command) => command.run(),
             Command::Db(command) => command.run(),
             Command::Bench(command) => command.run(),
         }

@@ -46,8 +46,8 @@ pub(super) struct Diff {
     changed: Vec<Change>,
     /// Of those a person has spoken about: how many the stored verdict and the model's get right.
     corrected: usize,
-    stored_right: usize,
-    model_right: usize,
+    pub(super) stored_right: usize,
+    pub(super) model_right: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -71,7 +71,7 @@ impl Replay {
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock")?;
         let since = now.saturating_sub(self.since).as_secs() as i64;
-        let mut diff = Diff { model_version: bundle.manifest.model_version.clone(), ..Diff::default() };
+        let mut diff = Diff::of(&bundle);
         self.worker.telemetry(since, false, |stored| diff.add(&bundle, stored))?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&diff)?);
@@ -83,7 +83,11 @@ impl Replay {
 }
 
 impl Diff {
-    fn add(&mut self, bundle: &ModelBundle, stored: StoredTelemetry) -> Result<()> {
+    pub(super) fn of(bundle: &ModelBundle) -> Self {
+        Self { model_version: bundle.manifest.model_version.clone(), ..Self::default() }
+    }
+
+    pub(super) fn add(&mut self, bundle: &ModelBundle, stored: StoredTelemetry) -> Result<()> {
         let prediction = bundle.classify(stored.telemetry, &Excerpt::default())?.prediction;
         let replayed = prediction.verdict();
         self.replayed += 1;
@@ -106,7 +110,7 @@ impl Diff {
         Ok(())
     }
 
-    fn print(&self) {
+    pub(super) fn print(&self) {
         println!("{} deliveries replayed with {}", self.replayed, self.model_version);
         for change in &self.changed {
             let said = change.corrected.as_ref().map(|class| format!("   (people say {class})"));

@@ -1,0 +1,170 @@
+//! `sentinel retrain`: from people's corrections to a candidate, or to the reason why there is none.
+
+use super::replay::Diff;
+use crate::evaluation::{Report, WordBaseline};
+use crate::worker_api::{Worker, url_encoded};
+use crate::{dataset, model};
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use sentinel_shared::artifact::ModelBundle;
+use sentinel_shared::artifact::signed::PrivateKey;
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// How far a candidate may fall behind on the validation split and count as no worse: three records of the shipped
+/// split. Fitting the same records with another seed moves the figures as far (`models/failure/README.md`).
+const TOLERANCE: f64 = 0.02;
+
+/// Learn from corrections: fetch them, fit a candidate, hold it against the model in use, and upload it.
+///
+/// The candidate is scored on the validation split, which neither model was fitted on, and on every delivery the
+/// worker has kept. It is refused if it is worse on either; otherwise, with --key, it is signed and uploaded as a
+/// candidate. Nothing is promoted: that stays `sentinel model promote`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  sentinel retrain --data DIR --out candidate/ --key model.key --url https://sentinel.example.workers.dev"
+)]
+pub(super) struct Retrain {
+    #[command(flatten)]
+    worker: Worker,
+    /// Folder of train.jsonl and train_more.jsonl: the labelled records the model in use was fitted on.
+    #[arg(long)]
+    data: PathBuf,
+    /// Folder for the candidate.
+    #[arg(long)]
+    out: PathBuf,
+    /// Directory of the model in use; without it, the built-in one.
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// The private key's file: sign the candidate and upload it.
+    #[arg(long)]
+    key: Option<PathBuf>,
+    /// Your name, for the audit.
+    #[arg(long, env = "USER", default_value = "retrain")]
+    author: String,
+    /// A Python with the packages of training/pyproject.toml.
+    #[arg(long, default_value = "python3")]
+    python: PathBuf,
+    /// The folder that holds the `sentinel_training` package.
+    #[arg(long, default_value = "training")]
+    training: PathBuf,
+    /// Folder of the patterns to fit with.
+    #[arg(long, default_value = "models/failure")]
+    sources: PathBuf,
+}
+
+impl Retrain {
+    pub(super) fn run(self) -> Result<()> {
+        let work = self.out.join("work");
+        std::fs::create_dir_all(&work).with_context(|| format!("creating {}", work.display()))?;
+        let corrections = self.fetch(&work.join("feedback.jsonl"))?;
+        ensure!(corrections > 0, "nobody has corrected a verdict yet: there is nothing to learn");
+        eprintln!("{corrections} corrections fetched");
+        let version = self.next_version()?;
+        self.fit(&work, &version)?;
+        let candidate = model::load(Some(&self.out))?;
+        let active = model::load(self.model.as_deref())?;
+        let reasons = self.judge(&active, &candidate, &work.join("validation.jsonl"))?;
+        if !reasons.is_empty() {
+            bail!("the candidate is refused: {}", reasons.join("; "));
+        }
+        println!("{version} is no worse than {}", active.manifest.model_version);
+        match &self.key {
+            Some(key) => self.push(&candidate, key),
+            None => {
+                println!("sign and upload it with `sentinel model sign --model {} …`", self.out.display());
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes every corrected verdict's telemetry as a labelled record.
+    fn fetch(&self, path: &Path) -> Result<usize> {
+        let mut out =
+            BufWriter::new(File::create(path).with_context(|| format!("creating {}", path.display()))?);
+        let mut count = 0;
+        self.worker.telemetry(0, true, |stored| {
+            let label = stored.corrected.context("a correction without a class")?;
+            let record = json!({
+                "id": format!("inference-{}", stored.id), "repo": stored.repository, "label": label,
+                "telemetry": stored.telemetry, "origin": "feedback",
+            });
+            count += 1;
+            writeln!(out, "{record}").context("writing a correction")
+        })?;
+        out.flush()?;
+        Ok(count)
+    }
+
+    /// One more than the highest `lgbm_vX.N` that is known.
+    fn next_version(&self) -> Result<String> {
+        let registry = self.worker.get("/api/registry")?;
+        let latest = registry["latest"].as_str().context("the registry names no model")?;
+        let listed = registry["models"].as_array().into_iter().flatten();
+        let versions = listed.filter_map(|row| row["model_version"].as_str()).chain([latest]);
+        let (family, _) = latest.rsplit_once('.').context("a version without a number")?;
+        let numbers = versions.filter_map(|version| version.rsplit_once('.')?.1.parse::<u32>().ok());
+        Ok(format!("{family}.{}", numbers.max().unwrap_or(0) + 1))
+    }
+
+    fn fit(&self, work: &Path, version: &str) -> Result<()> {
+        let status = Command::new(&self.python)
+            .args(["-m", "sentinel_training", "retrain", "--version", version])
+            .env("PYTHONPATH", &self.training)
+            .arg("--data")
+            .arg(&self.data)
+            .arg("--feedback")
+            .arg(work.join("feedback.jsonl"))
+            .arg("--model")
+            .arg(&self.sources)
+            .arg("--out")
+            .arg(&self.out)
+            .arg("--work")
+            .arg(work)
+            .arg("--sentinel")
+            .arg(std::env::current_exe()?)
+            .status()
+            .with_context(|| format!("starting {}", self.python.display()))?;
+        ensure!(status.success(), "the training ended with {status}");
+        Ok(())
+    }
+
+    /// Why the candidate is worse, if it is.
+    fn judge(&self, active: &ModelBundle, candidate: &ModelBundle, validation: &Path) -> Result<Vec<String>> {
+        let baseline = std::fs::read(self.out.join("baseline.json")).context("reading baseline.json")?;
+        let baseline = WordBaseline::parse(&baseline)?;
+        let records = dataset::read(validation)?;
+        let report =
+            |bundle| Ok::<_, anyhow::Error>(serde_json::to_value(Report::of(bundle, &baseline, &records)?)?);
+        let (before, after) = (report(active)?, report(candidate)?);
+        let mut reasons = Vec::new();
+        println!("{:<24}{:>10}{:>10}", format!("validation, n {}", records.len()), "in use", "candidate");
+        for figure in ["macro_f1", "strict_accuracy", "lenient_accuracy"] {
+            let of = |report: &Value| report[figure].as_f64().unwrap_or(0.0);
+            println!("{figure:<24}{:>10.3}{:>10.3}", of(&before), of(&after));
+            if of(&after) < of(&before) - TOLERANCE {
+                reasons.push(format!("{figure} falls from {:.3} to {:.3}", of(&before), of(&after)));
+            }
+        }
+        let mut diff = Diff::of(candidate);
+        self.worker.telemetry(0, false, |stored| diff.add(candidate, stored))?;
+        diff.print();
+        if diff.model_right < diff.stored_right {
+            reasons.push("it gets fewer of the verdicts right that people spoke about".to_owned());
+        }
+        Ok(reasons)
+    }
+
+    fn push(&self, candidate: &ModelBundle, key: &Path) -> Result<()> {
+        let text = std::fs::read_to_string(key).with_context(|| format!("reading {}", key.display()))?;
+        model::check_translation(candidate, Some(&self.out))?;
+        let signed = PrivateKey::parse(&text)?.sign(&candidate.to_bytes());
+        let path = format!("/api/models?author={}", url_encoded(&self.author));
+        let answer = self.worker.post(&path, "application/octet-stream", &signed)?;
+        println!("{} is a candidate", answer["model_version"].as_str().unwrap_or_default());
+        Ok(())
+    }
+}
