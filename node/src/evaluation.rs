@@ -8,7 +8,7 @@ use crate::dataset::Record;
 use anyhow::{Context, Result};
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::classifier::{Explanation, Prediction};
-use sentinel_shared::excerpt::Excerpt;
+use sentinel_shared::excerpt::{Excerpt, mask_line};
 use sentinel_shared::failure::FailureClass;
 use sentinel_shared::features::{FeatureVector, Patterns, Telemetry, Tfidf, VOCABULARY_WIDTH};
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,8 @@ pub struct Report {
     selective_70: Selective,
     /// Expected calibration error of the top probability.
     ece: f64,
+    /// The same records inside whole job logs.
+    whole_log: WholeLog,
     /// Of the records whose verdict names terms: how many score their class lower without the first three.
     attribution: Attribution,
     /// Rows are labels, columns predictions, in class order.
@@ -64,6 +66,20 @@ struct Selective {
     coverage: f64,
     accuracy: f64,
     lenient_accuracy: f64,
+}
+
+/// How well the excerpt finder does: each record between steps made of other records' harmless lines, as a job of
+/// GitHub Actions lays them out.
+#[derive(Debug, Serialize)]
+struct WholeLog {
+    n: usize,
+    /// Lines of the longest log.
+    lines_max: usize,
+    /// Mean share of a record's own error lines that are in the excerpt found.
+    error_lines_kept: f64,
+    /// Share of the records whose predicted class is the same as without the log around it.
+    verdict_kept: f64,
+    strict_accuracy: f64,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -120,6 +136,7 @@ impl Report {
             ),
             selective_70: Selective::surest(0.7, records, &predictions),
             ece: ece(records, &predictions),
+            whole_log: WholeLog::of(bundle, records, &by_model)?,
             attribution: Attribution {
                 n: lowered.len(),
                 lowered: lowered.iter().filter(|lowered| **lowered).count() as f64
@@ -176,12 +193,80 @@ impl Report {
         let _ = writeln!(text, "expected calibration error: {:.3}", self.ece);
         let _ = writeln!(
             text,
+            "in whole job logs of up to {} lines: {:.1} % of the error lines found, {:.1} % of the classes kept, {:.3} right",
+            self.whole_log.lines_max,
+            self.whole_log.error_lines_kept * 100.0,
+            self.whole_log.verdict_kept * 100.0,
+            self.whole_log.strict_accuracy
+        );
+        let _ = writeln!(
+            text,
             "without the three terms named first: {:.1} % of {} verdicts score lower",
             self.attribution.lowered * 100.0,
             self.attribution.n
         );
         text
     }
+}
+
+// === impl WholeLog ===
+
+impl WholeLog {
+    fn of(bundle: &ModelBundle, records: &[Record], by_model: &[FailureClass]) -> Result<Self> {
+        let (mut lines_max, mut kept, mut with_errors, mut same, mut right) =
+            (0, 0.0, 0usize, 0usize, 0usize);
+        for (at, record) in records.iter().enumerate() {
+            let log = job_log(records, at);
+            lines_max = lines_max.max(log.lines().count());
+            let inside = Record { excerpt: log, ..record.clone() };
+            let found = inside.lines();
+            let own: Vec<_> =
+                record.lines().lines.into_iter().filter(|line| reports_error(&line.text)).collect();
+            if !own.is_empty() {
+                let hits =
+                    own.iter().filter(|line| found.lines.iter().any(|kept| kept.text == line.text)).count();
+                kept += hits as f64 / own.len() as f64;
+                with_errors += 1;
+            }
+            let features = bundle.pipeline.transform(&inside.telemetry(&bundle.patterns));
+            let class = bundle.classifier.predict(&features)?.class;
+            same += usize::from(class == by_model[at]);
+            right += usize::from(class == record.label);
+        }
+        let n = records.len();
+        Ok(Self {
+            n,
+            lines_max,
+            error_lines_kept: kept / with_errors.max(1) as f64,
+            verdict_kept: same as f64 / n.max(1) as f64,
+            strict_accuracy: right as f64 / n.max(1) as f64,
+        })
+    }
+}
+
+/// Steps before, of the records that follow in the set; then the record's own; then a clean-up step.
+fn job_log(records: &[Record], at: usize) -> String {
+    const STEPS_BEFORE: usize = 6;
+    let harmless = |record: &Record| -> Vec<String> {
+        record.excerpt.lines().filter(|line| !reports_error(line)).map(str::to_owned).collect()
+    };
+    let mut lines = Vec::new();
+    for step in 1..=STEPS_BEFORE {
+        lines.push(format!("##[group]Run step {step}"));
+        lines.push("##[endgroup]".to_owned());
+        lines.extend(harmless(&records[(at + step) % records.len()]));
+    }
+    lines.push("##[group]Run the failing step".to_owned());
+    lines.push("##[endgroup]".to_owned());
+    lines.extend(records[at].excerpt.lines().map(str::to_owned));
+    lines.push("##[error]Process completed with exit code 1.".to_owned());
+    lines.push("Post job cleanup.".to_owned());
+    lines.extend(harmless(&records[(at + STEPS_BEFORE + 1) % records.len()]));
+    lines.join("\n")
+}
+
+fn reports_error(line: &str) -> bool {
+    mask_line(line, &mut String::new())
 }
 
 // === impl WordBaseline ===

@@ -71,13 +71,22 @@ pub struct Masked {
 #[must_use]
 pub fn mask(excerpt: &Excerpt) -> Masked {
     let mut masked = Masked::default();
-    for line in &excerpt.lines {
+    for line in excerpt.lines.iter().filter(|line| !says_only_that_it_failed(&line.text)) {
         if mask_line(&line.text, &mut masked.text) {
             masked.error_lines.push_str(&line.text);
             masked.error_lines.push('\n');
         }
     }
     masked
+}
+
+/// The last line of every failed step on GitHub: where it stands and where it does not says only whose log it is.
+/// Other codes stay, since 127 or 137 say what happened.
+fn says_only_that_it_failed(line: &str) -> bool {
+    matches!(
+        line.trim_end(),
+        "##[error]Process completed with exit code 1." | "##[error]Process completed with exit code 2."
+    )
 }
 
 /// Appends one masked line to `masked`, and its words again if it reports an error; returns whether it does.
@@ -306,6 +315,18 @@ mod tests {
             "left pad version in duration at hex"
         );
         assert_eq!(masked("got v1.2.3 from https://example.com/x"), "got version from url");
+    }
+
+    #[test]
+    fn the_line_that_ends_every_failed_step_is_left_out_unless_its_code_says_something() {
+        let log =
+            "##[error]Process completed with exit code 1.\n##[error]Process completed with exit code 137.";
+        let masked = mask(&Excerpt::of(log.as_bytes()));
+        assert_eq!(
+            masked.text.lines().next().map(str::trim_end),
+            Some("error process complet with exit code 137")
+        );
+        assert_eq!(masked.error_lines.lines().count(), 1);
     }
 
     #[test]

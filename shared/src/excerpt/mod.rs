@@ -264,6 +264,20 @@ mod tests {
     }
 
     #[test]
+    fn a_short_failed_step_is_kept_whole_in_a_long_log() {
+        let mut log = "##[group]Run build\nnoise\n".to_owned() + &"noise\n".repeat(200);
+        log += "##[group]Run test\nfirst\nsecond\n";
+        log += &"quiet\n".repeat(40);
+        log += "##[error]Process completed with exit code 3.\nPost job cleanup.\nbye\n";
+        let lines = Excerpt::of(log.as_bytes()).lines;
+        assert_eq!(lines.len(), 44);
+        assert_eq!(
+            (lines[0].text.as_str(), lines[1].text.as_str(), lines[0].number),
+            ("##[group]Run test", "first", 203)
+        );
+    }
+
+    #[test]
     fn the_failed_steps_error_is_kept_and_the_clean_up_after_it_is_not() {
         let log = format!(
             "{}##[group]Run make\nmake\n##[endgroup]\n{}ld: symbol not found\n##[error]Process completed with exit code 2.\n\

@@ -26,6 +26,9 @@ static SIGNAL: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Candidate lines of one step, bounded.
 pub(super) struct StepLines {
+    /// The first [`EXCERPT_LINES`], whatever they say: a short step is kept whole, as a short log is.
+    opening: Vec<Line>,
+    lines: usize,
     head: Vec<Line>,
     tail: VecDeque<Line>,
     recent: VecDeque<(u64, Vec<u8>)>,
@@ -38,6 +41,8 @@ pub(super) struct StepLines {
 impl StepLines {
     pub(super) fn new() -> Self {
         Self {
+            opening: Vec::new(),
+            lines: 0,
             head: Vec::new(),
             tail: VecDeque::new(),
             recent: VecDeque::with_capacity(ERROR_CONTEXT as usize),
@@ -57,6 +62,10 @@ impl StepLines {
     }
 
     pub(super) fn push(&mut self, number: u64, line: &[u8]) {
+        self.lines += 1;
+        if self.opening.len() < EXCERPT_LINES {
+            self.opening.push(Line { number, text: clean(line) });
+        }
         let is_error = line.starts_with(b"##[error]");
         if is_error || SIGNAL.is_match(line) {
             self.signal = true;
@@ -71,8 +80,11 @@ impl StepLines {
         }
     }
 
-    /// At most [`EXCERPT_LINES`]: the first trouble and the last, since the middle of a flood repeats itself.
+    /// At most [`EXCERPT_LINES`]: all of a short step; of a longer one the first trouble and the last, since the middle of a flood repeats itself.
     pub(super) fn into_lines(mut self) -> Vec<Line> {
+        if self.lines <= EXCERPT_LINES {
+            return self.opening;
+        }
         if !self.error {
             self.keep_recent(0);
         }
