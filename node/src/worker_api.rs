@@ -44,6 +44,15 @@ impl Worker {
         json(self.ask(path))
     }
 
+    /// Uploads a signed bundle in `author`'s name.
+    ///
+    /// # Errors
+    /// As [`Worker::post`].
+    pub fn push(&self, signed: &[u8], author: &str) -> Result<Value> {
+        let path = format!("/api/models?author={}", url_encoded(author));
+        self.post(&path, "application/octet-stream", signed)
+    }
+
     /// The signed bundle of a registered version.
     ///
     /// # Errors
@@ -106,8 +115,7 @@ fn json(answer: Sent) -> Result<Value> {
 }
 
 /// A query parameter's value (RFC 3986, section 2.3).
-#[must_use]
-pub fn url_encoded(text: &str) -> String {
+fn url_encoded(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let encode =
         |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };

@@ -19,6 +19,7 @@ pub mod failure;
 pub mod features;
 pub mod feedback;
 pub mod github;
+pub mod hex;
 pub mod signature;
 pub mod store;
 #[cfg(target_arch = "wasm32")]

@@ -3,7 +3,7 @@
 //! A [`Verified`] body can only be had from [`WebhookSecrets::verify`], so nothing parses bytes that were
 //! not checked first. Source: <https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries>.
 
-use crate::{Error, Result};
+use crate::{Error, Result, hex};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -79,15 +79,8 @@ impl Signature {
     /// # Errors
     /// [`Error::SignatureMalformed`].
     pub fn parse(header: &[u8]) -> Result<Self> {
-        let hex = header.strip_prefix(PREFIX).ok_or(Error::SignatureMalformed)?;
-        let mut bytes = [0u8; 32];
-        if hex.len() != 64 {
-            return Err(Error::SignatureMalformed);
-        }
-        for (byte, pair) in bytes.iter_mut().zip(hex.as_chunks::<2>().0) {
-            *byte = (hex_digit(pair[0])? << 4) | hex_digit(pair[1])?;
-        }
-        Ok(Self(bytes))
+        let digits = header.strip_prefix(PREFIX).ok_or(Error::SignatureMalformed)?;
+        hex::decode(digits).map(Self).ok_or(Error::SignatureMalformed)
     }
 
     /// Signs `body`, as GitHub would.
@@ -99,11 +92,7 @@ impl Signature {
     /// The header value GitHub would send.
     #[must_use]
     pub fn header(&self) -> String {
-        use std::fmt::Write;
-        self.0.iter().fold(String::from("sha256="), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        format!("sha256={}", hex::encode(&self.0))
     }
 
     fn signs(&self, secret: &Secret, body: &[u8]) -> bool {
@@ -125,10 +114,6 @@ fn mac(key: &[u8], message: &[u8]) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     mac.update(message);
     mac
-}
-
-fn hex_digit(byte: u8) -> Result<u8> {
-    char::from(byte).to_digit(16).map(|digit| digit as u8).ok_or(Error::SignatureMalformed)
 }
 
 #[cfg(test)]

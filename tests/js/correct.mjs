@@ -1,20 +1,14 @@
 // Corrects the newest verdicts on the dashboard: node correct.mjs URL KEY CHROMIUM TOOLS CLASS COUNT
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
-import { join } from "node:path";
+import { launch, signIn } from "./browser.mjs";
 
 const [url, key, executablePath, tools, correction, count] = process.argv.slice(2);
-const { chromium } = createRequire(join(tools, "package.json"))("playwright-core");
-const browser = await chromium.launch({
-  executablePath,
-  args: ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"],
-});
+const browser = await launch(executablePath, tools);
 try {
   const page = await browser.newPage();
   await page.goto(url);
-  await page.getByLabel("API key").fill(key);
   await page.getByLabel("Your name").fill("mona");
-  await page.getByRole("button", { name: "Open the dashboard" }).click();
+  await signIn(page, key);
   await page.locator("#history li").first().waitFor();
   const shown = await page.locator("#history details").evaluateAll((all) => all.map((details) => details.dataset.id));
   for (const id of shown.slice(0, Number(count))) {

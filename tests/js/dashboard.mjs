@@ -1,22 +1,16 @@
 // Opens the dashboard in a real Chromium: node dashboard.mjs URL KEY CHROMIUM TOOLS SCREENSHOT
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
-import { join } from "node:path";
+import { launch, signIn } from "./browser.mjs";
 
 const [url, key, executablePath, tools, screenshot] = process.argv.slice(2);
-const { chromium } = createRequire(join(tools, "package.json"))("playwright-core");
-const browser = await chromium.launch({
-  executablePath,
-  args: ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"],
-});
+const browser = await launch(executablePath, tools);
 try {
   // A page of its own: the browser reports the refused requests as errors, some of them late.
   const stranger = await browser.newPage();
   await stranger.goto(url);
   assert.ok(await stranger.getByRole("heading", { name: "Sign in" }).isVisible(), "a stranger sees the sign-in only");
   assert.equal(await stranger.locator("#history li").count(), 0, "a stranger sees no data");
-  await stranger.getByLabel("API key").fill("wrong");
-  await stranger.getByRole("button", { name: "Open the dashboard" }).click();
+  await signIn(stranger, "wrong");
   await stranger.getByRole("alert").filter({ hasText: "X-API-Key" }).waitFor();
   await stranger.close();
 
@@ -25,8 +19,7 @@ try {
   page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
   page.on("pageerror", (error) => problems.push(String(error)));
   await page.goto(url);
-  await page.getByLabel("API key").fill(key);
-  await page.getByRole("button", { name: "Open the dashboard" }).click();
+  await signIn(page, key);
   await page.locator("#history li").first().waitFor();
   assert.match(await page.locator("#model-version").textContent(), /^lgbm_v/);
   assert.ok(Number(await page.locator("#inference-count").textContent()) > 0);

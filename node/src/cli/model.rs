@@ -1,10 +1,11 @@
 //! `sentinel model`: what a model is, its compiled and signed forms, and which one a worker serves.
 
 use crate::model;
-use crate::worker_api::{Worker, url_encoded};
+use crate::worker_api::Worker;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use sentinel_shared::artifact::signed::{PrivateKey, PublicKeys, SIGNED_LIMIT_BYTES};
+use sentinel_shared::hex;
 use serde_json::{Value, json};
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -127,8 +128,7 @@ impl Model {
                 Ok(())
             }
             Action::Push { file, operator } => {
-                let path = format!("/api/models?author={}", url_encoded(&operator.author));
-                print(&operator.worker.post(&path, "application/octet-stream", &read_signed(&file)?)?)
+                print(&operator.worker.push(&read_signed(&file)?, &operator.author)?)
             }
             Action::Promote { version, operator } => {
                 operator.change("promote", &json!({ "version": version, "author": operator.author }))
@@ -157,14 +157,13 @@ fn compiled(directory: Option<&Path>) -> Result<(String, Vec<u8>)> {
 
 fn keygen(out: &Path) -> Result<()> {
     let seed: [u8; 32] = rand::random();
-    let hexadecimal: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(out)
         .with_context(|| format!("creating {}", out.display()))?;
-    writeln!(file, "{hexadecimal}")?;
+    writeln!(file, "{}", hex::encode(&seed))?;
     eprintln!("the private key is in {}; the public key:", out.display());
     println!("{}", PrivateKey::from_seed(&seed).public());
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::replay::Diff;
 use crate::evaluation::{Report, WordBaseline};
-use crate::worker_api::{Worker, url_encoded};
+use crate::worker_api::Worker;
 use crate::{dataset, model};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
@@ -162,8 +162,7 @@ impl Retrain {
         let text = std::fs::read_to_string(key).with_context(|| format!("reading {}", key.display()))?;
         model::check_translation(candidate, Some(&self.out))?;
         let signed = PrivateKey::parse(&text)?.sign(&candidate.to_bytes());
-        let path = format!("/api/models?author={}", url_encoded(&self.author));
-        let answer = self.worker.post(&path, "application/octet-stream", &signed)?;
+        let answer = self.worker.push(&signed, &self.author)?;
         println!("{} is a candidate", answer["model_version"].as_str().unwrap_or_default());
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::failure::{FailureClass, FailureRecord};
 use crate::features::{
     BLOCKS, Branch, FeatureVector, JobEvidence, Pattern, Patterns, Pipeline, Telemetry, WIDTH,
 };
-use crate::{Error, Result};
+use crate::{Error, Result, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -260,7 +260,7 @@ impl Manifest {
 /// SHA-256 in lower-case hexadecimal.
 #[must_use]
 pub fn hex_digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&Sha256::digest(bytes))
 }
 
 fn parse<T: serde::de::DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T> {

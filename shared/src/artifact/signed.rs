@@ -5,7 +5,7 @@
 //! means nothing elsewhere.
 
 use super::{ModelBundle, hex_digest};
-use crate::{Error, Result};
+use crate::{Error, Result, hex};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
 const MAGIC: &[u8; 8] = b"SNTLSM01";
@@ -40,9 +40,9 @@ impl PublicKeys {
     pub fn parse(text: &str) -> Result<Self> {
         let keys = text.split(',').map(str::trim).filter(|key| !key.is_empty());
         let key = |key: &str| {
-            unhex(key).and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok()).ok_or_else(|| {
-                Error::ModelInvalid(format!("{key:?} is no Ed25519 public key in hexadecimal"))
-            })
+            hex::decode(key.as_bytes()).and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok()).ok_or_else(
+                || Error::ModelInvalid(format!("{key:?} is no Ed25519 public key in hexadecimal")),
+            )
         };
         keys.map(key).collect::<Result<_>>().map(Self)
     }
@@ -99,7 +99,7 @@ impl PrivateKey {
     /// # Errors
     /// [`Error::ModelInvalid`]; the text is not quoted.
     pub fn parse(text: &str) -> Result<Self> {
-        let seed = unhex(text.trim());
+        let seed = hex::decode(text.trim().as_bytes());
         let seed =
             seed.ok_or_else(|| Error::ModelInvalid("a private key is 64 hexadecimal digits".into()))?;
         Ok(Self::from_seed(&seed))
@@ -108,7 +108,7 @@ impl PrivateKey {
     /// The public half, in hexadecimal.
     #[must_use]
     pub fn public(&self) -> String {
-        hex(self.0.verifying_key().as_bytes())
+        hex::encode(self.0.verifying_key().as_bytes())
     }
 
     /// Signs a compiled bundle.
@@ -126,16 +126,6 @@ fn message(bundle: &[u8]) -> Vec<u8> {
 fn key_id(key: &VerifyingKey) -> [u8; KEY_ID_BYTES] {
     use sha2::{Digest, Sha256};
     *Sha256::digest(key.as_bytes()).first_chunk().expect("a digest is longer than a key id")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-    (digits.len() == 64).then(|| bytes.try_into().ok()).flatten()
 }
 
 #[cfg(test)]

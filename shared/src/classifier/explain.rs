@@ -84,10 +84,8 @@ fn deciding_line<'a>(
     for line in &excerpt.lines {
         text.clear();
         let reports_error = mask_line(&line.text, &mut text);
-        patterns.push_terms(&line.text, "", &mut text);
-        if reports_error {
-            patterns.push_terms(&line.text, ERROR_PREFIX, &mut text);
-        }
+        let prefixes = if reports_error { &["", ERROR_PREFIX][..] } else { &[""] };
+        patterns.push_terms(&line.text, prefixes, &mut text);
         let columns = pipeline.tfidf.counts(&text);
         let strength: f32 = columns
             .keys()

@@ -138,9 +138,12 @@ impl Patterns {
         self.regexes[at].get_or_init(compile).as_ref().is_some_and(|regex| regex.is_match(text))
     }
 
-    /// Appends the pseudo-terms of every signature in `text` to `terms`, each with `prefix`.
-    pub fn push_terms(&self, text: &str, prefix: &str, terms: &mut String) {
-        self.matches(text).into_iter().for_each(|pattern| pattern.push_terms(prefix, terms));
+    /// Appends the pseudo-terms of every signature in `text` to `terms`, once with each of `prefixes`.
+    pub fn push_terms(&self, text: &str, prefixes: &[&str], terms: &mut String) {
+        let found = self.matches(text);
+        for prefix in prefixes {
+            found.iter().for_each(|pattern| pattern.push_terms(prefix, terms));
+        }
     }
 }
 
@@ -171,7 +174,7 @@ mod tests {
     fn a_match_adds_its_own_term_and_its_class_cue() {
         let patterns = Patterns::compile(vec![pattern("dns", "could not resolve host")]).unwrap();
         let mut terms = String::new();
-        patterns.push_terms("curl: (6) Could not resolve host: x", "err_", &mut terms);
+        patterns.push_terms("curl: (6) Could not resolve host: x", &["err_"], &mut terms);
         assert_eq!(terms, "err_sig_dns err_cue_network_error\n");
     }
 

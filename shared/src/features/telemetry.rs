@@ -185,8 +185,8 @@ impl Stage {
 fn text_of(excerpt: &Excerpt, step: Option<&str>, job: Option<&str>, patterns: &Patterns) -> String {
     let masked = mask(excerpt);
     let mut text = masked.text;
-    patterns.push_terms(&excerpt.text(), "", &mut text);
-    patterns.push_terms(&masked.error_lines, ERROR_PREFIX, &mut text);
+    patterns.push_terms(&excerpt.text(), &[""], &mut text);
+    patterns.push_terms(&masked.error_lines, &[ERROR_PREFIX], &mut text);
     for name in [step, job].into_iter().flatten() {
         push_name(name, &mut text);
     }
@@ -208,7 +208,7 @@ fn push_summary(summary: &str, patterns: &Patterns, text: &mut String) {
     for line in summary.lines() {
         mask_line(line, text);
     }
-    patterns.push_terms(summary, "", text);
+    patterns.push_terms(summary, &[""], text);
 }
 
 fn stage_of(name: &str) -> Stage {

@@ -210,23 +210,25 @@ WHERE (hook, id) IN (SELECT hook, id FROM deliveries WHERE status = 'queued' AND
   ORDER BY lease_until LIMIT ?3)
 RETURNING hook, id, record, attempts";
 
-const HISTORY: &str = "-- history
+/// The columns [`inference`] reads, of the rows that `$rest` says.
+macro_rules! select_inferences {
+    ($name:literal, $rest:literal) => {
+        concat!(
+            "-- ",
+            $name,
+            "
 SELECT id, timestamp, repository, subject, prediction, confidence, top, top_features, log_line, evidence,
   event_source, workflow, job, step, html_url, head_sha, metrics_payload, model_version,
   (SELECT corrected FROM feedback WHERE inference_id = inferences.id ORDER BY feedback.id DESC LIMIT 1)
-FROM inferences ORDER BY id DESC LIMIT ?1";
+FROM inferences ",
+            $rest
+        )
+    };
+}
 
-const INFERENCE_OF: &str = "-- inference_of
-SELECT id, timestamp, repository, subject, prediction, confidence, top, top_features, log_line, evidence,
-  event_source, workflow, job, step, html_url, head_sha, metrics_payload, model_version,
-  (SELECT corrected FROM feedback WHERE inference_id = inferences.id ORDER BY feedback.id DESC LIMIT 1)
-FROM inferences WHERE repository = ?1 AND subject = ?2";
-
-const INFERENCE_BY_ID: &str = "-- inference_by_id
-SELECT id, timestamp, repository, subject, prediction, confidence, top, top_features, log_line, evidence,
-  event_source, workflow, job, step, html_url, head_sha, metrics_payload, model_version,
-  (SELECT corrected FROM feedback WHERE inference_id = inferences.id ORDER BY feedback.id DESC LIMIT 1)
-FROM inferences WHERE id = ?1";
+const HISTORY: &str = select_inferences!("history", "ORDER BY id DESC LIMIT ?1");
+const INFERENCE_OF: &str = select_inferences!("inference_of", "WHERE repository = ?1 AND subject = ?2");
+const INFERENCE_BY_ID: &str = select_inferences!("inference_by_id", "WHERE id = ?1");
 
 const TOTALS: &str = "-- totals
 SELECT (SELECT COALESCE(SUM(value), 0) FROM counters WHERE name = 'inferences'),

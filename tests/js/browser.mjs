@@ -1,0 +1,16 @@
+// A real Chromium, driven by the playwright-core in the tools folder, and the way into the dashboard.
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+export function launch(executablePath, tools) {
+  const { chromium } = createRequire(join(tools, "package.json"))("playwright-core");
+  return chromium.launch({
+    executablePath,
+    args: ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"],
+  });
+}
+
+export async function signIn(page, key) {
+  await page.getByLabel("API key").fill(key);
+  await page.getByRole("button", { name: "Open the dashboard" }).click();
+}
