@@ -2,11 +2,20 @@
 
 use sentinel_shared::artifact::signed::PublicKeys;
 use sentinel_shared::signature::{Secret, WebhookSecrets};
+use sentinel_shared::store::hrana::http_url;
 use sentinel_shared::{Error, Result};
 
 const GITHUB_API: &str = "https://api.github.com";
 /// Where GitHub's job logs redirect to. Suffixes of host names.
 const LOG_HOSTS: &str = ".blob.core.windows.net,.actions.githubusercontent.com";
+
+/// The reviewing node.
+pub(crate) struct Node {
+    /// Its origin.
+    pub(crate) url: String,
+    /// What it asks for.
+    pub(crate) token: String,
+}
 
 pub(crate) struct Config {
     /// `SENTINEL_WEBHOOK_SECRET`, and `SENTINEL_WEBHOOK_SECRET_PREVIOUS` during a rotation.
@@ -23,6 +32,11 @@ pub(crate) struct Config {
     pub(crate) github_api_url: String,
     /// `SENTINEL_MODEL_PUBLIC_KEYS`: who may sign models, comma-separated; `sentinel model keygen` prints one.
     model_keys: Option<PublicKeys>,
+    /// `SENTINEL_NODE_URL` and `SENTINEL_NODE_TOKEN`: the node that is told of pull requests at once. Without one
+    /// they are queued for nodes that pull.
+    pub(crate) node: Option<Node>,
+    /// A node's URL without its token.
+    node_token_missing: bool,
     /// `GITHUB_LOG_HOSTS`: comma-separated hosts a log may be redirected to; `.suffix` allows subdomains.
     pub(crate) log_hosts: Vec<String>,
 }
@@ -33,7 +47,10 @@ impl Config {
         let text = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let secret = |name: &str| text(name).as_deref().and_then(Secret::new);
         let hosts = text("GITHUB_LOG_HOSTS").unwrap_or_else(|| LOG_HOSTS.to_owned());
+        let (node_url, node_token) = (text("SENTINEL_NODE_URL"), text("SENTINEL_NODE_TOKEN"));
         Self {
+            node_token_missing: node_url.is_some() && node_token.is_none(),
+            node: node_url.zip(node_token).map(|(url, token)| Node { url: http_url(&url), token }),
             webhook_secrets: secret("SENTINEL_WEBHOOK_SECRET")
                 .map(|current| WebhookSecrets::new(current, secret("SENTINEL_WEBHOOK_SECRET_PREVIOUS"))),
             api_key: secret("SENTINEL_API_KEY"),
@@ -69,13 +86,8 @@ impl Config {
             ("SENTINEL_WEBHOOK_SECRET", self.webhook_secrets.is_some()),
             ("SENTINEL_API_KEY", self.api_key.is_some()),
             ("TURSO_DATABASE_URL", self.database_url.is_some()),
+            ("SENTINEL_NODE_TOKEN", !self.node_token_missing),
         ];
         needed.into_iter().filter(|(_, present)| !present).map(|(name, _)| name).collect()
     }
-}
-
-/// Turso prints `libsql://` URLs; over HTTP they are `https://`. No trailing slash.
-fn http_url(url: &str) -> String {
-    let url = url.trim_end_matches('/');
-    url.strip_prefix("libsql://").map_or_else(|| url.to_owned(), |rest| format!("https://{rest}"))
 }

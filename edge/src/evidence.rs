@@ -57,6 +57,27 @@ pub(crate) async fn gather(app: &App, record: &FailureRecord) -> Result<Evidence
     }
 }
 
+/// Whether `login` may write to `repository`; false without a token to ask with.
+///
+/// # Errors
+/// [`Error::GithubUnavailable`] when trying again later may tell.
+pub(crate) async fn may_write(app: &App, repository: &str, login: &str) -> Result<bool> {
+    #[derive(serde::Deserialize)]
+    struct Permission {
+        permission: String,
+    }
+    let Some(token) = &app.config.github_token else { return Ok(false) };
+    let github = Github { api: &app.config.github_api_url, token, log_hosts: &app.config.log_hosts };
+    let path = format!("/repos/{repository}/collaborators/{login}/permission");
+    match select(pin!(github.json::<Permission>(&path)), Delay::from(DEADLINE)).await {
+        // `maintain` is told as `write` here.
+        Either::Left((answer, _)) => {
+            Ok(answer?.is_some_and(|answer| matches!(answer.permission.as_str(), "admin" | "write")))
+        }
+        Either::Right(_) => Err(Error::GithubUnavailable("no answer in time")),
+    }
+}
+
 struct Github<'a> {
     api: &'a str,
     token: &'a str,

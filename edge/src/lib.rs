@@ -1,4 +1,4 @@
-//! The Cloudflare Worker: takes webhooks, classifies failed runs, stores verdicts, serves the dashboard.
+//! The Cloudflare Worker: takes webhooks, classifies failed runs, queues reviews, serves the dashboard.
 //!
 //! Here: what happens on an event. What it means is decided in `sentinel_shared`; this crate carries bytes in,
 //! performs the decided action, and carries an answer out. Only event entry points are in this file.
@@ -12,6 +12,8 @@ mod models;
 mod pages;
 mod registry;
 mod respond;
+mod review_client;
+mod reviews;
 mod router;
 mod telemetry;
 mod turso;
@@ -29,8 +31,11 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
     router::route(request, app::app(&env), context).await
 }
 
-/// Every minute: takes up deliveries whose worker went away before they were done.
+/// Every minute: takes up deliveries whose worker went away before they were done, and tells the node of reviews
+/// that nobody works on.
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
-    webhook::sweep(app::app(&env)).await;
+    let app = app::app(&env);
+    webhook::sweep(app).await;
+    reviews::resubmit(app).await;
 }

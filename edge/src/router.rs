@@ -1,7 +1,7 @@
 //! Every URL of the worker on one screen.
 
 use crate::app::App;
-use crate::{api, guard, pages, registry, respond, telemetry, webhook};
+use crate::{api, guard, pages, registry, respond, reviews, telemetry, webhook};
 use sentinel_shared::Error;
 use worker::{Context, Method, Request, Response};
 
@@ -19,6 +19,8 @@ pub(crate) async fn route(request: Request, app: &'static App, context: Context)
         (Method::Get, "/api/registry") => guarded(request, app, Guarded::Registry).await,
         (Method::Get, "/api/history") => guarded(request, app, Guarded::History).await,
         (Method::Get, "/api/inference") => guarded(request, app, Guarded::Inference).await,
+        (Method::Get, "/api/jobs") => guarded(request, app, Guarded::Jobs).await,
+        (Method::Get, "/api/job") => guarded(request, app, Guarded::Job).await,
         (Method::Get, "/api/feedback") => guarded(request, app, Guarded::FeedbackAudit).await,
         (Method::Get, "/api/feedback/stats") => guarded(request, app, Guarded::FeedbackStats).await,
         (Method::Post, "/api/feedback") => guarded(request, app, Guarded::Feedback).await,
@@ -42,6 +44,8 @@ enum Guarded {
     History,
     Inference,
     Classify,
+    Jobs,
+    Job,
     Feedback,
     FeedbackAudit,
     FeedbackStats,
@@ -62,6 +66,8 @@ async fn guarded(request: Request, app: &App, what: Guarded) -> sentinel_shared:
         Guarded::History => api::history(&request, app).await,
         Guarded::Inference => api::inference(&request, app).await,
         Guarded::Classify => api::classify(request, app).await,
+        Guarded::Jobs => reviews::list(&request, app).await,
+        Guarded::Job => reviews::show(&request, app).await,
         Guarded::Feedback => api::feedback(request, app).await,
         Guarded::FeedbackAudit => api::feedback_audit(&request, app).await,
         Guarded::Telemetry => api::telemetry(&request, app).await,

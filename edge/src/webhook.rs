@@ -2,7 +2,7 @@
 
 use crate::app::{App, now};
 use crate::evidence::Evidence;
-use crate::{evidence, guard, models, respond, turso};
+use crate::{evidence, guard, models, respond, reviews, turso};
 use sentinel_shared::artifact::Verdict;
 use sentinel_shared::failure::FailureRecord;
 use sentinel_shared::store::models::ActiveModel;
@@ -20,6 +20,8 @@ use worker::{Context, Request, Response, console_error, console_log};
 /// 4. Count it against its installation or repository, else 429.
 /// 5. Record it under its key: 200 if it was done before, 503 if the store is away.
 /// 6. Answer 202 and go on working; or, with `Prefer: wait`, work and answer 200 with the verdict.
+///
+/// A pull request or a command takes steps 4 to 6 in [`reviews`]: its work is a node's.
 pub(crate) async fn receive(mut request: Request, app: &'static App, context: Context) -> Result<Response> {
     // (1) Read.
     let secrets = app.config.webhook_secrets()?;
@@ -41,6 +43,12 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
         Action::Pong => return respond::json(200, &json!({ "msg": "pong" })),
         Action::Ignore(reason) => {
             return respond::json(200, &json!({ "status": "ignored", "reason": reason.label() }));
+        }
+        Action::Review(job) => {
+            return reviews::accept(app, &context, &delivery.key, &delivery.event, *job).await;
+        }
+        Action::Command(request) => {
+            return reviews::obey(app, &context, &delivery.key, &delivery.event, *request).await;
         }
         Action::Classify(record) => *record,
     };

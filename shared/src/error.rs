@@ -74,6 +74,29 @@ pub enum Error {
     /// The model or its manifest does not check out.
     #[error("the model bundle is not usable: {0}")]
     ModelInvalid(String),
+    /// A diff that can't be read; says where.
+    #[error("line {line} of the diff: {reason}")]
+    DiffInvalid {
+        /// From 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// `.github/sentinel.yml` says something that can't be followed.
+    #[error("the policy is not usable: {0}")]
+    PolicyInvalid(String),
+    /// The node has as much work as it can finish in time.
+    #[error("too much work is waiting; try again in {retry_after_seconds} s")]
+    Overloaded {
+        /// Seconds until it is worth trying.
+        retry_after_seconds: u32,
+    },
+    /// The caller's time was over before the work was done.
+    #[error("the deadline passed before the work was done")]
+    DeadlineExceeded,
+    /// The model's runtime failed on a batch.
+    #[error("the model could not be run")]
+    BackendFailed,
     /// An uploaded or promoted bundle does not check out; what serves goes on serving.
     #[error("{0}; the model in use goes on serving")]
     BundleRefused(String),
@@ -98,6 +121,8 @@ pub enum Code {
     ResourceExhausted,
     /// No such thing.
     NotFound,
+    /// The caller's time is over.
+    DeadlineExceeded,
     /// Something this service depends on is away; try again.
     Unavailable,
     /// A defect on this side.
@@ -118,14 +143,18 @@ impl Error {
             Self::ApiKeyRejected => Code::PermissionDenied,
             Self::BodyTooLarge { .. } => Code::TooLarge,
             Self::ContentTypeUnsupported => Code::UnsupportedMediaType,
-            Self::HeaderMissing(_) | Self::JsonInvalid(_) | Self::ParameterInvalid { .. } => {
-                Code::InvalidArgument
-            }
-            Self::FieldMissing(_) | Self::BundleRefused(_) => Code::Unprocessable,
-            Self::RateLimited { .. } => Code::ResourceExhausted,
+            Self::HeaderMissing(_)
+            | Self::JsonInvalid(_)
+            | Self::ParameterInvalid { .. }
+            | Self::DiffInvalid { .. } => Code::InvalidArgument,
+            Self::FieldMissing(_) | Self::BundleRefused(_) | Self::PolicyInvalid(_) => Code::Unprocessable,
+            Self::RateLimited { .. } | Self::Overloaded { .. } => Code::ResourceExhausted,
+            Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::NotFound => Code::NotFound,
             Self::SecretMissing(_) | Self::StoreUnavailable | Self::GithubUnavailable(_) => Code::Unavailable,
-            Self::StoreRejected | Self::StoreShape(_) | Self::ModelInvalid(_) => Code::Internal,
+            Self::StoreRejected | Self::StoreShape(_) | Self::ModelInvalid(_) | Self::BackendFailed => {
+                Code::Internal
+            }
         }
     }
 }
@@ -134,7 +163,7 @@ impl Error {
 
 impl Code {
     /// Every code, for tables and metrics.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::InvalidArgument,
         Self::Unauthenticated,
         Self::PermissionDenied,
@@ -143,6 +172,7 @@ impl Code {
         Self::Unprocessable,
         Self::ResourceExhausted,
         Self::NotFound,
+        Self::DeadlineExceeded,
         Self::Unavailable,
         Self::Internal,
     ];
@@ -161,6 +191,7 @@ impl Code {
             Self::ResourceExhausted => 429,
             Self::Internal => 500,
             Self::Unavailable => 503,
+            Self::DeadlineExceeded => 504,
         }
     }
 
@@ -169,6 +200,7 @@ impl Code {
     pub fn grpc_code(self) -> i32 {
         match self {
             Self::InvalidArgument | Self::UnsupportedMediaType | Self::Unprocessable => 3,
+            Self::DeadlineExceeded => 4,
             Self::NotFound => 5,
             Self::PermissionDenied => 7,
             Self::ResourceExhausted | Self::TooLarge => 8,
@@ -190,6 +222,7 @@ impl Code {
             Self::Unprocessable => "unprocessable",
             Self::ResourceExhausted => "resource_exhausted",
             Self::NotFound => "not_found",
+            Self::DeadlineExceeded => "deadline_exceeded",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
         }
@@ -214,6 +247,7 @@ mod tests {
                 ("unprocessable", 422, 3),
                 ("resource_exhausted", 429, 8),
                 ("not_found", 404, 5),
+                ("deadline_exceeded", 504, 4),
                 ("unavailable", 503, 14),
                 ("internal", 500, 13),
             ]

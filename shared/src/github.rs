@@ -24,6 +24,9 @@ pub struct Installation {
 pub struct Actor {
     /// Login name.
     pub login: Option<String>,
+    /// `User`, `Bot` or `Organization`.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
 }
 
 /// The parts every classified event shares.
@@ -43,6 +46,60 @@ pub struct Payload {
     pub workflow_job: Option<WorkflowJob>,
     /// Present for `check_run`.
     pub check_run: Option<CheckRun>,
+    /// Present for `pull_request`.
+    pub pull_request: Option<PullRequest>,
+    /// Present for `issue_comment`.
+    pub comment: Option<Comment>,
+    /// Present for `issue_comment`.
+    pub issue: Option<Issue>,
+}
+
+/// `pull_request`, in deliveries and in the pulls API.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PullRequest {
+    /// Unique in its repository.
+    pub number: u64,
+    /// `open` or `closed`.
+    pub state: Option<String>,
+    /// Not meant to be reviewed yet.
+    #[serde(default)]
+    pub draft: bool,
+    /// How many files it changes; not in every delivery.
+    #[serde(default)]
+    pub changed_files: u64,
+    /// What it brings.
+    pub head: Branch,
+    /// Where it goes.
+    pub base: Branch,
+}
+
+/// One side of a pull request.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Branch {
+    /// The commit.
+    pub sha: String,
+}
+
+/// A comment in a conversation.
+#[derive(Debug, Deserialize)]
+pub struct Comment {
+    /// Unique.
+    pub id: u64,
+    /// Markdown.
+    pub body: Option<String>,
+    /// What its author is to the repository: `OWNER`, `MEMBER`, `COLLABORATOR`, `CONTRIBUTOR`, `NONE` and others.
+    pub author_association: Option<String>,
+    /// Null when the account is gone.
+    pub user: Option<Actor>,
+}
+
+/// An issue, or what a pull request has in common with one.
+#[derive(Debug, Deserialize)]
+pub struct Issue {
+    /// The pull request's number too.
+    pub number: u64,
+    /// There only where it is a pull request.
+    pub pull_request: Option<serde::de::IgnoredAny>,
 }
 
 /// `workflow_run`.

@@ -3,7 +3,8 @@
 //! # In scope
 //! Bytes to types ([`signature`], [`webhook`]), a job log to the lines that matter ([`excerpt`]), those lines
 //! to 884 numbers ([`features`]), the numbers to a verdict ([`classifier`]), a verdict to SQL ([`store`]) and
-//! to what the dashboard reads ([`dashboard`]), and many verdicts to whether the world has moved ([`drift`]).
+//! to what the dashboard reads ([`dashboard`]), and many verdicts to whether the world has moved ([`drift`]). A diff
+//! to hunks ([`diff`]), and a model's scores of those to a review ([`review`]).
 //!
 //! # Out of scope
 //! I/O, clocks, environment, randomness, threads and async. Time is an argument called `now`, in Unix seconds.
@@ -12,6 +13,7 @@
 pub mod artifact;
 pub mod classifier;
 pub mod dashboard;
+pub mod diff;
 pub mod drift;
 pub mod error;
 pub mod excerpt;
@@ -20,6 +22,7 @@ pub mod features;
 pub mod feedback;
 pub mod github;
 pub mod hex;
+pub mod review;
 pub mod signature;
 pub mod store;
 #[cfg(target_arch = "wasm32")]

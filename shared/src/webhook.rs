@@ -4,7 +4,9 @@
 //! which is answered with 200: GitHub must not show a delivery red that we chose to leave alone.
 
 use crate::failure::{Conclusion, FailureRecord, Subject, bounded};
-use crate::github::{CheckRun, Payload, WorkflowJob, WorkflowRun, unix_seconds};
+use crate::github::{Actor, CheckRun, Payload, WorkflowJob, WorkflowRun, unix_seconds};
+use crate::review::ReviewJob;
+use crate::review::command::Command;
 use crate::signature::Verified;
 use crate::{Error, Result};
 
@@ -53,8 +55,23 @@ pub enum Action {
     Pong,
     /// Find out why this run failed.
     Classify(Box<FailureRecord>),
+    /// Review this pull request.
+    Review(Box<ReviewJob>),
+    /// Do what a person asks in a pull request's conversation, if that person may write.
+    Command(Box<CommandRequest>),
     /// Understood, and not ours.
     Ignore(IgnoreReason),
+}
+
+/// A command and who gave it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CommandRequest {
+    /// What is asked.
+    pub command: Command,
+    /// Where; its key is the comment's.
+    pub job: ReviewJob,
+    /// The comment's author, whose right to write is still to be asked for.
+    pub by: String,
 }
 
 /// Why a delivery is left alone.
@@ -66,6 +83,16 @@ pub enum IgnoreReason {
     NotCompleted,
     /// The run did not fail.
     NotFailed,
+    /// Something happened to a pull request or a comment that changes nothing for us.
+    ActionNotOurs,
+    /// A program did it: answering programs, ours among them, would never end.
+    Bot,
+    /// A comment on an issue.
+    NotAPullRequest,
+    /// A comment to other people.
+    NotACommand,
+    /// Somebody asks who is a stranger to the repository.
+    Stranger,
 }
 
 // === impl Delivery ===
@@ -103,6 +130,11 @@ impl IgnoreReason {
             Self::EventNotOurs => "event_not_ours",
             Self::NotCompleted => "not_completed",
             Self::NotFailed => "not_failed",
+            Self::ActionNotOurs => "action_not_ours",
+            Self::Bot => "bot",
+            Self::NotAPullRequest => "not_a_pull_request",
+            Self::NotACommand => "not_a_command",
+            Self::Stranger => "stranger",
         }
     }
 }
@@ -138,8 +170,80 @@ fn decide(event: &str, payload: Payload) -> Result<Action> {
     match event {
         "ping" => Ok(Action::Pong),
         "workflow_run" | "workflow_job" | "check_run" => decide_completed(event, payload),
+        "pull_request" => decide_pull_request(payload),
+        "issue_comment" => decide_comment(payload),
         _ => Ok(Action::Ignore(IgnoreReason::EventNotOurs)),
     }
+}
+
+fn decide_pull_request(payload: Payload) -> Result<Action> {
+    let action = payload.action.as_deref().ok_or(Error::FieldMissing("action"))?;
+    if !matches!(action, "opened" | "reopened" | "synchronize" | "ready_for_review") {
+        return Ok(Action::Ignore(IgnoreReason::ActionNotOurs));
+    }
+    if is_bot(payload.sender.as_ref()) {
+        return Ok(Action::Ignore(IgnoreReason::Bot));
+    }
+    let repository = repository_of(&payload)?;
+    let pull = payload.pull_request.ok_or(Error::FieldMissing("pull_request"))?;
+    let head = bounded(&pull.head.sha);
+    Ok(Action::Review(Box::new(ReviewJob {
+        key: ReviewJob::key_of(&repository, pull.number, &head),
+        repository,
+        number: pull.number,
+        base_sha: Some(bounded(&pull.base.sha)),
+        head_sha: Some(head),
+        installation_id: payload.installation.and_then(|installation| installation.id),
+    })))
+}
+
+fn decide_comment(payload: Payload) -> Result<Action> {
+    let ignore = |reason| Ok(Action::Ignore(reason));
+    // An edited comment was answered, or not, when it was written.
+    if payload.action.as_deref().ok_or(Error::FieldMissing("action"))? != "created" {
+        return ignore(IgnoreReason::ActionNotOurs);
+    }
+    let repository = repository_of(&payload)?;
+    let comment = payload.comment.ok_or(Error::FieldMissing("comment"))?;
+    let issue = payload.issue.ok_or(Error::FieldMissing("issue"))?;
+    if is_bot(payload.sender.as_ref()) || is_bot(comment.user.as_ref()) {
+        return ignore(IgnoreReason::Bot);
+    }
+    if issue.pull_request.is_none() {
+        return ignore(IgnoreReason::NotAPullRequest);
+    }
+    let Some(command) = comment.body.as_deref().and_then(Command::parse) else {
+        return ignore(IgnoreReason::NotACommand);
+    };
+    // Cheap to tell, and true of everybody who may write; that they may is asked of GitHub.
+    if !matches!(comment.author_association.as_deref(), Some("OWNER" | "MEMBER" | "COLLABORATOR")) {
+        return ignore(IgnoreReason::Stranger);
+    }
+    let by = comment.user.and_then(|user| user.login).ok_or(Error::FieldMissing("comment.user.login"))?;
+    Ok(Action::Command(Box::new(CommandRequest {
+        command,
+        job: ReviewJob {
+            key: ReviewJob::key_of_comment(&repository, issue.number, comment.id),
+            repository,
+            number: issue.number,
+            base_sha: None,
+            head_sha: None,
+            installation_id: payload.installation.and_then(|installation| installation.id),
+        },
+        by: bounded(&by),
+    })))
+}
+
+fn is_bot(actor: Option<&Actor>) -> bool {
+    actor.is_some_and(|actor| {
+        actor.kind.as_deref() == Some("Bot")
+            || actor.login.as_deref().is_some_and(|login| login.ends_with("[bot]"))
+    })
+}
+
+fn repository_of(payload: &Payload) -> Result<String> {
+    let name = payload.repository.as_ref().and_then(|repository| repository.full_name.as_deref());
+    name.map(bounded).ok_or(Error::FieldMissing("repository.full_name"))
 }
 
 fn decide_completed(event: &str, payload: Payload) -> Result<Action> {
@@ -147,13 +251,7 @@ fn decide_completed(event: &str, payload: Payload) -> Result<Action> {
         return Ok(Action::Ignore(IgnoreReason::NotCompleted));
     }
     let origin = Origin {
-        repository: bounded(
-            payload
-                .repository
-                .and_then(|r| r.full_name)
-                .ok_or(Error::FieldMissing("repository.full_name"))?
-                .as_str(),
-        ),
+        repository: repository_of(&payload)?,
         installation_id: payload.installation.and_then(|installation| installation.id),
         sender: payload.sender.and_then(|sender| sender.login),
     };
@@ -296,6 +394,54 @@ mod tests {
     }
 
     #[test]
+    fn a_pull_request_that_changed_is_reviewed_at_its_head() {
+        let body = |action: &str, sender: &str| {
+            format!(
+                r#"{{"action":"{action}","repository":{{"full_name":"o/r"}},"sender":{{"login":"x","type":"{sender}"}},
+                "installation":{{"id":5}},
+                "pull_request":{{"number":7,"draft":false,"head":{{"sha":"abc"}},"base":{{"sha":"def"}}}}}}"#
+            )
+        };
+        for wanted in ["opened", "reopened", "synchronize", "ready_for_review"] {
+            let Action::Review(job) = action("pull_request", &body(wanted, "User")) else {
+                panic!("{wanted}")
+            };
+            assert_eq!((job.key.as_str(), job.installation_id), ("o/r#7@abc", Some(5)));
+        }
+        assert_eq!(
+            action("pull_request", &body("closed", "User")),
+            Action::Ignore(IgnoreReason::ActionNotOurs)
+        );
+        assert_eq!(action("pull_request", &body("opened", "Bot")), Action::Ignore(IgnoreReason::Bot));
+    }
+
+    #[test]
+    fn a_command_is_taken_from_people_of_the_repository_on_pull_requests_only() {
+        let body = |text: &str, association: &str, sender: &str, pull: &str| {
+            format!(
+                r#"{{"action":"created","repository":{{"full_name":"o/r"}},"sender":{{"login":"x","type":"{sender}"}},
+                "issue":{{"number":7{pull}}},"comment":{{"id":9,"body":"{text}","author_association":"{association}",
+                "user":{{"login":"x","type":"{sender}"}}}}}}"#
+            )
+        };
+        let pull = r#","pull_request":{"url":"u"}"#;
+        let asked = action("issue_comment", &body("/sentinel review", "MEMBER", "User", pull));
+        let Action::Command(request) = asked else { panic!("{asked:?}") };
+        assert_eq!((request.job.key.as_str(), request.by.as_str()), ("o/r#7@comment-9", "x"));
+        for (text, association, sender, pull, reason) in [
+            ("/sentinel review", "CONTRIBUTOR", "User", pull, IgnoreReason::Stranger),
+            ("/sentinel review", "OWNER", "Bot", pull, IgnoreReason::Bot),
+            ("/sentinel review", "OWNER", "User", "", IgnoreReason::NotAPullRequest),
+            ("> /sentinel review", "OWNER", "User", pull, IgnoreReason::NotACommand),
+        ] {
+            assert_eq!(
+                action("issue_comment", &body(text, association, sender, pull)),
+                Action::Ignore(reason)
+            );
+        }
+    }
+
+    #[test]
     fn a_form_carries_the_same_payload() {
         let json = r#"{"action":"requested","repository":{"full_name":"o/r"},"workflow_run":{"id":1}}"#;
         let form: String =
@@ -314,7 +460,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_answered_without_panic(body: Vec<u8>, event in "ping|workflow_run|check_run|x") {
+        fn any_bytes_are_answered_without_panic(body: Vec<u8>, event in "ping|workflow_run|check_run|pull_request|issue_comment|x") {
             let _ = parse(&event, "application/json", &body);
             let _ = parse(&event, "application/x-www-form-urlencoded", &body);
         }

@@ -5,7 +5,9 @@
 //! so that a slow one can be found in a server's log.
 
 pub mod feedback;
+pub mod hrana;
 pub mod models;
+pub mod reviews;
 pub mod telemetry;
 
 use crate::artifact::Verdict;
@@ -20,11 +22,12 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 /// (version, SQL) of every migration, oldest first. They only add, so old code runs on the new schema.
-pub const MIGRATIONS: [(i64, &str); 4] = [
+pub const MIGRATIONS: [(i64, &str); 5] = [
     (1, include_str!("../../migrations/0001_init.sql")),
     (2, include_str!("../../migrations/0002_drift.sql")),
     (3, include_str!("../../migrations/0003_feedback.sql")),
     (4, include_str!("../../migrations/0004_models.sql")),
+    (5, include_str!("../../migrations/0005_reviews.sql")),
 ];
 
 /// How long a worker may take over one delivery before the sweep takes it up again, in seconds.

@@ -1,0 +1,136 @@
+//! Pull requests: from a delivery to a durable job, and from there to a node.
+//!
+//! The database is the outbox. A job is stored before GitHub is answered; the node is told afterwards, and again
+//! by the scheduled sweep for as long as nobody has taken it. Nodes that pull need not be told.
+
+use crate::app::{App, now};
+use crate::{api, evidence, guard, respond, review_client, turso};
+use sentinel_shared::review::ReviewJob;
+use sentinel_shared::review::command::Command;
+use sentinel_shared::store::reviews::{self, JobKind, JobStatus};
+use sentinel_shared::webhook::{CommandRequest, DeliveryKey};
+use sentinel_shared::{Error, Result};
+use serde_json::json;
+use worker::{Context, Request, Response, console_error};
+
+/// The most jobs that one request lists.
+const JOBS_LIMIT: u32 = 200;
+
+/// Stores the job of a pull request, answers 202, and tells the node.
+pub(crate) async fn accept(
+    app: &'static App,
+    context: &Context,
+    delivery: &DeliveryKey,
+    event: &str,
+    job: ReviewJob,
+) -> Result<Response> {
+    store(app, context, delivery, event, JobKind::Review, job).await
+}
+
+/// Does what a person with write access asked for in a conversation.
+pub(crate) async fn obey(
+    app: &'static App,
+    context: &Context,
+    delivery: &DeliveryKey,
+    event: &str,
+    request: CommandRequest,
+) -> Result<Response> {
+    let CommandRequest { command, job, by } = request;
+    if !evidence::may_write(app, &job.repository, &by).await? {
+        return respond::json(200, &json!({ "status": "ignored", "reason": "no_write_access" }));
+    }
+    match command {
+        Command::Ignore => {
+            turso::commit(app, &reviews::mute(delivery, event, &job, &by, now())).await?;
+            respond::json(
+                200,
+                &json!({ "status": "muted", "repository": job.repository, "number": job.number }),
+            )
+        }
+        Command::Review => {
+            turso::commit(app, &sentinel_shared::store::Transaction(vec![reviews::unmute(&job)])).await?;
+            store(app, context, delivery, event, JobKind::Review, job).await
+        }
+        Command::Explain => store(app, context, delivery, event, JobKind::Explain, job).await,
+    }
+}
+
+async fn store(
+    app: &'static App,
+    context: &Context,
+    delivery: &DeliveryKey,
+    event: &str,
+    kind: JobKind,
+    job: ReviewJob,
+) -> Result<Response> {
+    let limit_key = job.installation_id.map_or_else(|| job.repository.clone(), |id| id.to_string());
+    guard::within_rate(app, "WEBHOOK_LIMITER", &limit_key).await?;
+    let answers = turso::commit(app, &reviews::accept(delivery, event, kind, &job, now())).await?;
+    let status = match reviews::enqueued(&answers)? {
+        None => return respond::json(200, &json!({ "status": "ignored", "reason": "muted" })),
+        Some(JobStatus::Queued) => "queued",
+        Some(status) => {
+            return respond::json(200, &json!({ "status": "duplicate", "job": job.key, "is": status }));
+        }
+    };
+    let mut answer =
+        respond::json(202, &json!({ "status": status, "job": job.key, "repository": job.repository }))?;
+    let location: String = form_key(&job.key);
+    let _ = answer.headers_mut().set("location", &format!("/api/job?key={location}"));
+    context.wait_until(async move {
+        review_client::submit(app, &job).await;
+    });
+    Ok(answer)
+}
+
+/// Tells the node of jobs that nobody works on. One scheduled event tells of one batch.
+pub(crate) async fn resubmit(app: &App) {
+    if app.config.node.is_none() {
+        return;
+    }
+    let due = match turso::read(app, &[reviews::due(now())]).await {
+        Ok(answers) => answers.first().map_or(Ok(Vec::new()), reviews::due_jobs),
+        Err(error) => Err(error),
+    };
+    match due {
+        Ok(jobs) => {
+            for job in jobs {
+                if !review_client::submit(app, &job).await {
+                    break;
+                }
+            }
+        }
+        Err(error) => console_error!("review.resubmit_failed: {error}"),
+    }
+}
+
+/// `GET /api/jobs?status=dead&limit=1..200`, newest first.
+pub(crate) async fn list(request: &Request, app: &App) -> Result<Response> {
+    let status = match api::query(request, "status") {
+        None => None,
+        Some(label) => Some(JobStatus::parse(&label).ok_or(Error::ParameterInvalid {
+            name: "status",
+            expected: "queued, running, done, skipped, failed, dead or superseded",
+        })?),
+    };
+    let limit = api::query(request, "limit").map_or(Some(50), |text| text.parse().ok());
+    let limit = limit.filter(|limit| (1..=JOBS_LIMIT).contains(limit));
+    let limit =
+        limit.ok_or(Error::ParameterInvalid { name: "limit", expected: "a whole number from 1 to 200" })?;
+    let answers = turso::read(app, &[reviews::jobs(status, limit)]).await?;
+    respond::json(200, &reviews::job_rows(answers.first().ok_or(Error::StoreShape("jobs"))?)?)
+}
+
+/// `GET /api/job?key=owner/name%237@sha`: where a 202 points to.
+pub(crate) async fn show(request: &Request, app: &App) -> Result<Response> {
+    let expected = "given; see the Location of a 202";
+    let key = api::query(request, "key").ok_or(Error::ParameterInvalid { name: "key", expected })?;
+    let answers = turso::read(app, &[reviews::job_by_key(&key)]).await?;
+    let rows = reviews::job_rows(answers.first().ok_or(Error::StoreShape("job_by_key"))?)?;
+    respond::json(200, &rows.into_iter().next().ok_or(Error::NotFound)?)
+}
+
+/// A key as a query's value.
+fn form_key(key: &str) -> String {
+    key.replace('%', "%25").replace('#', "%23").replace('&', "%26").replace('+', "%2B")
+}

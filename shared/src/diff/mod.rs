@@ -1,0 +1,137 @@
+//! Unified diffs: files → hunks → lines, each with its exact place in the old and the new file.
+//!
+//! Here: what `git diff` prints and what GitHub's API calls a `patch` ([`parse`], [`parse_patch`]), and cutting
+//! a hunk on line borders ([`Hunk::split`]). Not here: what a hunk is worth saying about; that is
+//! [`crate::review`]. Nothing is copied: lines borrow from the text. Format:
+//! <https://git-scm.com/docs/diff-format#generate_patch_text_with_p>.
+
+mod parse;
+mod path;
+mod split;
+
+pub use parse::{parse, parse_patch};
+use std::borrow::Cow;
+use std::fmt;
+
+/// One file of a diff.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileDiff<'a> {
+    /// Where it was; None for a new file.
+    pub old_path: Option<Cow<'a, str>>,
+    /// Where it is; None for a removed file.
+    pub new_path: Option<Cow<'a, str>>,
+    /// Git says its content is not text, so there is no hunk.
+    pub binary: bool,
+    /// Empty for a pure rename, a mode change, an empty or a binary file.
+    pub hunks: Vec<Hunk<'a>>,
+}
+
+/// A run of lines that changed, with its surroundings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hunk<'a> {
+    /// First line in the old file, from 1; the line before, where no old line is in the hunk.
+    pub old_start: u32,
+    /// First line in the new file, from 1; the line before, where no new line is in the hunk.
+    pub new_start: u32,
+    /// What follows the second `@@`: the function it is in, as far as git guesses. Not trimmed.
+    pub section: &'a str,
+    /// In order; never empty.
+    pub lines: Vec<Line<'a>>,
+}
+
+/// One line of a hunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// What happened to it, and where it is.
+    pub place: Place,
+    /// Without its mark and its line feed; a carriage return stays.
+    pub text: &'a str,
+    /// The file ends here without a line feed.
+    pub ends_file: bool,
+}
+
+/// What happened to a line and its numbers, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In both files.
+    Context {
+        /// In the old file.
+        old: u32,
+        /// In the new file.
+        new: u32,
+    },
+    /// In the new file only.
+    Added {
+        /// In the new file.
+        new: u32,
+    },
+    /// In the old file only.
+    Removed {
+        /// In the old file.
+        old: u32,
+    },
+}
+
+// === impl FileDiff ===
+
+impl FileDiff<'_> {
+    /// The path a reader knows the file by: the new one, or the old one of a removed file.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.new_path.as_deref().or(self.old_path.as_deref()).unwrap_or_default()
+    }
+}
+
+// === impl Hunk ===
+
+impl<'a> Hunk<'a> {
+    /// The added lines and their numbers in the new file.
+    pub fn added(&self) -> impl Iterator<Item = (u32, &Line<'a>)> {
+        self.lines.iter().filter_map(|line| match line.place {
+            Place::Added { new } => Some((new, line)),
+            _ => None,
+        })
+    }
+
+    /// How many lines the hunk has in the old and in the new file.
+    #[must_use]
+    pub fn lengths(&self) -> (u32, u32) {
+        self.lines.iter().fold((0, 0), |(old, new), line| match line.place {
+            Place::Context { .. } => (old + 1, new + 1),
+            Place::Added { .. } => (old, new + 1),
+            Place::Removed { .. } => (old + 1, new),
+        })
+    }
+}
+
+/// As git prints it, with both lengths spelt out.
+impl fmt::Display for Hunk<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (old_len, new_len) = self.lengths();
+        writeln!(out, "@@ -{},{old_len} +{},{new_len} @@{}", self.old_start, self.new_start, self.section)?;
+        for line in &self.lines {
+            writeln!(out, "{}{}", line.mark(), line.text)?;
+            if line.ends_file {
+                writeln!(out, "\\ No newline at end of file")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+// === impl Line ===
+
+impl Line<'_> {
+    /// Its first character in a diff.
+    #[must_use]
+    pub fn mark(&self) -> char {
+        match self.place {
+            Place::Context { .. } => ' ',
+            Place::Added { .. } => '+',
+            Place::Removed { .. } => '-',
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! From the lines of a pull request to what is said about them.
+//!
+//! Here: what will be looked at ([`plan`]), under which rules ([`policy`]), what the model's scores and the
+//! certain checks ([`certain`]) amount to ([`select`]), what is written ([`render`]) and the account of all that
+//! was seen ([`receipt`]). Not here: the model, GitHub, and the store; the node has those.
+
+pub mod certain;
+pub mod command;
+pub mod language;
+pub mod plan;
+pub mod policy;
+pub mod receipt;
+pub mod render;
+pub mod select;
+pub mod text;
+
+use crate::hex;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// A pull request at one commit, to be reviewed once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewJob {
+    /// The idempotency key: [`ReviewJob::key_of`], and the comment's id behind it where a person asked again.
+    pub key: String,
+    /// `owner/name`.
+    pub repository: String,
+    /// The pull request's number.
+    pub number: u64,
+    /// The tip of the branch it goes to, as the event told it.
+    pub base_sha: Option<String>,
+    /// The commit to review; None for what a comment asks, which is about the head of that moment.
+    pub head_sha: Option<String>,
+    /// The App installation the delivery came through.
+    pub installation_id: Option<u64>,
+}
+
+/// How much a finding matters. The model's order of outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// A matter of taste.
+    Nit,
+    /// Worth considering.
+    Suggestion,
+    /// Likely wrong.
+    Bug,
+    /// Likely wrong, and costly.
+    Critical,
+}
+
+/// What a finding is about. The model's order of outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names are the documentation")]
+pub enum Category {
+    Style,
+    Naming,
+    Logic,
+    Performance,
+    Security,
+    ErrorHandling,
+    Testing,
+    Documentation,
+    Complexity,
+    Duplication,
+    Typing,
+    Other,
+}
+
+/// What the model says about one piece of a hunk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Score {
+    /// The calibrated probability that something here is mended later.
+    pub needs_comment: f32,
+    /// In the order of [`Severity::ALL`]; sums to 1.
+    pub severity: [f32; 4],
+    /// In the order of [`Category::ALL`]; sums to 1.
+    pub category: [f32; 12],
+    /// For each added line that was seen, in order: how likely it is the one. Any scale.
+    pub lines: Vec<f32>,
+}
+
+/// One place that deserves a second look.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// In the new tree.
+    pub path: String,
+    /// In the new file, from 1.
+    pub line: u32,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What it is about.
+    pub category: Category,
+    /// 0 to 1.
+    pub confidence: f32,
+    /// The line itself.
+    pub text: String,
+    /// Who says so.
+    pub origin: Origin,
+    /// What the line should be, where that is certain; empty to remove it.
+    pub suggestion: Option<String>,
+}
+
+/// Who found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The transformer.
+    Model,
+    /// A check that needs no judgement.
+    Check(certain::Check),
+}
+
+// === impl ReviewJob ===
+
+impl ReviewJob {
+    /// The key of the first review of a commit.
+    #[must_use]
+    pub fn key_of(repository: &str, number: u64, head_sha: &str) -> String {
+        format!("{repository}#{number}@{head_sha}")
+    }
+
+    /// The key of what one comment asks for.
+    #[must_use]
+    pub fn key_of_comment(repository: &str, number: u64, comment_id: u64) -> String {
+        format!("{repository}#{number}@comment-{comment_id}")
+    }
+}
+
+// === impl Severity ===
+
+impl Severity {
+    /// In the model's order.
+    pub const ALL: [Self; 4] = [Self::Nit, Self::Suggestion, Self::Bug, Self::Critical];
+
+    /// Its name on the wire, in a policy and in a comment.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Nit => "nit",
+            Self::Suggestion => "suggestion",
+            Self::Bug => "bug",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// The severity of this name.
+    #[must_use]
+    pub fn parse(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|severity| severity.label() == label)
+    }
+}
+
+// === impl Category ===
+
+impl Category {
+    /// In the model's order.
+    pub const ALL: [Self; 12] = [
+        Self::Style,
+        Self::Naming,
+        Self::Logic,
+        Self::Performance,
+        Self::Security,
+        Self::ErrorHandling,
+        Self::Testing,
+        Self::Documentation,
+        Self::Complexity,
+        Self::Duplication,
+        Self::Typing,
+        Self::Other,
+    ];
+
+    /// Its name on the wire, in a policy and in a comment.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Style => "style",
+            Self::Naming => "naming",
+            Self::Logic => "logic",
+            Self::Performance => "performance",
+            Self::Security => "security",
+            Self::ErrorHandling => "error_handling",
+            Self::Testing => "testing",
+            Self::Documentation => "documentation",
+            Self::Complexity => "complexity",
+            Self::Duplication => "duplication",
+            Self::Typing => "typing",
+            Self::Other => "other",
+        }
+    }
+
+    /// The category of this name.
+    #[must_use]
+    pub fn parse(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|category| category.label() == label)
+    }
+}
+
+// === impl Score ===
+
+impl Score {
+    /// The likeliest severity and category.
+    #[must_use]
+    pub fn judgement(&self) -> (Severity, Category) {
+        (Severity::ALL[likeliest(&self.severity)], Category::ALL[likeliest(&self.category)])
+    }
+}
+
+/// The index of the largest value, the first of equals.
+fn likeliest(values: &[f32]) -> usize {
+    let best = values.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1));
+    best.map_or(0, |(index, _)| index)
+}
+
+// === impl Finding ===
+
+impl Finding {
+    /// What stays the same when the line moves: path, category and text, as 16 hexadecimal digits.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let parts = [self.path.as_str(), self.category.label(), self.text.trim()];
+        hex::encode(&Sha256::digest(parts.join("\0"))[..8])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        assert!(Severity::ALL.iter().all(|severity| Severity::parse(severity.label()) == Some(*severity)));
+        assert!(Category::ALL.iter().all(|category| Category::parse(category.label()) == Some(*category)));
+        assert_eq!(serde_json::to_string(&Category::ErrorHandling).unwrap(), "\"error_handling\"");
+    }
+
+    #[test]
+    fn of_equally_likely_classes_the_first_is_taken() {
+        assert_eq!(likeliest(&[0.2, 0.4, 0.4]), 1);
+        assert_eq!(likeliest(&[]), 0);
+    }
+}

@@ -1,0 +1,120 @@
+//! The account of a review: what was seen is what was reviewed and what was skipped, each with its reason.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Counts of one review. Balanced at every moment: [`Receipt::is_balanced`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Files the pull request changes.
+    pub files_seen: u32,
+    /// Files of which at least one hunk was reviewed.
+    pub files_reviewed: u32,
+    /// Files of which none was, by reason.
+    pub files_skipped: BTreeMap<Skip, u32>,
+    /// Hunks in the diffs that could be read.
+    pub hunks_seen: u32,
+    /// Hunks that the model and the checks saw whole.
+    pub hunks_reviewed: u32,
+    /// The others, by reason.
+    pub hunks_skipped: BTreeMap<Skip, u32>,
+    /// Lines the reviewed hunks add.
+    pub lines_added: u32,
+}
+
+/// Why a file or a hunk was not reviewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Skip {
+    /// The policy, or its defaults, say so: vendored code, lock files, snapshots.
+    Ignored,
+    /// Written by a program.
+    Generated,
+    /// Not text.
+    Binary,
+    /// The file is gone.
+    Removed,
+    /// Only its name or mode changed.
+    NoChange,
+    /// No language the model has learned.
+    Language,
+    /// Nothing is added.
+    NothingAdded,
+    /// GitHub gives no patch for it: the diff is too large.
+    NoPatch,
+    /// Its patch can't be read.
+    Unreadable,
+    /// Behind the first [`super::plan::FILES_MAX`] files, or GitHub's 3,000.
+    TooManyFiles,
+    /// Behind the first [`super::plan::HUNKS_MAX`] hunks.
+    TooManyHunks,
+    /// The time for one review was over.
+    OutOfTime,
+}
+
+// === impl Receipt ===
+
+impl Receipt {
+    /// Whether every file and hunk is accounted for.
+    #[must_use]
+    pub fn is_balanced(&self) -> bool {
+        let sum = |counts: &BTreeMap<Skip, u32>| counts.values().sum::<u32>();
+        self.files_seen == self.files_reviewed + sum(&self.files_skipped)
+            && self.hunks_seen == self.hunks_reviewed + sum(&self.hunks_skipped)
+    }
+
+    /// Whether something was left out that a reader would expect to be reviewed.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.files_skipped.keys().chain(self.hunks_skipped.keys()).any(|reason| reason.is_a_gap())
+    }
+}
+
+// === impl Skip ===
+
+impl Skip {
+    /// Its name in a receipt and on a metric.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Ignored => "ignored",
+            Self::Generated => "generated",
+            Self::Binary => "binary",
+            Self::Removed => "removed",
+            Self::NoChange => "no_change",
+            Self::Language => "language",
+            Self::NothingAdded => "nothing_added",
+            Self::NoPatch => "no_patch",
+            Self::Unreadable => "unreadable",
+            Self::TooManyFiles => "too_many_files",
+            Self::TooManyHunks => "too_many_hunks",
+            Self::OutOfTime => "out_of_time",
+        }
+    }
+
+    /// For a reader of the summary.
+    #[must_use]
+    pub fn explained(self) -> &'static str {
+        match self {
+            Self::Ignored => "left out by the policy",
+            Self::Generated => "generated",
+            Self::Binary => "binary",
+            Self::Removed => "removed",
+            Self::NoChange => "renamed or mode changed only",
+            Self::Language => "in a language the model has not learned",
+            Self::NothingAdded => "adding nothing",
+            Self::NoPatch => "too large for GitHub to show",
+            Self::Unreadable => "with an unreadable patch",
+            Self::TooManyFiles => "over the limit of files",
+            Self::TooManyHunks => "over the limit of hunks",
+            Self::OutOfTime => "left when the time was over",
+        }
+    }
+
+    fn is_a_gap(self) -> bool {
+        matches!(
+            self,
+            Self::NoPatch | Self::Unreadable | Self::TooManyFiles | Self::TooManyHunks | Self::OutOfTime
+        )
+    }
+}

@@ -1,0 +1,71 @@
+//! Text of strangers inside Markdown of ours: quoted so that it can be read and can't act.
+
+/// The most of one quoted line.
+const QUOTE_MAX_CHARS: usize = 240;
+
+/// A line as a reader sees it: control and direction-changing characters spelt out, the long cut.
+#[must_use]
+pub fn visible(line: &str) -> String {
+    let line = line.trim_end_matches(['\r', '\n']);
+    let mut out = String::with_capacity(line.len());
+    for (at, character) in line.chars().enumerate() {
+        if at == QUOTE_MAX_CHARS {
+            out.push('…');
+            break;
+        }
+        match character {
+            '\t' => out.push('\t'),
+            // Direction overrides reorder what a reader sees (CVE-2021-42574); zero-width characters hide.
+            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => {
+                out.extend(character.escape_unicode());
+            }
+            character if character.is_control() => out.extend(character.escape_unicode()),
+            character => out.push(character),
+        }
+    }
+    out
+}
+
+/// A fenced block that `line` can't end.
+#[must_use]
+pub fn fenced(info: &str, line: &str) -> String {
+    let line = visible(line);
+    let fence = "`".repeat(longest_run(&line).max(2) + 1);
+    format!("{fence}{info}\n{line}\n{fence}")
+}
+
+/// A code span that `text` can't end (<https://spec.commonmark.org/0.31.2/#code-spans>).
+#[must_use]
+pub fn code(text: &str) -> String {
+    let text = visible(text);
+    let ticks = "`".repeat(longest_run(&text) + 1);
+    let pad = if text.starts_with('`') || text.ends_with('`') || text.is_empty() { " " } else { "" };
+    format!("{ticks}{pad}{text}{pad}{ticks}")
+}
+
+fn longest_run(text: &str) -> usize {
+    text.split(|character| character != '`').map(str::len).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_hides_is_spelt_out() {
+        assert_eq!(visible("a\u{202e}b\u{0}c\r"), "a\\u{202e}b\\u{0}c");
+        assert_eq!(code("a``b"), "```a``b```");
+        assert_eq!(code("`"), "`` ` ``");
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_ends_its_own_fence(line in "[`~a<>!@\n-]{0,40}") {
+            let block = fenced("", &line);
+            let fence = block.split('\n').next().unwrap();
+            let inside = &block[fence.len() + 1..block.len() - fence.len() - 1];
+            prop_assert!(!inside.contains(fence));
+        }
+    }
+}

@@ -1,0 +1,692 @@
+//! The statements of reviews: the outbox, the queue with its leases, the results, and the account of writes.
+//!
+//! A lease says that another node may be assumed alive, not that it is: every statement that ends a job names the
+//! lease's owner, and changes nothing once another node has it.
+
+use super::{Rows, Statement, Transaction, Value, json_of, optional, statement, text, text_in};
+use crate::github::rfc3339;
+use crate::review::receipt::Receipt;
+use crate::review::select::Withheld;
+use crate::review::{Finding, ReviewJob};
+use crate::webhook::DeliveryKey;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How long a node may be silent about a job before another takes it, in seconds.
+pub const LEASE_SECONDS: i64 = 60;
+/// Errors before a job is dead.
+pub const FAILURES_MAX: i64 = 3;
+/// How often a job may be taken at all: one that takes its node down each time ends here.
+pub const ATTEMPTS_MAX: i64 = 10;
+/// Jobs that one sweep of the edge submits.
+pub const SUBMIT_LIMIT: i64 = 20;
+/// GitHub's limits on writes by one account
+/// (<https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits>).
+pub const WRITES_A_MINUTE: i64 = 80;
+/// See [`WRITES_A_MINUTE`].
+pub const WRITES_AN_HOUR: i64 = 500;
+/// Milliseconds between two writes.
+pub const WRITE_SPACING_MS: i64 = 1000;
+
+/// What a job asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobKind {
+    /// Review a pull request.
+    Review,
+    /// Say how its last review came about.
+    Explain,
+    /// Tell why a run failed; the job's number is the inference's id.
+    Verdict,
+}
+
+/// How a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names are the documentation")]
+pub enum JobStatus {
+    Queued,
+    Running,
+    Done,
+    /// There was nothing to do: a draft, a closed pull request, a policy that says no. A new event revives it.
+    Skipped,
+    /// GitHub refused for good.
+    Failed,
+    /// Given up after [`FAILURES_MAX`] errors; `sentinel jobs retry` revives it.
+    Dead,
+    /// The pull request has a newer head.
+    Superseded,
+}
+
+/// A job that this node holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Leased {
+    /// Row id.
+    pub id: i64,
+    /// What is asked.
+    pub kind: JobKind,
+    /// Where and for which key.
+    pub repository: String,
+    /// The job's key.
+    pub key: String,
+    /// The pull request or inference.
+    pub number: u64,
+    /// The commit the event was about; None for a comment's.
+    pub head_sha: Option<String>,
+    /// The App installation.
+    pub installation_id: Option<u64>,
+    /// How often it was taken, this time included.
+    pub attempts: i64,
+    /// What an earlier try found and stored.
+    pub result: Option<ReviewResult>,
+    /// Unix seconds.
+    pub created_at: i64,
+}
+
+/// What a review found, before it is posted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReviewResult {
+    /// The commit that was reviewed.
+    pub head_sha: String,
+    /// To be shown, the most urgent first.
+    pub findings: Vec<Finding>,
+    /// Not to be shown.
+    pub withheld: BTreeMap<Withheld, u32>,
+    /// The account.
+    pub receipt: Receipt,
+    /// Which model.
+    pub model_version: String,
+    /// Hexadecimal SHA-256 of what the model was shown.
+    pub input_sha256: String,
+}
+
+/// A job as people and programs see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct JobRow {
+    /// The key.
+    pub key: String,
+    /// `review`, `explain` or `verdict`.
+    pub kind: String,
+    /// `owner/name`.
+    pub repository: String,
+    /// The pull request.
+    pub number: i64,
+    /// The commit.
+    pub head_sha: Option<String>,
+    /// See [`JobStatus`].
+    pub status: String,
+    /// Times taken.
+    pub attempts: i64,
+    /// Times failed.
+    pub failures: i64,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339.
+    pub finished_at: Option<String>,
+    /// Why it failed, was skipped, or waits.
+    pub error: Option<String>,
+    /// Where it was posted.
+    pub review_url: Option<String>,
+    /// What was found.
+    pub result: Option<ReviewResult>,
+}
+
+/// The state of the queue, for `/metrics`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct QueueState {
+    /// (status, jobs).
+    pub by_status: Vec<(String, u64)>,
+    /// Seconds since the oldest lease was last renewed, 0 without any.
+    pub oldest_lease_seconds: i64,
+    /// Seconds that the oldest job which could be taken has waited.
+    pub oldest_queued_seconds: i64,
+}
+
+const BEGIN_DONE_DELIVERY: &str = "-- begin_done_delivery
+INSERT INTO deliveries (hook, id, event, repository, installation_id, status, lease_until, received_at, finished_at)
+VALUES (?1, ?2, ?3, ?4, ?5, 'done', ?6, ?6, ?6) ON CONFLICT (hook, id) DO NOTHING";
+
+const ENQUEUE: &str = "-- enqueue_job
+INSERT INTO review_jobs (key, kind, repository, number, base_sha, head_sha, installation_id, status, not_before, created_at)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', ?8, ?8
+WHERE NOT EXISTS (SELECT 1 FROM muted_pulls WHERE repository = ?3 AND number = ?4 AND ?2 = 'review')
+ON CONFLICT (key) DO UPDATE SET status = 'queued', attempts = 0, failures = 0, not_before = ?8, error = NULL,
+  finished_at = NULL WHERE status IN ('skipped', 'superseded')";
+
+const SUPERSEDE: &str = "-- supersede_jobs
+UPDATE review_jobs SET status = 'superseded', finished_at = ?4, error = 'a newer commit was pushed'
+WHERE repository = ?1 AND number = ?2 AND kind = 'review' AND status = 'queued' AND head_sha <> ?3";
+
+const JOB_STATUS: &str = "-- job_status
+SELECT status FROM review_jobs WHERE key = ?1";
+
+const MUTE: &str = "-- mute_pull
+INSERT INTO muted_pulls (repository, number, muted_by, muted_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+
+const CANCEL_OF_PULL: &str = "-- cancel_jobs_of_pull
+UPDATE review_jobs SET status = 'skipped', finished_at = ?3, error = 'muted by /sentinel ignore'
+WHERE repository = ?1 AND number = ?2 AND kind = 'review' AND status = 'queued'";
+
+const UNMUTE: &str = "-- unmute_pull
+DELETE FROM muted_pulls WHERE repository = ?1 AND number = ?2";
+
+const BURY: &str = "-- bury_jobs
+UPDATE review_jobs SET status = 'dead', finished_at = ?1, error = 'its node went away each time it was taken'
+WHERE status = 'running' AND lease_until < ?1 AND attempts >= ?2";
+
+// One pull request is worked on by one node at a time, or two jobs of it could say the same thing twice.
+const CLAIM: &str = "-- claim_job
+UPDATE review_jobs SET status = 'running', lease_owner = ?1, lease_until = ?3, attempts = attempts + 1
+WHERE id = (SELECT id FROM review_jobs AS free
+  WHERE ((status = 'queued' AND not_before <= ?2) OR (status = 'running' AND lease_until < ?2))
+    AND NOT EXISTS (SELECT 1 FROM review_jobs AS held WHERE held.repository = free.repository
+      AND held.number = free.number AND held.status = 'running' AND held.lease_until >= ?2 AND held.id <> free.id)
+  ORDER BY not_before, id LIMIT 1)
+RETURNING id, key, kind, repository, number, head_sha, installation_id, attempts, result, created_at";
+
+const RENEW: &str = "-- renew_lease
+UPDATE review_jobs SET lease_until = ?3 WHERE id = ?1 AND lease_owner = ?2 AND status = 'running'
+RETURNING (SELECT COUNT(*) FROM review_jobs AS newer WHERE newer.repository = review_jobs.repository
+  AND newer.number = review_jobs.number AND newer.kind = 'review' AND newer.status = 'queued'
+  AND newer.id > review_jobs.id AND newer.head_sha <> review_jobs.head_sha)";
+
+const KEEP_RESULT: &str = "-- keep_result
+UPDATE review_jobs SET result = ?3, head_sha = ?4 WHERE id = ?1 AND lease_owner = ?2 AND status = 'running'";
+
+const FINISH: &str = "-- finish_job
+UPDATE review_jobs SET status = ?3, finished_at = ?4, error = ?5, review_url = ?6, lease_owner = NULL
+WHERE id = ?1 AND lease_owner = ?2 AND status = 'running'";
+
+const COUNT_IF_CHANGED: &str = "-- count_job
+INSERT INTO counters (name, label, value) SELECT ?1, ?2, ?3 WHERE changes() > 0
+ON CONFLICT (name, label) DO UPDATE SET value = value + ?3";
+
+const RETRY: &str = "-- retry_job
+UPDATE review_jobs SET status = CASE WHEN failures + 1 >= ?6 THEN 'dead' ELSE 'queued' END,
+  finished_at = CASE WHEN failures + 1 >= ?6 THEN ?5 END, failures = failures + 1, not_before = ?4, error = ?3,
+  lease_owner = NULL
+WHERE id = ?1 AND lease_owner = ?2 AND status = 'running' RETURNING status";
+
+const RELEASE: &str = "-- release_job
+UPDATE review_jobs SET status = 'queued', attempts = attempts - 1, not_before = ?3, lease_owner = NULL
+WHERE id = ?1 AND lease_owner = ?2 AND status = 'running'";
+
+const DUE: &str = "-- due_jobs
+SELECT key, repository, number, base_sha, head_sha, installation_id FROM review_jobs
+WHERE (status = 'queued' AND not_before <= ?1) OR (status = 'running' AND lease_until < ?1)
+ORDER BY not_before, id LIMIT ?2";
+
+const JOBS: &str = "-- jobs
+SELECT key, kind, repository, number, head_sha, status, attempts, failures, created_at, finished_at, error,
+  review_url, result FROM review_jobs WHERE ?1 IS NULL OR status = ?1 ORDER BY id DESC LIMIT ?2";
+
+const JOB_BY_KEY: &str = "-- job_by_key
+SELECT key, kind, repository, number, head_sha, status, attempts, failures, created_at, finished_at, error,
+  review_url, result FROM review_jobs WHERE key = ?1";
+
+const LAST_REVIEW: &str = "-- last_review
+SELECT key, kind, repository, number, head_sha, status, attempts, failures, created_at, finished_at, error,
+  review_url, result FROM review_jobs WHERE repository = ?1 AND number = ?2 AND kind = 'review' AND result IS NOT NULL
+ORDER BY id DESC LIMIT 1";
+
+const REVIVE: &str = "-- revive_jobs
+UPDATE review_jobs SET status = 'queued', attempts = 0, failures = 0, not_before = ?2, finished_at = NULL
+WHERE status IN ('dead', 'failed', 'skipped', 'superseded') AND (key = ?1 OR (?1 IS NULL AND status = 'dead'))";
+
+const QUEUE_STATE: &str = "-- queue_state
+SELECT status, COUNT(*), COALESCE(MAX(CASE WHEN status = 'running' THEN ?1 - lease_until + ?2 END), 0),
+  COALESCE(MAX(CASE WHEN status = 'queued' AND not_before <= ?1 THEN ?1 - not_before END), 0)
+FROM review_jobs GROUP BY status ORDER BY status";
+
+const TAKE_WRITE: &str = "-- take_write
+INSERT INTO github_writes (account, at_ms) SELECT ?1, ?2
+WHERE NOT EXISTS (SELECT 1 FROM github_writes WHERE account = ?1 AND at_ms > ?2 - ?3)
+  AND (SELECT COUNT(*) FROM github_writes WHERE account = ?1 AND at_ms > ?2 - 60000) < ?4
+  AND (SELECT COUNT(*) FROM github_writes WHERE account = ?1 AND at_ms > ?2 - 3600000) < ?5";
+
+const FORGET_WRITES: &str = "-- forget_writes
+DELETE FROM github_writes WHERE at_ms < ?1 - 3600000";
+
+// === the edge: into the outbox ===
+
+/// Records a delivery and the job it asks for, before it is acknowledged. Read the answer with [`enqueued`].
+#[must_use]
+pub fn accept(delivery: &DeliveryKey, event: &str, kind: JobKind, job: &ReviewJob, now: i64) -> Transaction {
+    let mut statements = vec![
+        statement(
+            BEGIN_DONE_DELIVERY,
+            [
+                text(&delivery.hook),
+                text(&delivery.id),
+                text(event),
+                text(&job.repository),
+                id_of(job.installation_id),
+                Value::Integer(now),
+            ],
+        ),
+        count("deliveries", event, 1),
+    ];
+    statements.extend(enqueue(kind, job, now).0);
+    Transaction(statements)
+}
+
+/// Queues a job, once for its key, and cancels what is queued for older commits of the same pull request.
+#[must_use]
+pub fn enqueue(kind: JobKind, job: &ReviewJob, now: i64) -> Transaction {
+    let mut statements = vec![statement(
+        ENQUEUE,
+        [
+            text(&job.key),
+            text(kind.label()),
+            text(&job.repository),
+            number(job.number),
+            optional(job.base_sha.as_deref()),
+            optional(job.head_sha.as_deref()),
+            id_of(job.installation_id),
+            Value::Integer(now),
+        ],
+    )];
+    if let (JobKind::Review, Some(head)) = (kind, &job.head_sha) {
+        statements.push(statement(
+            SUPERSEDE,
+            [text(&job.repository), number(job.number), text(head), Value::Integer(now)],
+        ));
+    }
+    statements.push(statement(JOB_STATUS, [text(&job.key)]));
+    Transaction(statements)
+}
+
+/// How the job of [`accept`] or [`enqueue`] stands; None where its pull request is muted.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn enqueued(answers: &[Rows]) -> Result<Option<JobStatus>> {
+    let status = answers.last().ok_or(Error::StoreShape("enqueue_job"))?;
+    match status.rows.first().map(Vec::as_slice) {
+        None => Ok(None),
+        Some([Value::Text(status)]) => {
+            JobStatus::parse(status).map(Some).ok_or(Error::StoreShape("job_status"))
+        }
+        Some(_) => Err(Error::StoreShape("job_status")),
+    }
+}
+
+/// Records a delivery that asks for silence: no more reviews of this pull request.
+#[must_use]
+pub fn mute(delivery: &DeliveryKey, event: &str, job: &ReviewJob, by: &str, now: i64) -> Transaction {
+    let pull = || [text(&job.repository), number(job.number)];
+    let [repository, at] = pull();
+    let mut statements = accept(delivery, event, JobKind::Review, job, now).0;
+    statements.truncate(2);
+    statements.push(statement(MUTE, [repository.clone(), at.clone(), text(by), Value::Integer(now)]));
+    statements.push(statement(CANCEL_OF_PULL, [repository, at, Value::Integer(now)]));
+    Transaction(statements)
+}
+
+/// Ends the silence: somebody asks for a review again.
+#[must_use]
+pub fn unmute(job: &ReviewJob) -> Statement {
+    statement(UNMUTE, [text(&job.repository), number(job.number)])
+}
+
+/// The jobs a node should be told of. Read the answer with [`due_jobs`].
+#[must_use]
+pub fn due(now: i64) -> Statement {
+    statement(DUE, [Value::Integer(now), Value::Integer(SUBMIT_LIMIT)])
+}
+
+/// The jobs in [`due`]'s answer.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn due_jobs(rows: &Rows) -> Result<Vec<ReviewJob>> {
+    let job = |row: &Vec<Value>| match row.as_slice() {
+        [Value::Text(key), Value::Text(repository), Value::Integer(number), base, head, installation] => {
+            Some(ReviewJob {
+                key: key.clone(),
+                repository: repository.clone(),
+                number: u64::try_from(*number).ok()?,
+                base_sha: text_in(base),
+                head_sha: text_in(head),
+                installation_id: id_in(installation),
+            })
+        }
+        _ => None,
+    };
+    rows.rows.iter().map(|row| job(row).ok_or(Error::StoreShape("due_jobs"))).collect()
+}
+
+// === the node: leases ===
+
+/// Takes one job that is due, if there is one. Read the answer with [`claimed`].
+#[must_use]
+pub fn claim(owner: &str, now: i64) -> Transaction {
+    Transaction(vec![
+        statement(BURY, [Value::Integer(now), Value::Integer(ATTEMPTS_MAX)]),
+        statement(CLAIM, [text(owner), Value::Integer(now), Value::Integer(now + LEASE_SECONDS)]),
+    ])
+}
+
+/// The job in [`claim`]'s answer.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn claimed(answers: &[Rows]) -> Result<Option<Leased>> {
+    let [_, rows] = answers else { return Err(Error::StoreShape("claim_job")) };
+    rows.rows.first().map(|row| leased(row).ok_or(Error::StoreShape("claim_job"))).transpose()
+}
+
+/// Says that the node is alive. Read the answer with [`renewed`].
+#[must_use]
+pub fn renew(id: i64, owner: &str, now: i64) -> Statement {
+    statement(RENEW, [Value::Integer(id), text(owner), Value::Integer(now + LEASE_SECONDS)])
+}
+
+/// What [`renew`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewed {
+    /// The job is still this node's.
+    Held,
+    /// It is, and a newer commit waits: nothing should be posted about this one.
+    Outdated,
+    /// Another node has it.
+    Lost,
+}
+
+/// What [`renew`]'s answer means.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn renewed(rows: &Rows) -> Result<Renewed> {
+    match rows.rows.first().map(Vec::as_slice) {
+        None => Ok(Renewed::Lost),
+        Some([Value::Integer(0)]) => Ok(Renewed::Held),
+        Some([Value::Integer(_)]) => Ok(Renewed::Outdated),
+        Some(_) => Err(Error::StoreShape("renew_lease")),
+    }
+}
+
+/// Stores what was found, before it is posted.
+#[must_use]
+pub fn keep_result(id: i64, owner: &str, result: &ReviewResult) -> Transaction {
+    Transaction(vec![statement(
+        KEEP_RESULT,
+        [Value::Integer(id), text(owner), Value::Text(json_of(result)), text(&result.head_sha)],
+    )])
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ending<'a> {
+    /// `Done`, `Skipped`, `Failed` or `Superseded`.
+    pub status: JobStatus,
+    /// Why, where it was not done.
+    pub reason: Option<&'a str>,
+    /// Where it was posted.
+    pub review_url: Option<&'a str>,
+    /// (severity, comments) that were posted.
+    pub posted: &'a BTreeMap<&'static str, u32>,
+}
+
+/// Ends a job and counts what it posted. Changes nothing where another node has the job.
+#[must_use]
+pub fn finish(id: i64, owner: &str, ending: &Ending<'_>, now: i64) -> Transaction {
+    let mut statements = vec![
+        statement(
+            FINISH,
+            [
+                Value::Integer(id),
+                text(owner),
+                text(ending.status.label()),
+                Value::Integer(now),
+                optional(ending.reason),
+                optional(ending.review_url),
+            ],
+        ),
+        count("jobs", ending.status.label(), 1),
+    ];
+    // Each count follows a change: the one before it.
+    statements.extend(ending.posted.iter().map(|(severity, n)| count("comments", severity, i64::from(*n))));
+    Transaction(statements)
+}
+
+/// Puts a job back for `not_before`, or buries it after [`FAILURES_MAX`] errors. Read the answer with [`retried`].
+#[must_use]
+pub fn retry(id: i64, owner: &str, error: &str, not_before: i64, now: i64) -> Transaction {
+    Transaction(vec![statement(
+        RETRY,
+        [
+            Value::Integer(id),
+            text(owner),
+            text(error),
+            Value::Integer(not_before),
+            Value::Integer(now),
+            Value::Integer(FAILURES_MAX),
+        ],
+    )])
+}
+
+/// Whether [`retry`] queued or buried the job; None where another node has it.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn retried(answers: &[Rows]) -> Result<Option<JobStatus>> {
+    enqueued(answers)
+}
+
+/// Gives a job back untouched: its node is going down.
+#[must_use]
+pub fn release(id: i64, owner: &str, now: i64) -> Transaction {
+    Transaction(vec![statement(RELEASE, [Value::Integer(id), text(owner), Value::Integer(now)])])
+}
+
+/// Asks whether `account` may write to GitHub now; the answer's `affected` is 1 if so, and the write is counted.
+#[must_use]
+pub fn take_write(account: &str, now_ms: i64) -> Transaction {
+    Transaction(vec![
+        statement(FORGET_WRITES, [Value::Integer(now_ms)]),
+        statement(
+            TAKE_WRITE,
+            [
+                text(account),
+                Value::Integer(now_ms),
+                Value::Integer(WRITE_SPACING_MS),
+                Value::Integer(WRITES_A_MINUTE),
+                Value::Integer(WRITES_AN_HOUR),
+            ],
+        ),
+    ])
+}
+
+// === people and programs ===
+
+/// The latest jobs, of one status or of all. Read the answer with [`job_rows`].
+#[must_use]
+pub fn jobs(status: Option<JobStatus>, limit: u32) -> Statement {
+    statement(JOBS, [optional(status.map(JobStatus::label)), Value::Integer(i64::from(limit))])
+}
+
+/// The job of this key. Read the answer with [`job_rows`].
+#[must_use]
+pub fn job_by_key(key: &str) -> Statement {
+    statement(JOB_BY_KEY, [text(key)])
+}
+
+/// The last review of a pull request that came to a result. Read the answer with [`job_rows`].
+#[must_use]
+pub fn last_review(repository: &str, pull: u64) -> Statement {
+    statement(LAST_REVIEW, [text(repository), number(pull)])
+}
+
+/// The jobs in an answer.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn job_rows(rows: &Rows) -> Result<Vec<JobRow>> {
+    rows.rows.iter().map(|row| job_row(row).ok_or(Error::StoreShape("jobs"))).collect()
+}
+
+/// Queues a job again that ended without a review: the one of this key, or all that are dead.
+#[must_use]
+pub fn revive(key: Option<&str>, now: i64) -> Transaction {
+    Transaction(vec![statement(REVIVE, [optional(key), Value::Integer(now)])])
+}
+
+/// How long the queue is and how old its parts. Read the answer with [`queue_state_of`].
+#[must_use]
+pub fn queue_state(now: i64) -> Statement {
+    statement(QUEUE_STATE, [Value::Integer(now), Value::Integer(LEASE_SECONDS)])
+}
+
+/// The state in [`queue_state`]'s answer.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn queue_state_of(rows: &Rows) -> Result<QueueState> {
+    let mut state = QueueState::default();
+    for row in &rows.rows {
+        let [Value::Text(status), Value::Integer(jobs), Value::Integer(lease), Value::Integer(queued)] =
+            row.as_slice()
+        else {
+            return Err(Error::StoreShape("queue_state"));
+        };
+        state.by_status.push((status.clone(), u64::try_from(*jobs).unwrap_or(0)));
+        state.oldest_lease_seconds = state.oldest_lease_seconds.max(*lease);
+        state.oldest_queued_seconds = state.oldest_queued_seconds.max(*queued);
+    }
+    Ok(state)
+}
+
+// === impl JobKind, JobStatus ===
+
+impl JobKind {
+    /// Its name in the table.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Review => "review",
+            Self::Explain => "explain",
+            Self::Verdict => "verdict",
+        }
+    }
+
+    fn parse(label: &str) -> Option<Self> {
+        [Self::Review, Self::Explain, Self::Verdict].into_iter().find(|kind| kind.label() == label)
+    }
+}
+
+impl JobStatus {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Queued, Self::Running, Self::Done, Self::Skipped, Self::Failed, Self::Dead, Self::Superseded];
+
+    /// Its name in the table, on the wire and on a metric.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Dead => "dead",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// The status of this name.
+    #[must_use]
+    pub fn parse(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.label() == label)
+    }
+}
+
+fn count(name: &str, label: &str, by: i64) -> Statement {
+    statement(COUNT_IF_CHANGED, [text(name), text(label), Value::Integer(by)])
+}
+
+fn leased(row: &[Value]) -> Option<Leased> {
+    let [
+        Value::Integer(id),
+        Value::Text(key),
+        Value::Text(kind),
+        Value::Text(repository),
+        Value::Integer(number),
+        head,
+        installation,
+        Value::Integer(attempts),
+        result,
+        Value::Integer(created_at),
+    ] = row
+    else {
+        return None;
+    };
+    Some(Leased {
+        id: *id,
+        kind: JobKind::parse(kind)?,
+        repository: repository.clone(),
+        key: key.clone(),
+        number: u64::try_from(*number).ok()?,
+        head_sha: text_in(head),
+        installation_id: id_in(installation),
+        attempts: *attempts,
+        // One that an older version stored in another shape is computed again.
+        result: text_in(result).and_then(|json| serde_json::from_str(&json).ok()),
+        created_at: *created_at,
+    })
+}
+
+fn job_row(row: &[Value]) -> Option<JobRow> {
+    let [
+        Value::Text(key),
+        Value::Text(kind),
+        Value::Text(repository),
+        Value::Integer(number),
+        head,
+        Value::Text(status),
+        Value::Integer(attempts),
+        Value::Integer(failures),
+        Value::Integer(created_at),
+        finished_at,
+        error,
+        review_url,
+        result,
+    ] = row
+    else {
+        return None;
+    };
+    Some(JobRow {
+        key: key.clone(),
+        kind: kind.clone(),
+        repository: repository.clone(),
+        number: *number,
+        head_sha: text_in(head),
+        status: status.clone(),
+        attempts: *attempts,
+        failures: *failures,
+        created_at: rfc3339(*created_at),
+        finished_at: match finished_at {
+            Value::Integer(at) => Some(rfc3339(*at)),
+            _ => None,
+        },
+        error: text_in(error),
+        review_url: text_in(review_url),
+        result: text_in(result).and_then(|json| serde_json::from_str(&json).ok()),
+    })
+}
+
+fn number(number: u64) -> Value {
+    Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+fn id_of(id: Option<u64>) -> Value {
+    id.map_or(Value::Null, number)
+}
+
+fn id_in(value: &Value) -> Option<u64> {
+    match value {
+        Value::Integer(id) => u64::try_from(*id).ok(),
+        _ => None,
+    }
+}
