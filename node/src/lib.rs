@@ -4,9 +4,23 @@
 //! on it ([`dataset`], [`evaluation`]), and the embedded database server ([`hrana`]). Decisions are
 //! `sentinel_shared`'s; the edge is never imported.
 
+pub mod backend;
+pub mod batcher;
 pub mod cli;
+pub mod config;
 pub mod dataset;
+pub mod engine;
 pub mod evaluation;
+pub mod faults;
+pub mod github;
+pub mod grpc;
 pub mod hrana;
+pub mod metrics;
 pub mod model;
+pub mod policy;
+pub mod review_model;
+pub mod reviewer;
+pub mod server;
+pub mod store;
+pub mod tokenizer;
 pub mod worker_api;

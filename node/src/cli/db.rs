@@ -1,5 +1,6 @@
 //! `sentinel db`: a libSQL file over Hrana HTTP, for development and single-machine deployments.
 
+use super::stop::stopped;
 use crate::hrana::Server;
 use anyhow::{Context, Result};
 use clap::Args;
@@ -43,18 +44,4 @@ impl Db {
             axum::serve(listener, server.router()).with_graceful_shutdown(stopped()).await.context("serving")
         })
     }
-}
-
-/// Completes on Ctrl-C or, where there is one, SIGTERM.
-async fn stopped() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! { _ = interrupt => {}, _ = terminate.recv() => {} }
-            return;
-        }
-    }
-    let _ = interrupt.await;
 }

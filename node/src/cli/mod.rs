@@ -3,14 +3,20 @@
 mod bench;
 mod classify;
 mod db;
+mod encode;
 mod eval;
 mod features;
+mod jobs;
 mod model;
 mod replay;
 mod retrain;
+mod review;
+mod serve;
+mod stop;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// Why did this run fail, and what in this pull request deserves a second look?
 #[derive(Debug, Parser)]
@@ -23,11 +29,15 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Classify(classify::Classify),
+    Review(review::Review),
     Features(features::Features),
+    Encode(encode::Encode),
     Eval(eval::Eval),
     Model(model::Model),
     Replay(replay::Replay),
     Retrain(retrain::Retrain),
+    Serve(serve::Serve),
+    Jobs(jobs::Jobs),
     Db(db::Db),
     Bench(bench::Bench),
 }
@@ -37,18 +47,36 @@ impl Cli {
     ///
     /// # Errors
     /// Whatever the command could not do, with what to do about it.
-    pub fn run(self) -> Result<()> {
+    pub fn run(self) -> Result<ExitCode> {
         match self.command {
+            Command::Review(command) => return command.run(),
             Command::Classify(command) => command.run(),
             Command::Features(command) => command.run(),
+            Command::Encode(command) => command.run(),
             Command::Eval(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Replay(command) => command.run(),
             Command::Retrain(command) => command.run(),
+            Command::Serve(command) => command.run(),
+            Command::Jobs(command) => command.run(),
             Command::Db(command) => command.run(),
             Command::Bench(command) => command.run(),
         }
+        .map(|()| ExitCode::SUCCESS)
     }
+}
+
+/// Lines for an operator, as JSON with SENTINEL_LOG_FORMAT=json; SENTINEL_LOG chooses (default: info).
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SENTINEL_LOG")
+        .unwrap_or_else(|_| "info,ort=warn".into());
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second subscriber in one process is refused; the first goes on.
+    let _ = if std::env::var("SENTINEL_LOG_FORMAT").is_ok_and(|format| format == "json") {
+        lines.json().try_init()
+    } else {
+        lines.try_init()
+    };
 }
 
 #[cfg(test)]

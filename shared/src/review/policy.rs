@@ -95,6 +95,12 @@ const IGNORED: [&str; 22] = [
 // === impl Policy ===
 
 impl Policy {
+    /// The defaults, with no path left out: for a caller who names the file.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { ignore: GlobSet::empty(), ..Self::default() }
+    }
+
     /// Whether a finding of this severity and confidence, by a model with these thresholds, is worth a comment.
     #[must_use]
     pub fn admits(&self, severity: Severity, confidence: f32, model: &BTreeMap<Severity, f32>) -> bool {

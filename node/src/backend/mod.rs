@@ -1,0 +1,100 @@
+//! What runs the model. Every detail of the runtime stays behind [`Backend`]; only [`ort`] names it.
+
+pub mod ort;
+
+use crate::tokenizer::Encoded;
+use sentinel_shared::review::Category;
+use sentinel_shared::review::Score;
+use std::sync::Arc;
+
+/// Sequences that are run together, padded to the longest.
+#[derive(Debug)]
+pub struct Batch {
+    /// Never empty.
+    pub rows: Vec<Arc<Encoded>>,
+}
+
+/// One session of a runtime: it runs one batch at a time.
+pub trait Backend: Send {
+    /// The model's logits for each row.
+    ///
+    /// # Errors
+    /// The runtime failed; the batch may be tried again.
+    fn run(&mut self, batch: &Batch) -> anyhow::Result<Vec<Logits>>;
+}
+
+/// What comes out of the model for one sequence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Logits {
+    /// That something here is mended later.
+    pub needs_comment: f32,
+    /// In the order of `Severity::ALL`.
+    pub severity: [f32; 4],
+    /// In the order of `Category::ALL`.
+    pub category: [f32; 12],
+    /// At the mark of each added line.
+    pub lines: Vec<f32>,
+}
+
+/// From a logit to a probability that holds on data the model has not seen: `1 / (1 + exp(-(a·x + b)))` (Platt).
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
+pub struct Calibration {
+    /// Slope.
+    pub a: f32,
+    /// Intercept.
+    pub b: f32,
+}
+
+impl Batch {
+    /// The longest sequence.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.rows.iter().map(|row| row.ids.len()).max().unwrap_or(0)
+    }
+
+    /// Tokens that are not padding.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.rows.iter().map(|row| row.ids.len()).sum()
+    }
+}
+
+impl Logits {
+    /// Probabilities, the first of them calibrated.
+    #[must_use]
+    pub fn score(&self, calibration: Calibration) -> Score {
+        let needs_comment = 1.0 / (1.0 + (-(calibration.a * self.needs_comment + calibration.b)).exp());
+        Score {
+            needs_comment,
+            severity: softmax(self.severity),
+            category: softmax::<{ Category::ALL.len() }>(self.category),
+            lines: self.lines.clone(),
+        }
+    }
+}
+
+fn softmax<const N: usize>(logits: [f32; N]) -> [f32; N] {
+    let largest = logits.iter().copied().fold(f32::MIN, f32::max);
+    let powers = logits.map(|logit| (logit - largest).exp());
+    let sum: f32 = powers.iter().sum();
+    powers.map(|power| power / sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logits_become_probabilities() {
+        let logits = Logits {
+            needs_comment: 0.0,
+            severity: [0.0, 1.0, 0.0, 0.0],
+            category: [3.0; 12],
+            lines: vec![1.0],
+        };
+        let score = logits.score(Calibration { a: 2.0, b: 0.0 });
+        assert!((score.needs_comment - 0.5).abs() < 1e-6);
+        assert!((score.severity.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        assert!((score.category[3] - 1.0 / 12.0).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,100 @@
+//! `sentinel jobs`: what the queue holds, and another try for what was given up.
+
+use crate::store::{Store, now};
+use anyhow::{Context, Result, ensure};
+use clap::{Args, Subcommand};
+use sentinel_shared::signature::Secret;
+use sentinel_shared::store::reviews::{self, JobRow, JobStatus};
+use serde_json::json;
+
+/// List the jobs of pull requests, and queue dead ones again.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  sentinel jobs list\n  sentinel jobs dead --json\n  \
+    sentinel jobs retry owner/name#7@0a1b2c…\n  sentinel jobs retry --dead")]
+pub(super) struct Jobs {
+    #[command(subcommand)]
+    action: Action,
+    /// The database the edge writes to.
+    #[arg(long, env = "TURSO_DATABASE_URL", global = true)]
+    database_url: Option<String>,
+    /// Its token.
+    #[arg(long, env = "TURSO_AUTH_TOKEN", hide_env_values = true, global = true)]
+    database_token: Option<String>,
+    /// Print one JSON document.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// The latest jobs.
+    List {
+        /// Only those of this status: queued, running, done, skipped, failed, dead or superseded.
+        #[arg(long)]
+        status: Option<String>,
+        /// How many.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
+    /// Jobs that were given up after three errors.
+    Dead,
+    /// Queue a job again that ended without a review.
+    Retry {
+        /// Its key.
+        #[arg(required_unless_present = "dead")]
+        key: Option<String>,
+        /// All that are dead.
+        #[arg(long, conflicts_with = "key")]
+        dead: bool,
+    },
+}
+
+impl Jobs {
+    pub(super) fn run(self) -> Result<()> {
+        let url =
+            self.database_url.as_deref().context("TURSO_DATABASE_URL is not set: give --database-url")?;
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let token = self.database_token.as_deref().and_then(Secret::new);
+        let store = Store::new(reqwest::Client::new(), url, token);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            match &self.action {
+                Action::List { status, limit } => {
+                    let status =
+                        status.as_deref().map(|label| JobStatus::parse(label).context("no such status"));
+                    self.list(&store, status.transpose()?, *limit).await
+                }
+                Action::Dead => self.list(&store, Some(JobStatus::Dead), 1000).await,
+                Action::Retry { key, .. } => {
+                    let answers = store.commit(&reviews::revive(key.as_deref(), now())).await?;
+                    let queued = answers.first().map_or(0, |rows| rows.affected);
+                    if self.json {
+                        println!("{}", json!({ "queued": queued }));
+                    } else {
+                        println!("{queued} job(s) queued");
+                    }
+                    ensure!(
+                        queued > 0 || key.is_none(),
+                        "no job of this key ended without a review: `sentinel jobs list` shows the keys"
+                    );
+                    Ok(())
+                }
+            }
+        })
+    }
+
+    async fn list(&self, store: &Store, status: Option<JobStatus>, limit: u32) -> Result<()> {
+        let answers = store.read(&[reviews::jobs(status, limit)]).await?;
+        let rows = reviews::job_rows(answers.first().context("the database answered nothing")?)?;
+        if self.json {
+            println!("{:#}", json!(rows));
+            return Ok(());
+        }
+        for JobRow { key, status, attempts, created_at, error, review_url, .. } in &rows {
+            let note = error.as_ref().or(review_url.as_ref()).map(String::as_str).unwrap_or_default();
+            println!("{status:<10} {created_at}  {key}  tries {attempts}  {note}");
+        }
+        println!("{} job(s)", rows.len());
+        Ok(())
+    }
+}

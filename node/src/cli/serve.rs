@@ -1,0 +1,36 @@
+//! `sentinel serve`: the reviewing node.
+
+use super::stop::stopped;
+use crate::config::{Config, Settings};
+use crate::server::Node;
+use anyhow::Result;
+use clap::Args;
+use std::time::Instant;
+
+/// Review pull requests: take jobs, run the model, post reviews; and serve the model over gRPC.
+///
+/// Any number of nodes may share one database: a job is leased by one of them at a time. The edge tells this node
+/// of jobs over gRPC-web (SENTINEL_NODE_URL there), or the node asks for them itself with --pull.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  SENTINEL_NODE_TOKEN=… TURSO_DATABASE_URL=libsql://… TURSO_AUTH_TOKEN=… \\\n  \
+    GITHUB_APP_ID=… GITHUB_APP_PRIVATE_KEY=key.pem sentinel serve --pull"
+)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> Result<()> {
+        let started = Instant::now();
+        super::log_to_stderr();
+        let config = Config::new(self.settings)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let node = Node::start(config).await?;
+            println!("listening on {} (ready after {} ms)", node.address, started.elapsed().as_millis());
+            node.serve(stopped()).await
+        })
+    }
+}

@@ -1,0 +1,144 @@
+//! Who we are to GitHub: a token, or an App with a token an installation.
+//!
+//! An App signs a JWT of at most ten minutes with its key and gets an installation's token for an hour
+//! (<https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app>).
+
+use super::{Github, Trouble, parse};
+use crate::store::now;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use reqwest::Method;
+use sentinel_shared::github::unix_seconds;
+use sentinel_shared::signature::Secret;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// GitHub refuses a JWT from the future: its clock and ours may differ by this much.
+const CLOCK_SKEW_SECONDS: i64 = 60;
+/// GitHub refuses ten minutes and more.
+const JWT_LIFE_SECONDS: i64 = 540;
+/// A token is renewed this long before it ends, so that no job outlives its own.
+const RENEW_BEFORE_SECONDS: i64 = 300;
+
+/// How to prove who we are.
+pub enum Credentials {
+    /// A personal access token. Can't make check runs.
+    Token(Secret),
+    /// An App.
+    App {
+        /// Its id or client id.
+        id: String,
+        /// Its private key.
+        key: EncodingKey,
+    },
+}
+
+pub(super) struct Auth {
+    credentials: Credentials,
+    tokens: Mutex<HashMap<u64, Bearer>>,
+    login: Mutex<Option<String>>,
+}
+
+struct Bearer {
+    token: String,
+    ends_at: i64,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iat: i64,
+    exp: i64,
+    iss: &'a str,
+}
+
+impl Auth {
+    pub(super) fn new(credentials: Credentials) -> Self {
+        Self { credentials, tokens: Mutex::default(), login: Mutex::default() }
+    }
+
+    pub(super) fn is_app(&self) -> bool {
+        matches!(self.credentials, Credentials::App { .. })
+    }
+
+    fn jwt(&self) -> Result<String, Trouble> {
+        let Credentials::App { id, key } = &self.credentials else {
+            return Err(Trouble::Refused("only an App has a JWT".to_owned()));
+        };
+        let claims = Claims { iat: now() - CLOCK_SKEW_SECONDS, exp: now() + JWT_LIFE_SECONDS, iss: id };
+        jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, key)
+            .map_err(|_| Trouble::Refused("the App's private key can't sign".to_owned()))
+    }
+}
+
+impl Github {
+    /// The token for an installation, or the one token.
+    pub(super) async fn bearer(&self, installation: Option<u64>) -> Result<String, Trouble> {
+        #[derive(Deserialize)]
+        struct Answer {
+            token: String,
+            expires_at: String,
+        }
+        let Some(installation) = installation else {
+            return match &self.auth.credentials {
+                Credentials::Token(token) => Ok(String::from_utf8_lossy(token.expose()).into_owned()),
+                Credentials::App { .. } => Err(Trouble::Refused("an App needs an installation".to_owned())),
+            };
+        };
+        let known = |tokens: &HashMap<u64, Bearer>| {
+            let bearer = tokens.get(&installation)?;
+            (bearer.ends_at - RENEW_BEFORE_SECONDS > now()).then(|| bearer.token.clone())
+        };
+        if let Some(token) = known(&self.auth.tokens.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(token);
+        }
+        let path = format!("/app/installations/{installation}/access_tokens");
+        let answer: Answer = parse(&self.call(Method::POST, &path, &self.auth.jwt()?, None).await?)?;
+        let ends_at = unix_seconds(&answer.expires_at).unwrap_or_else(now);
+        let bearer = Bearer { token: answer.token.clone(), ends_at };
+        self.auth.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(installation, bearer);
+        Ok(answer.token)
+    }
+
+    pub(super) fn forget_bearer(&self, installation: Option<u64>) {
+        if let Some(installation) = installation {
+            self.auth.tokens.lock().unwrap_or_else(PoisonError::into_inner).remove(&installation);
+        }
+    }
+
+    /// The installation of the App on a repository.
+    pub(super) async fn installation_of(&self, repository: &str) -> Result<u64, Trouble> {
+        #[derive(Deserialize)]
+        struct Answer {
+            id: u64,
+        }
+        let path = format!("/repos/{repository}/installation");
+        let answer: Answer = parse(&self.call(Method::GET, &path, &self.auth.jwt()?, None).await?)?;
+        Ok(answer.id)
+    }
+
+    /// The login under which we write.
+    pub(super) async fn login(&self) -> Result<String, Trouble> {
+        #[derive(Deserialize)]
+        struct Answer {
+            login: Option<String>,
+            slug: Option<String>,
+        }
+        let known = self.auth.login.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(login) = known {
+            return Ok(login);
+        }
+        let answer: Answer = match &self.auth.credentials {
+            Credentials::Token(_) => {
+                let bearer = self.bearer(None).await?;
+                parse(&self.call(Method::GET, "/user", &bearer, None).await?)?
+            }
+            Credentials::App { .. } => {
+                parse(&self.call(Method::GET, "/app", &self.auth.jwt()?, None).await?)?
+            }
+        };
+        let login = answer.login.or_else(|| answer.slug.map(|slug| format!("{slug}[bot]")));
+        let login = login.ok_or_else(|| Trouble::Refused("GitHub does not say who we are".to_owned()))?;
+        *self.auth.login.lock().unwrap_or_else(PoisonError::into_inner) = Some(login.clone());
+        Ok(login)
+    }
+}

@@ -1,0 +1,56 @@
+//! GitHub's limits on content: at most so many writes a minute and an hour, none within a second of another.
+//!
+//! The account's writes are counted in the database, so all nodes together keep to them.
+
+use super::{Access, Trouble, parse};
+use crate::store::now_ms;
+use reqwest::Method;
+use sentinel_shared::store::reviews;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+use std::time::{Duration, Instant};
+
+/// How often a writer asks whether its turn has come.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
+/// The longest wait for a turn; then the job goes back to the queue.
+const WAIT_AT_MOST: Duration = Duration::from_secs(40);
+
+/// The right to write once.
+#[must_use]
+pub struct Turn(());
+
+impl Access<'_> {
+    /// Waits for this account's turn to write.
+    ///
+    /// # Errors
+    /// [`Trouble::Again`] when it does not come soon, or the store is away.
+    pub async fn turn(&self) -> Result<Turn, Trouble> {
+        let account = self.installation.map_or_else(|| "token".to_owned(), |id| id.to_string());
+        let started = Instant::now();
+        loop {
+            let again = |what: &str| Trouble::Again { what: what.to_owned(), after: None };
+            let answers = self.github.store.commit(&reviews::take_write(&account, now_ms())).await;
+            let answers = answers.map_err(|_| again("the store is unavailable"))?;
+            if answers.last().is_some_and(|rows| rows.affected == 1) {
+                return Ok(Turn(()));
+            }
+            if started.elapsed() > WAIT_AT_MOST {
+                return Err(again("GitHub's limit on writes is used up"));
+            }
+            self.github.metrics.github_waits.inc();
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    }
+
+    /// A call that writes, and takes a turn.
+    pub(super) async fn write<T: DeserializeOwned>(
+        &self,
+        turn: Turn,
+        method: Method,
+        path: &str,
+        body: &Json,
+    ) -> Result<T, Trouble> {
+        let Turn(()) = turn;
+        parse(&self.call(method, path, Some(body)).await?)
+    }
+}

@@ -1,0 +1,312 @@
+//! `sentinel.review.v1.ReviewService`: bytes to types, types to the engine and the queue, and back.
+
+use crate::batcher::Manners;
+use crate::engine::{Engine, digest};
+use crate::metrics::Metrics;
+use crate::policy;
+use crate::server::Readiness;
+use crate::store::{Store, now};
+use futures_util::StreamExt;
+use sentinel_proto::convert::status;
+use sentinel_proto::v1::diff_response::Item;
+use sentinel_proto::v1::review_service_server::ReviewService;
+use sentinel_proto::v1::submit_review_response::Outcome;
+use sentinel_proto::v1::{
+    ChunkRequest, DiffRequest, DiffResponse, Finding as WireFinding, GetReviewRequest, Receipt, Review,
+    ReviewJob as WireJob, ReviewResponse, SubmitReviewRequest, SubmitReviewResponse,
+};
+use sentinel_shared::diff;
+use sentinel_shared::review::plan::{ChangedFile, Plan};
+use sentinel_shared::review::policy::{Policy, Speech};
+use sentinel_shared::review::select::select;
+use sentinel_shared::review::{Finding, ReviewJob, render};
+use sentinel_shared::signature::Secret;
+use sentinel_shared::store::reviews::{self, JobKind, JobStatus};
+use sentinel_shared::{Error, Result};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+/// The largest message that is read. A diff of this size is reviewed in some seconds on a GPU.
+pub const MESSAGE_LIMIT_BYTES: usize = 8 * 1024 * 1024;
+/// What a call without a deadline gets.
+const DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
+/// What a call may ask for at most.
+const DEADLINE_MAX: Duration = Duration::from_secs(600);
+/// Findings that wait for a slow reader.
+const STREAM_BUFFER: usize = 16;
+
+/// The service.
+pub struct Service {
+    /// The model.
+    pub engine: Arc<Engine>,
+    /// The queue of jobs.
+    pub store: Arc<Store>,
+    /// Tells a worker that there is a job.
+    pub wake: Arc<Notify>,
+    /// Whether work is taken.
+    pub readiness: Arc<Readiness>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Lets calls with the token pass.
+///
+/// # Errors
+/// `UNAUTHENTICATED`.
+pub fn authorize(token: &Secret, request: Request<()>) -> std::result::Result<Request<()>, Status> {
+    let bearer = request.metadata().get("authorization").map(|value| value.as_bytes());
+    match bearer.and_then(|value| value.strip_prefix(b"Bearer ")) {
+        Some(bearer) if token.matches(bearer) => Ok(request),
+        _ => Err(Status::unauthenticated("a valid bearer token is required")),
+    }
+}
+
+#[async_trait::async_trait]
+impl ReviewService for Service {
+    type ReviewDiffStream = ReceiverStream<std::result::Result<DiffResponse, Status>>;
+
+    async fn review_chunk(
+        &self,
+        request: Request<ChunkRequest>,
+    ) -> std::result::Result<Response<ReviewResponse>, Status> {
+        self.observe("ReviewChunk", async {
+            let deadline = deadline(&request);
+            self.chunk(request.into_inner(), deadline).await
+        })
+        .await
+    }
+
+    async fn review_diff(
+        &self,
+        request: Request<DiffRequest>,
+    ) -> std::result::Result<Response<Self::ReviewDiffStream>, Status> {
+        self.observe("ReviewDiff", async {
+            let deadline = deadline(&request);
+            let DiffRequest { diff, policy: yaml } = request.into_inner();
+            let policy = policy::parse(&yaml)?;
+            // What can be refused is refused before the stream begins.
+            diff::parse(&diff)?;
+            let (items, received) = mpsc::channel(STREAM_BUFFER);
+            let engine = Arc::clone(&self.engine);
+            tokio::spawn(async move {
+                if let Err(error) = stream_diff(&engine, &diff, &policy, deadline, &items).await {
+                    let _ = items.send(Err(status(&error))).await;
+                }
+            });
+            Ok(ReceiverStream::new(received))
+        })
+        .await
+    }
+
+    async fn submit_review(
+        &self,
+        request: Request<SubmitReviewRequest>,
+    ) -> std::result::Result<Response<SubmitReviewResponse>, Status> {
+        self.observe("SubmitReview", async {
+            let job = request.into_inner().job.ok_or(Error::FieldMissing("job"))?;
+            let job = ReviewJob::try_from(job)?;
+            if !self.readiness.takes_work() {
+                let outcome = Outcome::Overloaded.into();
+                return Ok(SubmitReviewResponse { outcome, status: "queued".to_owned() });
+            }
+            // At the edge's database the job is there already, and its kind stays.
+            let answers = self.store.commit(&reviews::enqueue(JobKind::Review, &job, now())).await?;
+            let (outcome, status) = match reviews::enqueued(&answers)? {
+                Some(JobStatus::Queued) => (Outcome::Accepted, JobStatus::Queued),
+                Some(JobStatus::Running) => (Outcome::Duplicate, JobStatus::Running),
+                Some(other) => (Outcome::Duplicate, other),
+                None => (Outcome::Duplicate, JobStatus::Skipped),
+            };
+            // A running job may be one whose node is gone.
+            self.wake.notify_one();
+            Ok(SubmitReviewResponse { outcome: outcome.into(), status: status.label().to_owned() })
+        })
+        .await
+    }
+
+    async fn get_review(
+        &self,
+        request: Request<GetReviewRequest>,
+    ) -> std::result::Result<Response<Review>, Status> {
+        self.observe("GetReview", async {
+            let answers = self.store.read(&[reviews::job_by_key(&request.into_inner().id)]).await?;
+            let rows = reviews::job_rows(answers.first().ok_or(Error::StoreShape("job_by_key"))?)?;
+            let row = rows.into_iter().next().ok_or(Error::NotFound)?;
+            Ok(Review {
+                job: Some(WireJob {
+                    id: row.key,
+                    repository: row.repository,
+                    number: u64::try_from(row.number).unwrap_or_default(),
+                    head_sha: row.head_sha.unwrap_or_default(),
+                    ..WireJob::default()
+                }),
+                status: row.status,
+                attempts: u32::try_from(row.attempts).unwrap_or_default(),
+                review_url: row.review_url.unwrap_or_default(),
+                error: row.error.unwrap_or_default(),
+                findings: row
+                    .result
+                    .iter()
+                    .flat_map(|result| &result.findings)
+                    .map(WireFinding::from)
+                    .collect(),
+            })
+        })
+        .await
+    }
+}
+
+impl Service {
+    async fn chunk(&self, request: ChunkRequest, deadline: Instant) -> Result<ReviewResponse> {
+        let finding = self.strongest(&request.filename, &request.patch, deadline).await?;
+        Ok(ReviewResponse {
+            repo: request.repo,
+            commit: request.commit,
+            filename: request.filename,
+            line: i32::try_from(finding.line).unwrap_or(i32::MAX),
+            severity: finding.severity.label().to_owned(),
+            severity_id: finding.severity as i32,
+            category: finding.category.label().to_owned(),
+            message: render::message(&finding, Speech::En),
+            confidence: finding.confidence,
+            idempotency_key: request.idempotency_key,
+            received_at: request.received_at,
+        })
+    }
+
+    /// The strongest finding of one patch, whether or not it passes a threshold: the caller has its confidence.
+    async fn strongest(&self, filename: &str, patch: &str, deadline: Instant) -> Result<Finding> {
+        // A caller who names a file wants it reviewed, whatever its folder is called.
+        let plan =
+            Plan::new(vec![ChangedFile::of_github(filename, "modified", 1, Some(patch))], 0, &Policy::all());
+        if plan.hunks.is_empty() {
+            diff::parse_patch(patch)?;
+            let expected = "hunks that add lines, in a file of a language the model has learned";
+            return Err(Error::ParameterInvalid { name: "patch", expected });
+        }
+        let mut outcomes = std::pin::pin!(self.engine.outcomes(&plan, Manners::Refuse, Some(deadline)));
+        let mut strongest: Option<Finding> = None;
+        while let Some(outcome) = outcomes.next().await {
+            for finding in outcome?.findings.map_err(|_| Error::DeadlineExceeded)? {
+                if strongest.as_ref().is_none_or(|best| finding.confidence > best.confidence) {
+                    strongest = Some(finding);
+                }
+            }
+        }
+        let expected = "at least one added line that says something";
+        strongest.ok_or(Error::ParameterInvalid { name: "patch", expected })
+    }
+
+    /// Counts and times a call, and makes its error a status.
+    async fn observe<T>(
+        &self,
+        method: &str,
+        call: impl Future<Output = Result<T>>,
+    ) -> std::result::Result<Response<T>, Status> {
+        let timer = self.metrics.grpc_latency.with_label_values(&[method]).start_timer();
+        let outcome = call.await;
+        timer.observe_duration();
+        let code = outcome.as_ref().map_or_else(|error| error.code().label(), |_| "ok");
+        self.metrics.grpc_calls.with_label_values(&[method, code]).inc();
+        outcome.map(Response::new).map_err(|error| status(&error))
+    }
+}
+
+/// Findings as their hunks are done, the receipt at last. Ends early when nobody listens any more.
+async fn stream_diff(
+    engine: &Engine,
+    text: &str,
+    policy: &Policy,
+    deadline: Instant,
+    items: &mpsc::Sender<std::result::Result<DiffResponse, Status>>,
+) -> Result<()> {
+    let files = diff::parse(text)?;
+    let plan = Plan::new(files.iter().map(ChangedFile::of_diff).collect(), 0, policy);
+    let mut skipped = vec![None; plan.hunks.len()];
+    let mut withheld = std::collections::HashMap::new();
+    let mut said = BTreeSet::new();
+    let mut outcomes = std::pin::pin!(engine.outcomes(&plan, Manners::Wait, Some(deadline)));
+    while let Some(outcome) = outcomes.next().await {
+        let outcome = outcome?;
+        let findings = match outcome.findings {
+            Ok(findings) => findings,
+            Err(reason) => {
+                skipped[outcome.at] = Some(reason);
+                continue;
+            }
+        };
+        let selection = select(findings, policy, &engine.manifest.thresholds, &said);
+        for (reason, count) in selection.withheld {
+            *withheld.entry(reason.label().to_owned()).or_insert(0) += count;
+        }
+        for finding in selection.shown {
+            said.insert(finding.fingerprint());
+            let item = DiffResponse { item: Some(Item::Finding(WireFinding::from(&finding))) };
+            if items.send(Ok(item)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    let receipt = Receipt {
+        model_version: engine.manifest.model_version.clone(),
+        input_sha256: digest(&plan),
+        withheld,
+        ..Receipt::from(&plan.receipt(&skipped))
+    };
+    let _ = items.send(Ok(DiffResponse { item: Some(Item::Receipt(receipt)) })).await;
+    Ok(())
+}
+
+/// When the caller stops waiting (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests>).
+fn deadline<T>(request: &Request<T>) -> Instant {
+    let timeout = request.metadata().get("grpc-timeout").and_then(|value| timeout_of(value.to_str().ok()?));
+    Instant::now() + timeout.unwrap_or(DEADLINE_DEFAULT).min(DEADLINE_MAX)
+}
+
+fn timeout_of(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let count: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
+    Some(match unit {
+        "H" => Duration::from_secs(count * 3600),
+        "M" => Duration::from_secs(count * 60),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_up_to_eight_digits_and_a_unit() {
+        assert_eq!(timeout_of("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(timeout_of("5S"), Some(Duration::from_secs(5)));
+        assert_eq!(timeout_of("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+        for wrong in ["", "S", "999999999S", "5x", "-5S", "5é"] {
+            assert_eq!(timeout_of(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_the_exact_token_passes() {
+        let token = Secret::new("the node's token").unwrap();
+        let call = |header: Option<&'static str>| {
+            let mut request = Request::new(());
+            if let Some(header) = header {
+                request.metadata_mut().insert("authorization", header.parse().unwrap());
+            }
+            authorize(&token, request).is_ok()
+        };
+        assert!(call(Some("Bearer the node's token")));
+        assert!(!call(Some("Bearer the node's token ")) && !call(Some("Bearer ")) && !call(None));
+    }
+}

@@ -1,0 +1,324 @@
+//! One port: gRPC and gRPC-web, health and reflection, and `/healthz`, `/readyz`, `/metrics` for operators.
+//!
+//! Liveness says that the process answers, readiness that it should be given work: not while it drains, while its
+//! database is away, or while the model's queue is nearly full.
+
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::github::Github;
+use crate::grpc::{MESSAGE_LIMIT_BYTES, Service, authorize};
+use crate::metrics::Metrics;
+use crate::review_model::ReviewModel;
+use crate::reviewer::{Explainer, Once, Options, Reviewer};
+use crate::store::{Store, now};
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use rand::distr::{Alphanumeric, SampleString};
+use sentinel_proto::v1::review_service_server::ReviewServiceServer;
+use sentinel_shared::store::reviews;
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
+use tonic_web::GrpcWebLayer;
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use tracing::{info, warn};
+
+/// How often a node that pulls asks for jobs.
+const PULL_EVERY: Duration = Duration::from_secs(5);
+/// How often a node that is told of jobs looks all the same: a lease of another node may have ended.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// The pause after the database was away.
+const STORE_PAUSE: Duration = Duration::from_secs(2);
+/// How often the queue's state is read for `/metrics`.
+const STATE_EVERY: Duration = Duration::from_secs(5);
+/// A queue this full is no place for more; below the second it is one again.
+const PRESSURE_HIGH: f64 = 0.8;
+const PRESSURE_LOW: f64 = 0.5;
+
+/// Whether this node should be given work, and why not.
+pub struct Readiness {
+    draining: AtomicBool,
+    store_away: AtomicBool,
+    pressed: AtomicBool,
+    engine: Arc<Engine>,
+    metrics: Arc<Metrics>,
+}
+
+/// A node that is loaded and listens, not yet serving.
+pub struct Node {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its worker.
+    pub reviewer: Arc<Reviewer>,
+    listener: TcpListener,
+    config: Config,
+    readiness: Arc<Readiness>,
+    wake: Arc<Notify>,
+}
+
+// === impl Readiness ===
+
+impl Readiness {
+    fn new(engine: Arc<Engine>, metrics: Arc<Metrics>) -> Self {
+        let no = AtomicBool::default;
+        Self { draining: no(), store_away: no(), pressed: no(), engine, metrics }
+    }
+
+    /// Whether work should come here.
+    #[must_use]
+    pub fn takes_work(&self) -> bool {
+        self.reason().is_none()
+    }
+
+    /// Why it should not.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static str> {
+        let pressure = self.engine.batcher.pressure();
+        // With two thresholds, readiness does not flap around one.
+        let limit = if self.pressed.load(Ordering::Relaxed) { PRESSURE_LOW } else { PRESSURE_HIGH };
+        self.pressed.store(pressure > limit, Ordering::Relaxed);
+        let reason = if self.draining.load(Ordering::Relaxed) {
+            Some("draining")
+        } else if self.store_away.load(Ordering::Relaxed) {
+            Some("the database is away")
+        } else if pressure > limit {
+            Some("the queue is nearly full")
+        } else {
+            None
+        };
+        self.metrics.ready.set(i64::from(reason.is_none()));
+        reason
+    }
+}
+
+// === impl Node ===
+
+impl Node {
+    /// Loads everything and binds the port.
+    ///
+    /// # Errors
+    /// A model that does not load, or a port that is taken.
+    pub async fn start(mut config: Config) -> Result<Self> {
+        // One provider for all TLS in this process; a second call says that there is one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let metrics = Arc::new(Metrics::default());
+        let listener = TcpListener::bind(config.settings.listen)
+            .await
+            .with_context(|| format!("listening on {}", config.settings.listen))?;
+        let model = ReviewModel::load(config.settings.model.as_deref())?;
+        let engine = Engine::start(
+            &model,
+            &config.backend(),
+            |provider| config.limits(provider),
+            Arc::clone(&metrics),
+        )?;
+        let engine = Arc::new(engine);
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .redirect(reqwest::redirect::Policy::limited(3))
+            .build()
+            .context("making the HTTP client")?;
+        let store = Arc::new(Store::new(http.clone(), &config.database_url, config.database_token.take()));
+        let settings = &config.settings;
+        let explainer = settings.explain_url.as_ref().zip(settings.explain_model.as_ref());
+        let reviewer = Reviewer {
+            owner: owner(),
+            github: Github::new(
+                http.clone(),
+                &settings.github_api_url,
+                config.credentials.take().context("the credentials")?,
+                Arc::clone(&store),
+                Arc::clone(&metrics),
+            ),
+            explainer: explainer.map(|(url, model)| Explainer {
+                http,
+                url: url.trim_end_matches('/').to_owned(),
+                model: model.clone(),
+                key: config.explain_key.take(),
+                deadline: Duration::from_secs(10),
+            }),
+            store,
+            engine: Arc::clone(&engine),
+            metrics: Arc::clone(&metrics),
+            options: Options {
+                retry_after: Duration::from_secs(settings.retry_seconds),
+                verdicts: settings.verdicts,
+                dashboard_url: settings
+                    .dashboard_url
+                    .as_ref()
+                    .map(|url| url.trim_end_matches('/').to_owned()),
+            },
+            held: Mutex::new(HashSet::new()),
+        };
+        Ok(Self {
+            address: listener.local_addr()?,
+            reviewer: Arc::new(reviewer),
+            listener,
+            readiness: Arc::new(Readiness::new(engine, metrics)),
+            wake: Arc::new(Notify::new()),
+            config,
+        })
+    }
+
+    /// Serves until `stop` completes, then drains: takes no more work, finishes what it has within the time it is
+    /// given, and gives back the rest.
+    ///
+    /// # Errors
+    /// The server can't go on.
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send) -> Result<()> {
+        let Self { reviewer, listener, config, readiness, wake, .. } = self;
+        let mut workers = JoinSet::new();
+        for _ in 0..config.settings.jobs {
+            let every = if config.settings.pull { PULL_EVERY } else { LOOK_EVERY };
+            workers.spawn(work(Arc::clone(&reviewer), Arc::clone(&wake), Arc::clone(&readiness), every));
+        }
+        let state = tokio::spawn(watch_queue(Arc::clone(&reviewer), Arc::clone(&readiness)));
+        let service = Service {
+            engine: Arc::clone(&reviewer.engine),
+            store: Arc::clone(&reviewer.store),
+            wake: Arc::clone(&wake),
+            readiness: Arc::clone(&readiness),
+            metrics: Arc::clone(&reviewer.metrics),
+        };
+        let token = Arc::new(config.token);
+        let router = router(service, token, &readiness, &reviewer.metrics).await?;
+        let mut server = Server::builder().accept_http1(true).tcp_nodelay(true);
+        if let Some((cert, key)) = &config.tls {
+            server = server
+                .tls_config(ServerTlsConfig::new().identity(Identity::from_pem(cert, key)))
+                .context("the TLS certificate or key")?;
+        }
+        let draining = Arc::clone(&readiness);
+        let drain = async move {
+            stop.await;
+            info!("serve.draining");
+            draining.draining.store(true, Ordering::Relaxed);
+            wake.notify_waiters();
+        };
+        server
+            .add_routes(Routes::from(router))
+            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), drain)
+            .await
+            .context("serving")?;
+        let finished = async { while workers.join_next().await.is_some() {} };
+        let time = Duration::from_secs(config.settings.drain_seconds);
+        if tokio::time::timeout(time, finished).await.is_err() {
+            warn!("serve.cut_off: some jobs did not finish in {} s and go back to the queue", time.as_secs());
+            workers.shutdown().await;
+            reviewer.release_held().await;
+        }
+        state.abort();
+        info!("serve.stopped");
+        Ok(())
+    }
+}
+
+/// Every route of the port.
+async fn router(
+    service: Service,
+    token: Arc<sentinel_shared::signature::Secret>,
+    readiness: &Arc<Readiness>,
+    metrics: &Arc<Metrics>,
+) -> Result<Router> {
+    let review = ReviewServiceServer::new(service)
+        .max_decoding_message_size(MESSAGE_LIMIT_BYTES)
+        .max_encoding_message_size(MESSAGE_LIMIT_BYTES);
+    let review = InterceptedService::new(review, move |request| authorize(&token, request));
+    let (health_reporter, health) = tonic_health::server::health_reporter();
+    health_reporter
+        .set_service_status("sentinel.review.v1.ReviewService", tonic_health::ServingStatus::Serving)
+        .await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(sentinel_proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .context("the reflection service")?;
+    // Pages of any origin may call: what protects a call is its token, which no browser sends by itself.
+    let cors = CorsLayer::new()
+        .allow_origin(AllowOrigin::from(Any))
+        .allow_headers(Any)
+        .allow_methods([axum::http::Method::POST])
+        .expose_headers(
+            ["grpc-status", "grpc-message", "grpc-status-details-bin"].map(HeaderName::from_static),
+        );
+    let grpc = Routes::new(review)
+        .add_service(health)
+        .add_service(reflection)
+        .into_axum_router()
+        .reset_fallback()
+        .route_layer(GrpcWebLayer::new())
+        .route_layer(cors);
+    let (ready, metrics) = (Arc::clone(readiness), Arc::clone(metrics));
+    let readyz = move || async move {
+        match ready.reason() {
+            None => (StatusCode::OK, "ready\n").into_response(),
+            Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+        }
+    };
+    let text = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    Ok(grpc
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(move || async move { (text, metrics.text()) })))
+}
+
+/// One worker: job after job, and a rest when there is none.
+async fn work(reviewer: Arc<Reviewer>, wake: Arc<Notify>, readiness: Arc<Readiness>, every: Duration) {
+    while !readiness.draining.load(Ordering::Relaxed) {
+        let rest = match reviewer.review_once().await {
+            Ok(Once::Worked { .. }) => continue,
+            Ok(Once::Idle) => {
+                readiness.store_away.store(false, Ordering::Relaxed);
+                every
+            }
+            Err(error) => {
+                warn!("worker.waiting: {error}");
+                readiness.store_away.store(true, Ordering::Relaxed);
+                STORE_PAUSE
+            }
+        };
+        tokio::select! {
+            () = wake.notified() => {}
+            () = tokio::time::sleep(rest) => {}
+        }
+    }
+}
+
+/// Keeps the gauges of the queue fresh.
+async fn watch_queue(reviewer: Arc<Reviewer>, readiness: Arc<Readiness>) {
+    let metrics = &reviewer.metrics;
+    loop {
+        let answers = reviewer.store.read(&[reviews::queue_state(now())]).await;
+        let state =
+            answers.and_then(|rows| reviews::queue_state_of(rows.first().unwrap_or(&Default::default())));
+        readiness.store_away.store(state.is_err(), Ordering::Relaxed);
+        if let Ok(state) = state {
+            metrics.jobs.reset();
+            for (status, jobs) in state.by_status {
+                metrics.jobs.with_label_values(&[&status]).set(i64::try_from(jobs).unwrap_or(i64::MAX));
+            }
+            metrics.lease_age.set(state.oldest_lease_seconds);
+            metrics.queued_age.set(state.oldest_queued_seconds);
+        }
+        let _ = readiness.reason();
+        tokio::time::sleep(STATE_EVERY).await;
+    }
+}
+
+/// A name no other node has: leases are held under it.
+fn owner() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "node".to_owned());
+    format!("{host}-{}-{}", std::process::id(), Alphanumeric.sample_string(&mut rand::rng(), 8))
+}

@@ -1,0 +1,188 @@
+//! A hunk to the numbers the model reads.
+//!
+//! `<bos> <lang:Rust> path <sep> section <sep> <ctx> line <del> line <add> line … <eos>`: every line begins with its
+//! mark, so line feeds need no token, and blanks at its start are kept. Only the path, its language and the hunk
+//! go in. Marks are entries of the vocabulary that no text can spell.
+
+use crate::review_model::ReviewModel;
+use anyhow::{Context, Result};
+use sentinel_shared::diff::{Hunk, Line, Place};
+use sentinel_shared::review::language::Language;
+use std::collections::HashMap;
+use tokenizers::Tokenizer;
+
+/// The most tokens of one path, one section and one line: a long line is cut, not the hunk around it.
+const PATH_MAX: usize = 32;
+const LINE_MAX: usize = 96;
+/// The most bytes of a line that are looked at: enough for [`LINE_MAX`] tokens of any text people write.
+const LINE_BYTES_MAX: usize = 1024;
+
+/// Text to tokens, as the model was trained.
+pub struct Encoder {
+    tokenizer: Tokenizer,
+    marks: Marks,
+    /// The longest sequence the model takes.
+    length_max: usize,
+}
+
+/// One piece of a hunk as the model reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// Tokens, at most the model's length.
+    pub ids: Vec<u32>,
+    /// Where the marks of added lines stand, in order.
+    pub added_at: Vec<usize>,
+}
+
+struct Marks {
+    bos: u32,
+    eos: u32,
+    sep: u32,
+    added: u32,
+    removed: u32,
+    context: u32,
+    languages: HashMap<Language, u32>,
+}
+
+// === impl Encoder ===
+
+impl Encoder {
+    /// Reads the model's `tokenizer.json`.
+    ///
+    /// # Errors
+    /// A file that is no tokenizer, or one without the marks.
+    pub fn new(model: &ReviewModel) -> Result<Self> {
+        let tokenizer = Tokenizer::from_bytes(&model.tokenizer)
+            .map_err(|error| anyhow::anyhow!("tokenizer.json of the review model: {error}"))?;
+        let mark =
+            |name: &str| tokenizer.token_to_id(name).with_context(|| format!("the vocabulary has no {name}"));
+        let languages = Language::ALL
+            .into_iter()
+            .map(|language| Ok((language, mark(&format!("<lang:{}>", language.name()))?)));
+        let marks = Marks {
+            bos: mark("<bos>")?,
+            eos: mark("<eos>")?,
+            sep: mark("<sep>")?,
+            added: mark("<add>")?,
+            removed: mark("<del>")?,
+            context: mark("<ctx>")?,
+            languages: languages.collect::<Result<_>>()?,
+        };
+        Ok(Self { tokenizer, marks, length_max: model.manifest.max_tokens })
+    }
+
+    /// Cuts a hunk into pieces that fit the model and encodes each. Every line is in exactly one piece.
+    pub fn pieces<'a>(&self, path: &str, language: Language, hunk: &Hunk<'a>) -> Vec<(Hunk<'a>, Encoded)> {
+        let head = self.head(path, language, hunk.section);
+        // The end mark takes one.
+        let budget = self.length_max - head.len() - 1;
+        let mut lines = Vec::with_capacity(hunk.lines.len());
+        let pieces = hunk.split(budget, |line| {
+            let ids = self.line(line);
+            let cost = ids.len();
+            lines.push(ids);
+            cost
+        });
+        let mut lines = lines.into_iter();
+        let encode = |piece: Hunk<'a>| {
+            let mut encoded = Encoded { ids: head.clone(), added_at: Vec::new() };
+            for (line, ids) in piece.lines.iter().zip(lines.by_ref()) {
+                if matches!(line.place, Place::Added { .. }) {
+                    encoded.added_at.push(encoded.ids.len());
+                }
+                encoded.ids.extend(ids);
+            }
+            encoded.ids.push(self.marks.eos);
+            (piece, encoded)
+        };
+        pieces.into_iter().map(encode).collect()
+    }
+
+    fn head(&self, path: &str, language: Language, section: &str) -> Vec<u32> {
+        let mut ids = vec![self.marks.bos, self.marks.languages[&language]];
+        // The end of a path says more than its beginning.
+        let path = self.text(path);
+        ids.extend(&path[path.len().saturating_sub(PATH_MAX)..]);
+        ids.push(self.marks.sep);
+        ids.extend(self.text(section.trim()).into_iter().take(PATH_MAX));
+        ids.push(self.marks.sep);
+        ids
+    }
+
+    fn line(&self, line: &Line<'_>) -> Vec<u32> {
+        let mark = match line.place {
+            Place::Added { .. } => self.marks.added,
+            Place::Removed { .. } => self.marks.removed,
+            Place::Context { .. } => self.marks.context,
+        };
+        let mut ids = vec![mark];
+        ids.extend(self.text(line.text.trim_end_matches('\r')).into_iter().take(LINE_MAX - 1));
+        ids
+    }
+
+    fn text(&self, text: &str) -> Vec<u32> {
+        let end = text.floor_char_boundary(LINE_BYTES_MAX);
+        // Byte-level pieces: there is no text that can't be encoded.
+        self.tokenizer
+            .encode_fast(&text[..end], false)
+            .map_or_else(|_| Vec::new(), |it| it.get_ids().to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sentinel_shared::diff::parse_patch;
+
+    fn encoder() -> Encoder {
+        Encoder::new(&ReviewModel::embedded().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn indentation_marks_and_line_ends_are_kept_apart() {
+        let encoder = encoder();
+        let encode = |patch: &str| {
+            let hunk = parse_patch(patch).unwrap().remove(0);
+            encoder.pieces("src/a.py", Language::Python, &hunk).remove(0).1
+        };
+        let deep = encode("@@ -1 +1,2 @@\n a\n+        return x\n");
+        let shallow = encode("@@ -1 +1,2 @@\n a\n+    return x\n");
+        let removed = encode("@@ -1,2 +1 @@\n a\n-        return x\n");
+        assert_ne!(deep.ids, shallow.ids);
+        assert_ne!(deep.ids, removed.ids);
+        assert_eq!((deep.added_at.len(), removed.added_at.len()), (1, 0));
+        assert_eq!(deep.ids[deep.added_at[0]], encoder.marks.added);
+    }
+
+    #[test]
+    fn text_that_spells_a_mark_is_text() {
+        let encoder = encoder();
+        let hunk = parse_patch("@@ -0,0 +1 @@\n+<add> <eos> <lang:Rust>\n").unwrap().remove(0);
+        let encoded = encoder.pieces("a.rs", Language::Rust, &hunk).remove(0).1;
+        let marks = |mark: u32| encoded.ids.iter().filter(|id| **id == mark).count();
+        assert_eq!((marks(encoder.marks.added), marks(encoder.marks.eos)), (1, 1));
+    }
+
+    #[test]
+    fn a_long_hunk_is_cut_between_lines_and_no_line_is_lost() {
+        let encoder = encoder();
+        let body: String = (0..400).map(|i| format!("+let value_{i} = compute({i}, \"x\");\n")).collect();
+        let text = format!("@@ -0,0 +1,400 @@\n{body}");
+        let hunk = parse_patch(&text).unwrap().remove(0);
+        let pieces = encoder.pieces("a.rs", Language::Rust, &hunk);
+        assert!(pieces.len() > 5);
+        assert!(pieces.iter().all(|(_, encoded)| encoded.ids.len() <= encoder.length_max));
+        let lines: usize = pieces.iter().map(|(_, encoded)| encoded.added_at.len()).sum();
+        assert_eq!(lines, 400);
+    }
+
+    #[test]
+    fn any_bytes_and_any_length_fit() {
+        let encoder = encoder();
+        let text = format!("@@ -0,0 +1 @@ {}\n+{}\n", "s".repeat(5000), "\u{1F980}\u{0}é".repeat(5000));
+        let hunk = parse_patch(&text).unwrap().remove(0);
+        let path = "x/".repeat(3000) + "a.rs";
+        let pieces = encoder.pieces(&path, Language::Rust, &hunk);
+        assert!(pieces[0].1.ids.len() <= encoder.length_max);
+    }
+}
