@@ -15,6 +15,7 @@ pub mod faults;
 pub mod github;
 pub mod grpc;
 pub mod hrana;
+pub mod http;
 pub mod metrics;
 pub mod model;
 pub mod policy;

@@ -16,6 +16,7 @@ use crate::github::{Access, Github, PullFile, Trouble};
 use crate::metrics::Metrics;
 use crate::policy;
 use crate::store::{Store, now};
+use sentinel_shared::github::PullRequest;
 use sentinel_shared::review::plan::{ChangedFile, Plan};
 use sentinel_shared::review::policy::Policy;
 use sentinel_shared::review::render;
@@ -149,17 +150,8 @@ impl Reviewer {
         if pull.state.as_deref() != Some("open") {
             return Ok(End::Skipped("the pull request is closed"));
         }
-        let head = pull.head.sha.clone();
-        if job.head_sha.as_ref().is_some_and(|asked| *asked != head) {
-            let base_sha = Some(pull.base.sha);
-            return Ok(End::Superseded(Box::new(ReviewJob {
-                key: ReviewJob::key_of(&job.repository, job.number, &head),
-                repository: job.repository.clone(),
-                number: job.number,
-                base_sha,
-                head_sha: Some(head),
-                installation_id: job.installation_id,
-            })));
+        if job.head_sha.as_ref().is_some_and(|asked| *asked != pull.head.sha) {
+            return Ok(superseded(job, pull));
         }
         // (2)
         let policy = self.policy(&access, &pull.base.sha).await?;
@@ -170,6 +162,7 @@ impl Reviewer {
         if pull.draft && !policy.drafts {
             return Ok(End::Skipped("the pull request is a draft"));
         }
+        let head = pull.head.sha;
         // (3)
         let files = access.files(job.number).await?;
         reach(Step::FilesRead).await;
@@ -316,6 +309,18 @@ impl Reviewer {
             }
         }
     }
+}
+
+/// The end of a job whose pull request has moved on, and the job that takes its place.
+fn superseded(job: &Leased, pull: PullRequest) -> End {
+    End::Superseded(Box::new(ReviewJob {
+        key: ReviewJob::key_of(&job.repository, job.number, &pull.head.sha),
+        repository: job.repository.clone(),
+        number: job.number,
+        base_sha: Some(pull.base.sha),
+        head_sha: Some(pull.head.sha),
+        installation_id: job.installation_id,
+    }))
 }
 
 /// Counts a job as worked on, for as long as it is.

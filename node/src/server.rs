@@ -5,7 +5,7 @@
 
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::github::Github;
+use crate::github::{DEADLINE, Github};
 use crate::grpc::{MESSAGE_LIMIT_BYTES, Service, authorize};
 use crate::metrics::Metrics;
 use crate::review_model::ReviewModel;
@@ -111,8 +111,6 @@ impl Node {
     /// # Errors
     /// A model that does not load, or a port that is taken.
     pub async fn start(mut config: Config) -> Result<Self> {
-        // One provider for all TLS in this process; a second call says that there is one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let metrics = Arc::new(Metrics::default());
         let listener = TcpListener::bind(config.settings.listen)
             .await
@@ -125,11 +123,7 @@ impl Node {
             Arc::clone(&metrics),
         )?;
         let engine = Arc::new(engine);
-        let http = reqwest::Client::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .redirect(reqwest::redirect::Policy::limited(3))
-            .build()
-            .context("making the HTTP client")?;
+        let http = crate::http::client().build().context("making the HTTP client")?;
         let store = Arc::new(Store::new(http.clone(), &config.database_url, config.database_token.take()));
         let settings = &config.settings;
         let explainer = settings.explain_url.as_ref().zip(settings.explain_model.as_ref());
@@ -138,6 +132,7 @@ impl Node {
             github: Github::new(
                 http.clone(),
                 &settings.github_api_url,
+                DEADLINE,
                 config.credentials.take().context("the credentials")?,
                 Arc::clone(&store),
                 Arc::clone(&metrics),

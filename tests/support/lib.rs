@@ -5,4 +5,5 @@
 
 pub mod deliver;
 pub mod github;
+pub mod node;
 pub mod stack;

@@ -53,9 +53,8 @@ impl Jobs {
     pub(super) fn run(self) -> Result<()> {
         let url =
             self.database_url.as_deref().context("TURSO_DATABASE_URL is not set: give --database-url")?;
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let token = self.database_token.as_deref().and_then(Secret::new);
-        let store = Store::new(reqwest::Client::new(), url, token);
+        let store = Store::new(crate::http::client().build()?, url, token);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             match &self.action {

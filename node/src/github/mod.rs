@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::warn;
 
-/// For one call. A lease outlives it, so a job is not posted by two nodes.
-const DEADLINE: Duration = Duration::from_secs(20);
+/// For one call, unless the operator says less. A lease outlives it, so a job is not posted by two nodes.
+pub const DEADLINE: Duration = Duration::from_secs(20);
 /// The most of one answer that is read; a page of 100 files with patches is under 10 MB.
 const ANSWER_LIMIT_BYTES: usize = 32 * 1024 * 1024;
 const PER_PAGE: usize = 100;
@@ -58,6 +58,7 @@ pub enum Trouble {
 pub struct Github {
     http: reqwest::Client,
     api: String,
+    deadline: Duration,
     auth: Auth,
     store: Arc<Store>,
     metrics: Arc<Metrics>,
@@ -135,11 +136,13 @@ impl Github {
     pub fn new(
         http: reqwest::Client,
         api: &str,
+        deadline: Duration,
         credentials: Credentials,
         store: Arc<Store>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { http, api: api.trim_end_matches('/').to_owned(), auth: Auth::new(credentials), store, metrics }
+        let api = api.trim_end_matches('/').to_owned();
+        Self { http, api, deadline: deadline.min(DEADLINE), auth: Auth::new(credentials), store, metrics }
     }
 
     /// Whether check runs can be made: GitHub lets only Apps.
@@ -175,7 +178,7 @@ impl Github {
         let mut request = self
             .http
             .request(method, format!("{}{path}", self.api))
-            .timeout(DEADLINE)
+            .timeout(self.deadline)
             .bearer_auth(bearer)
             .header("accept", "application/vnd.github+json")
             .header("user-agent", "sentinel")

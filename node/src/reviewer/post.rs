@@ -1,6 +1,6 @@
 //! A result becomes one review on GitHub, at most once.
 
-use super::{End, Reviewer, away};
+use super::{End, Reviewer, away, superseded};
 use crate::faults::{Step, reach};
 use crate::github::{Access, CheckRun, PullFile, Said, Trouble, Turn};
 use sentinel_shared::diff::{Place, parse_patch};
@@ -111,6 +111,11 @@ impl Reviewer {
             }
         };
         warn!(key = job.key, "review.line_refused: {refused}");
+        // A commit that was pushed in between makes every line of this one unplaceable.
+        let pull = access.pull(job.number).await?;
+        if pull.head.sha != result.head_sha {
+            return Ok(Err(superseded(job, pull)));
+        }
         let anchors = anchors(files);
         let (on_a_line, elsewhere): (Vec<_>, Vec<_>) = comments
             .into_iter()

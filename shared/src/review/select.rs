@@ -89,11 +89,14 @@ pub fn select(
         } else {
             None
         };
+        if reason.is_none() || reason == Some(Withheld::AlreadySaid) {
+            // A line that is commented on already is not commented on in other words.
+            lines.insert((finding.path.clone(), finding.line));
+        }
         if let Some(reason) = reason {
             *selection.withheld.entry(reason).or_default() += 1;
             continue;
         }
-        lines.insert((finding.path.clone(), finding.line));
         prints.insert(print);
         selection.shown.push(finding);
     }

@@ -1,0 +1,12 @@
+//! The one kind of HTTP client: rustls with ring, bounded connecting, few redirects.
+
+use std::time::Duration;
+
+/// A builder of clients. All TLS of the process has one provider of cryptography, chosen here.
+pub fn client() -> reqwest::ClientBuilder {
+    // A second call says that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .redirect(reqwest::redirect::Policy::limited(3))
+}

@@ -1,0 +1,325 @@
+//! A GitHub with state, on real sockets: the part of its API that Sentinel calls.
+//!
+//! It refuses what GitHub refuses: calls without a user agent or with a token it did not give out, a JWT that is
+//! signed by another key or lives too long, comments on lines that are not in the diff, bodies that are too long,
+//! check runs by anything but an App, and writes beyond the limits. It can be told to fail in every way a network
+//! fails, before or after it did what was asked.
+
+mod actions;
+mod apps;
+mod pulls;
+
+pub use actions::{Log, Run};
+pub use apps::app_key;
+pub use pulls::{Check, Comment, Pull, Review};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// The personal token the fake accepts; its account is [`PERSON`].
+pub const TOKEN: &str = "ghs_fake";
+/// The account of [`TOKEN`].
+pub const PERSON: &str = "sentinel-user";
+/// The App's id and the account it writes as.
+pub const APP_ID: &str = "4711";
+/// See [`APP_ID`].
+pub const APP_LOGIN: &str = "sentinel[bot]";
+
+/// GitHub's limit on content, per account.
+const WRITES_A_MINUTE: usize = 80;
+
+/// How one call is made to fail.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fault {
+    /// Answered with this status, and nothing done.
+    Status(u16),
+    /// Refused for so many seconds, and nothing done.
+    Limited(u32),
+    /// Done, and the answer breaks off on its way.
+    LostAnswer,
+    /// Not answered for so long, and nothing done.
+    Silence(Duration),
+}
+
+#[derive(Default)]
+struct World {
+    runs: Vec<Run>,
+    calls: Vec<String>,
+    storage: String,
+    down: bool,
+    /// The next call whose method and path contain the text fails.
+    faults: Vec<(String, Fault)>,
+    pulls: Vec<Pull>,
+    /// (repository, path) → text, on every branch.
+    files: HashMap<(String, String), String>,
+    /// (repository, login) → permission.
+    permissions: HashMap<(String, String), String>,
+    checks: Vec<Check>,
+    /// token → (installation, when it ends).
+    tokens: HashMap<String, (u64, Instant)>,
+    minimized: HashSet<String>,
+    writes: HashMap<String, Vec<Instant>>,
+    last_id: u64,
+}
+
+/// Who makes a call.
+#[derive(Debug, Clone, PartialEq)]
+enum Caller {
+    Person,
+    Installation(u64),
+    /// The App itself, by its JWT.
+    App,
+}
+
+/// A running fake; stops with its process.
+#[derive(Clone)]
+pub struct FakeGithub {
+    world: Arc<Mutex<World>>,
+    api: SocketAddr,
+    storage: SocketAddr,
+}
+
+type Shared = State<Arc<Mutex<World>>>;
+
+// === impl FakeGithub ===
+
+impl FakeGithub {
+    /// Starts both hosts on free loopback ports, on a thread of their own.
+    #[must_use]
+    pub fn start() -> Self {
+        let world = Arc::new(Mutex::new(World::default()));
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let shared = Arc::clone(&world);
+        std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async move {
+                let bind = || tokio::net::TcpListener::bind("127.0.0.1:0");
+                let api = bind().await.expect("a free port");
+                let storage = bind().await.expect("a free port");
+                let addresses = (api.local_addr().expect("bound"), storage.local_addr().expect("bound"));
+                shared.lock().expect("no test panics inside").storage = format!("http://{}", addresses.1);
+                sender.send(addresses).expect("the starter waits");
+                let serve_api = axum::serve(api, api_routes(Arc::clone(&shared)));
+                let serve_storage = axum::serve(storage, actions::storage_routes(shared));
+                let _ = tokio::join!(serve_api.into_future(), serve_storage.into_future());
+            });
+        });
+        let (api, storage) = receiver.recv().expect("the fake starts");
+        Self { world, api, storage }
+    }
+
+    /// For `GITHUB_API_URL`.
+    #[must_use]
+    pub fn api_url(&self) -> String {
+        format!("http://{}", self.api)
+    }
+
+    /// For `GITHUB_LOG_HOSTS`.
+    #[must_use]
+    pub fn log_host(&self) -> String {
+        self.storage.to_string()
+    }
+
+    /// Adds a run that can be asked about.
+    pub fn add(&self, run: Run) {
+        self.world().runs.push(run);
+    }
+
+    /// Opens a pull request.
+    pub fn open(&self, pull: Pull) {
+        self.world().pulls.push(pull);
+    }
+
+    /// Changes a pull request: a push, a close.
+    pub fn change(&self, repository: &str, number: u64, change: impl FnOnce(&mut Pull)) {
+        let mut world = self.world();
+        let pull = world.pulls.iter_mut().find(|pull| pull.repository == repository && pull.number == number);
+        let pull = pull.expect("the pull request was opened");
+        change(pull);
+        pull.outdate();
+    }
+
+    /// A pull request as it is.
+    #[must_use]
+    pub fn pull(&self, repository: &str, number: u64) -> Pull {
+        let world = self.world();
+        let pull = world.pulls.iter().find(|pull| pull.repository == repository && pull.number == number);
+        pull.expect("the pull request was opened").clone()
+    }
+
+    /// The check runs on a commit.
+    #[must_use]
+    pub fn checks(&self, head_sha: &str) -> Vec<Check> {
+        self.world().checks.iter().filter(|check| check.head_sha == head_sha).cloned().collect()
+    }
+
+    /// Whether this comment is folded.
+    #[must_use]
+    pub fn is_minimized(&self, comment: &Comment) -> bool {
+        self.world().minimized.contains(&comment.node_id())
+    }
+
+    /// Puts a file on every branch of a repository.
+    pub fn put_file(&self, repository: &str, path: &str, text: &str) {
+        self.world().files.insert((repository.to_owned(), path.to_owned()), text.to_owned());
+    }
+
+    /// Gives somebody a right: `admin`, `write`, `read` or `none`.
+    pub fn permit(&self, repository: &str, login: &str, permission: &str) {
+        self.world().permissions.insert((repository.to_owned(), login.to_owned()), permission.to_owned());
+    }
+
+    /// Makes the next call whose method and path contain `call` fail.
+    pub fn fail_next(&self, call: &str, fault: Fault) {
+        self.world().faults.push((call.to_owned(), fault));
+    }
+
+    /// Takes back every installation token.
+    pub fn revoke_tokens(&self) {
+        self.world().tokens.clear();
+    }
+
+    /// Makes every call answer 503, or stops doing so.
+    pub fn set_down(&self, down: bool) {
+        self.world().down = down;
+    }
+
+    /// The calls, in order.
+    #[must_use]
+    pub fn calls(&self) -> Vec<String> {
+        self.world().calls.clone()
+    }
+
+    fn world(&self) -> std::sync::MutexGuard<'_, World> {
+        self.world.lock().expect("no handler panics")
+    }
+}
+
+fn api_routes(world: Arc<Mutex<World>>) -> Router {
+    actions::routes()
+        .merge(apps::routes())
+        .merge(pulls::routes())
+        .fallback(|| async { not_found() })
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&world), admit))
+        .with_state(world)
+}
+
+/// What every call passes: is GitHub up, is the caller somebody, may it write now, does the call fail today?
+async fn admit(State(world): Shared, mut request: Request, next: Next) -> Response {
+    let call = format!("{} {}", request.method(), request.uri());
+    let is_write = request.method() != axum::http::Method::GET && !request.uri().path().starts_with("/app/");
+    let fault = {
+        let mut world = world.lock().expect("no handler panics");
+        if world.down {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+        if !request.headers().contains_key(header::USER_AGENT) {
+            return (StatusCode::FORBIDDEN, "Request forbidden by administrative rules").into_response();
+        }
+        let Some(caller) = world.caller(request.headers()) else {
+            world.calls.push(call);
+            return message(StatusCode::UNAUTHORIZED, "Bad credentials");
+        };
+        let fault = world.faults.iter().position(|(text, _)| call.contains(text));
+        let fault = fault.map(|at| world.faults.remove(at).1);
+        world.calls.push(call);
+        if is_write && !world.may_write(&caller) {
+            return limited(60);
+        }
+        request.extensions_mut().insert(caller);
+        fault
+    };
+    match fault {
+        None => next.run(request).await,
+        Some(Fault::Status(status)) => {
+            message(StatusCode::from_u16(status).expect("a status"), "Something went wrong")
+        }
+        Some(Fault::Limited(seconds)) => limited(seconds),
+        Some(Fault::Silence(time)) => {
+            tokio::time::sleep(time).await;
+            StatusCode::GATEWAY_TIMEOUT.into_response()
+        }
+        Some(Fault::LostAnswer) => {
+            let (head, _) = next.run(request).await.into_parts();
+            let broken =
+                futures_util::stream::iter([Err::<String, _>(std::io::Error::other("the line is cut"))]);
+            Response::from_parts(
+                axum::http::Response::builder()
+                    .status(head.status)
+                    .body(())
+                    .expect("a status")
+                    .into_parts()
+                    .0,
+                Body::from_stream(broken),
+            )
+        }
+    }
+}
+
+// === impl World ===
+
+impl World {
+    fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
+        let bearer = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
+        if bearer == TOKEN {
+            return Some(Caller::Person);
+        }
+        if let Some((installation, ends_at)) = self.tokens.get(bearer) {
+            return (*ends_at > Instant::now()).then_some(Caller::Installation(*installation));
+        }
+        apps::is_jwt_of_app(bearer).then_some(Caller::App)
+    }
+
+    fn may_write(&mut self, caller: &Caller) -> bool {
+        let writes = self.writes.entry(format!("{caller:?}")).or_default();
+        writes.retain(|at| at.elapsed() < Duration::from_secs(60));
+        writes.push(Instant::now());
+        writes.len() <= WRITES_A_MINUTE
+    }
+
+    fn id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+}
+
+impl Caller {
+    fn login(&self) -> &'static str {
+        match self {
+            Self::Person => PERSON,
+            Self::Installation(_) | Self::App => APP_LOGIN,
+        }
+    }
+}
+
+/// <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
+fn limited(seconds: u32) -> Response {
+    let body = json!({ "message": "You have exceeded a secondary rate limit. Please wait a few minutes." });
+    (StatusCode::FORBIDDEN, [("retry-after", seconds.to_string())], axum::Json(body)).into_response()
+}
+
+fn message(status: StatusCode, text: &str) -> Response {
+    (status, axum::Json(json!({ "message": text }))).into_response()
+}
+
+fn not_found() -> Response {
+    message(StatusCode::NOT_FOUND, "Not Found")
+}
+
+/// One page of a list, as `per_page` and `page` ask for it.
+fn page(all: &[Value], query: &HashMap<String, String>) -> Response {
+    let number = |name: &str, default: usize| query.get(name).and_then(|n| n.parse().ok()).unwrap_or(default);
+    let (per_page, page) = (number("per_page", 30).min(100), number("page", 1).max(1));
+    let some: Vec<&Value> = all.iter().skip((page - 1) * per_page).take(per_page).collect();
+    axum::Json(json!(some)).into_response()
+}

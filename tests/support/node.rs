@@ -1,0 +1,183 @@
+//! A node in this process: a real database server, the fake GitHub, the real model, and a reviewer whose steps a
+//! test takes one by one.
+
+use crate::github::{APP_ID, FakeGithub, TOKEN, app_key};
+use sentinel_node::backend::ort::{Options as Backend, Provider};
+use sentinel_node::batcher::Limits;
+use sentinel_node::engine::Engine;
+use sentinel_node::github::{Credentials, Github};
+use sentinel_node::hrana::Server;
+use sentinel_node::metrics::Metrics;
+use sentinel_node::review_model::ReviewModel;
+use sentinel_node::reviewer::{Options, Reviewer, Verdicts};
+use sentinel_node::store::{Store, now};
+use sentinel_shared::review::ReviewJob;
+use sentinel_shared::signature::Secret;
+use sentinel_shared::store::reviews::{self, JobKind, JobRow};
+use sentinel_shared::store::{Statement, Transaction};
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::task::AbortHandle;
+
+/// A policy under which the model says everything it finds.
+pub const OUTSPOKEN: &str =
+    "review:\n  max_comments: 10\n  thresholds: {nit: 0, suggestion: 0, bug: 0, critical: 0}\n";
+
+/// All tests of a process share it, and the model's queue on it.
+pub static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime"));
+
+static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
+    let _inside = RUNTIME.enter();
+    let options = Backend { provider: Provider::Cpu, sessions: Some(2), library: None };
+    let limits = Limits { batch_tokens: 1024, max_wait: Duration::ZERO, queue_tokens: 1 << 20 };
+    let model = ReviewModel::embedded().expect("the embedded model");
+    Arc::new(
+        Engine::start(&model, &options, |_| limits, Arc::new(Metrics::default())).expect("the model loads"),
+    )
+});
+
+/// Who a reviewer is to GitHub.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Identity {
+    /// A personal token.
+    Person,
+    /// An App: may make check runs.
+    App,
+}
+
+/// One database and one GitHub.
+pub struct Rig {
+    /// The world.
+    pub github: FakeGithub,
+    /// The database's address stays when it goes away and comes back.
+    pub address: SocketAddr,
+    folder: PathBuf,
+    serving: Mutex<Option<AbortHandle>>,
+}
+
+impl Rig {
+    /// A fresh database in a folder of its own, and a GitHub shared or fresh.
+    pub async fn start(github: FakeGithub) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("sentinel-rig-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).expect("a temporary folder");
+        let (address, serving) = serve_database(&folder, "127.0.0.1:0".parse().expect("an address")).await;
+        Self { github, address, folder, serving: Mutex::new(Some(serving)) }
+    }
+
+    /// A client of the database.
+    #[must_use]
+    pub fn store(&self) -> Store {
+        // No connection outlives an outage.
+        let http = sentinel_node::http::client().pool_max_idle_per_host(0).build().expect("a client");
+        Store::new(http, &format!("http://{}", self.address), None)
+    }
+
+    /// Another node on this database.
+    #[must_use]
+    pub fn node(&self, name: &str, identity: Identity) -> Reviewer {
+        let metrics = Arc::new(Metrics::default());
+        let store = Arc::new(self.store());
+        let credentials = match identity {
+            Identity::Person => Credentials::Token(Secret::new(TOKEN).expect("not empty")),
+            Identity::App => Credentials::App {
+                id: APP_ID.to_owned(),
+                key: jsonwebtoken::EncodingKey::from_rsa_pem(app_key().as_bytes()).expect("a key"),
+            },
+        };
+        let http = sentinel_node::http::client().build().expect("a client");
+        let deadline = Duration::from_millis(1500);
+        Reviewer {
+            owner: name.to_owned(),
+            github: Github::new(
+                http,
+                &self.github.api_url(),
+                deadline,
+                credentials,
+                Arc::clone(&store),
+                Arc::clone(&metrics),
+            ),
+            store,
+            engine: Arc::clone(&ENGINE),
+            explainer: None,
+            metrics,
+            options: Options {
+                retry_after: Duration::ZERO,
+                verdicts: Verdicts::CheckRun,
+                dashboard_url: Some("https://sentinel.example".to_owned()),
+            },
+            held: Mutex::new(HashSet::new()),
+        }
+    }
+
+    /// Queues a job, as the edge does.
+    pub async fn queue(&self, kind: JobKind, job: &ReviewJob) {
+        self.store().commit(&reviews::enqueue(kind, job, now())).await.expect("the database is there");
+    }
+
+    /// The job of this key.
+    pub async fn job(&self, key: &str) -> JobRow {
+        let answers = self.store().read(&[reviews::job_by_key(key)]).await.expect("the database is there");
+        reviews::job_rows(&answers[0]).expect("jobs").into_iter().next().expect("the job exists")
+    }
+
+    /// Lets every lease and every pause end, as time would.
+    pub async fn let_time_pass(&self) {
+        let sql = "-- test_time\nUPDATE review_jobs SET lease_until = 0, not_before = 0";
+        let passed = Transaction(vec![Statement { sql, args: Vec::new() }]);
+        self.store().commit(&passed).await.expect("the database is there");
+    }
+
+    /// The database goes away.
+    pub fn stop_database(&self) {
+        if let Some(serving) = self.serving.lock().expect("no test panics inside").take() {
+            serving.abort();
+        }
+    }
+
+    /// It comes back, with what it had.
+    pub async fn start_database(&self) {
+        let (_, serving) = serve_database(&self.folder, self.address).await;
+        *self.serving.lock().expect("no test panics inside") = Some(serving);
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.stop_database();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A job about the head of a pull request.
+#[must_use]
+pub fn job(repository: &str, number: u64, head_sha: &str, installation: Option<u64>) -> ReviewJob {
+    ReviewJob {
+        key: ReviewJob::key_of(repository, number, head_sha),
+        repository: repository.to_owned(),
+        number,
+        base_sha: None,
+        head_sha: Some(head_sha.to_owned()),
+        installation_id: installation,
+    }
+}
+
+async fn serve_database(folder: &Path, address: SocketAddr) -> (SocketAddr, AbortHandle) {
+    let server = Server::open(&folder.join("sentinel.db"), None).await.expect("the database opens");
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseaddr(true).expect("an address may be used again");
+    socket.bind(address).expect("the address is free");
+    let listener = socket.listen(256).expect("it listens");
+    let address = listener.local_addr().expect("bound");
+    let serving = tokio::spawn(async move {
+        let _ = axum::serve(listener, server.router()).await;
+    });
+    (address, serving.abort_handle())
+}
