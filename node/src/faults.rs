@@ -44,31 +44,78 @@ impl Step {
 }
 
 #[cfg(debug_assertions)]
-tokio::task_local! {
-    static KILL: (Step, std::sync::Arc<tokio::sync::Notify>);
-}
+pub use hooks::{interrupted_at, until_killed};
 
-/// Runs `work` until it ends or reaches `step`; there it is dropped, as a killed process is. None if it was.
 #[cfg(debug_assertions)]
-pub async fn until_killed<F: Future>(step: Step, work: F) -> Option<F::Output> {
-    let killed = std::sync::Arc::new(tokio::sync::Notify::new());
-    tokio::select! {
-        ended = KILL.scope((step, std::sync::Arc::clone(&killed)), work) => Some(ended),
-        () = killed.notified() => None,
+mod hooks {
+    use super::Step;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use tokio::sync::Notify;
+
+    tokio::task_local! {
+        static HOOK: Arc<Hook>;
+    }
+
+    /// A step at which work stops until it is resumed; the first time only.
+    struct Hook {
+        step: Step,
+        fired: AtomicBool,
+        reached: Notify,
+        resume: Notify,
+    }
+
+    impl Hook {
+        fn at(step: Step) -> Arc<Self> {
+            let (fired, reached, resume) = (AtomicBool::new(false), Notify::new(), Notify::new());
+            Arc::new(Self { step, fired, reached, resume })
+        }
+    }
+
+    /// Runs `work` until it ends or reaches `step`; there it is dropped, as a killed process is. None if it was.
+    pub async fn until_killed<F: Future>(step: Step, work: F) -> Option<F::Output> {
+        let hook = Hook::at(step);
+        tokio::select! {
+            ended = HOOK.scope(Arc::clone(&hook), work) => Some(ended),
+            () = hook.reached.notified() => None,
+        }
+    }
+
+    /// Runs `work` to its end; when it reaches `step`, `interruption` happens while it waits.
+    pub async fn interrupted_at<F: Future>(
+        step: Step,
+        work: F,
+        interruption: impl Future<Output = ()>,
+    ) -> F::Output {
+        let hook = Hook::at(step);
+        let mut work = std::pin::pin!(HOOK.scope(Arc::clone(&hook), work));
+        tokio::select! {
+            ended = &mut work => return ended,
+            () = hook.reached.notified() => {}
+        }
+        interruption.await;
+        hook.resume.notify_one();
+        work.await
+    }
+
+    pub(super) async fn reach(step: Step) {
+        if std::env::var("SENTINEL_CRASH_AT").is_ok_and(|name| name == format!("{step:?}")) {
+            std::process::abort();
+        }
+        if let Ok(hook) = HOOK.try_with(Arc::clone)
+            && hook.step == step
+            && !hook.fired.swap(true, Ordering::Relaxed)
+        {
+            hook.reached.notify_one();
+            hook.resume.notified().await;
+        }
     }
 }
 
-/// Says that a job is at `step`. With `SENTINEL_CRASH_AT` naming it, the process dies there.
+/// Says that a job is at `step`. In a debug build with `SENTINEL_CRASH_AT` naming it, the process dies there.
 #[cfg(debug_assertions)]
 pub(crate) async fn reach(step: Step) {
-    if std::env::var("SENTINEL_CRASH_AT").is_ok_and(|name| name == format!("{step:?}")) {
-        std::process::abort();
-    }
-    let killed = KILL.try_with(|(at, killed)| (*at == step).then(|| std::sync::Arc::clone(killed)));
-    if let Ok(Some(killed)) = killed {
-        killed.notify_one();
-        std::future::pending::<()>().await;
-    }
+    hooks::reach(step).await;
 }
 
 /// Says that a job is at `step`.

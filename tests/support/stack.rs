@@ -101,6 +101,16 @@ impl Programs {
         Server::start(command, port, &file.with_extension("log"), Ready::Answers)
     }
 
+    /// Starts `sentinel serve` with these variables; `port` 0 picks a free one.
+    pub fn start_node(&self, folder: &Path, port: u16, vars: &[(&'static str, String)]) -> Result<Server> {
+        let port = if port == 0 { free_port()? } else { port };
+        std::fs::create_dir_all(folder)?;
+        let mut command = Command::new(&self.sentinel);
+        command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]);
+        command.envs(vars.iter().map(|(name, value)| (*name, value)));
+        Server::start(command, port, &folder.join("node.log"), Ready::Listens)
+    }
+
     /// Starts the worker in workerd, keeping its state and log in `folder`.
     pub fn start_worker(&self, folder: &Path, settings: &Settings) -> Result<Server> {
         let port = if settings.port == 0 { free_port()? } else { settings.port };
@@ -222,6 +232,11 @@ impl Server {
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Whether its process has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
     }
 
     /// The id of its process group.

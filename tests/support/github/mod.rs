@@ -184,6 +184,11 @@ impl FakeGithub {
         self.world().faults.push((call.to_owned(), fault));
     }
 
+    /// Lets everything succeed again.
+    pub fn clear_faults(&self) {
+        self.world().faults.clear();
+    }
+
     /// Takes back every installation token.
     pub fn revoke_tokens(&self) {
         self.world().tokens.clear();
