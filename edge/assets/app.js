@@ -3,6 +3,7 @@
 
 const REFRESH_MS = 15_000;
 const HISTORY_ROWS = 50;
+const JOB_ROWS = 20;
 const at = (id) => document.getElementById(id);
 let timer;
 
@@ -106,17 +107,58 @@ function entry(inference) {
   item.querySelector(".terms").append(...(terms.length ? terms : ["none"]));
   fill(".top", inference.top.map((guess) => `${guess.class} ${percent(guess.confidence)}`).join(", "));
   fill(".evidence", { log: "delivery, steps and log", job: "delivery and steps", payload: "delivery only" }[inference.evidence]);
-  const run = item.querySelector(".run");
-  if (inference.html_url?.startsWith("https://")) {
-    const link = element("a", inference.html_url);
-    link.href = inference.html_url;
-    link.rel = "noopener noreferrer";
-    run.append(link);
-  } else {
-    run.textContent = inference.subject;
-  }
+  link(item.querySelector(".run"), inference.html_url, inference.subject);
   addFeedback(item, inference);
   return item;
+}
+
+/** What became of a pull request's job, and what was found. */
+function reviewEntry(job) {
+  const item = at("review").content.cloneNode(true);
+  const fill = (selector, text) => (item.querySelector(selector).textContent = text);
+  const found = job.result?.findings ?? [];
+  item.querySelector("details").dataset.id = job.key;
+  fill(".verdict", job.status);
+  item.querySelector(".verdict").dataset.status = job.status;
+  fill(".confidence", found.length ? `${found.length} found` : "");
+  fill(".where", `${job.repository} #${job.number}${job.kind === "review" ? "" : ` · ${job.kind}`}`);
+  const time = item.querySelector("time");
+  time.dateTime = job.created_at;
+  time.textContent = new Date(job.created_at).toLocaleString();
+  const findings = found.map((finding) => {
+    const shown = document.createElement("p");
+    shown.append(
+      element("code", `${finding.path}:${finding.line}`),
+      ` ${finding.severity} · ${finding.category.replace("_", " ")} · ${percent(finding.confidence)}`,
+      element("pre", finding.text),
+    );
+    return shown;
+  });
+  item.querySelector(".findings").append(...(findings.length ? findings : [job.error ?? "none"]));
+  const receipt = job.result?.receipt;
+  fill(".receipt", receipt ? `${receipt.files_reviewed} of ${receipt.files_seen} files, ${receipt.hunks_reviewed} of ${receipt.hunks_seen} hunks, by ${job.result.model_version}` : "not yet");
+  fill(".head", job.head_sha ?? "–");
+  link(item.querySelector(".run"), job.review_url, "not posted");
+  return item;
+}
+
+/** A link to https://, or words in its place. */
+function link(place, url, otherwise) {
+  if (!url?.startsWith("https://")) {
+    place.textContent = otherwise;
+    return;
+  }
+  const made = element("a", url);
+  made.href = url;
+  made.rel = "noopener noreferrer";
+  place.append(made);
+}
+
+/** Shows a list again, with what was open left open. */
+function replaceKeepingOpen(list, items) {
+  const open = new Set([...list.querySelectorAll("details")].filter((details) => details.open).map((details) => details.dataset.id));
+  list.replaceChildren(...items);
+  for (const details of list.querySelectorAll("details")) details.open = open.has(details.dataset.id);
 }
 
 /** One click says what it was; the latest word counts. */
@@ -153,25 +195,31 @@ async function withLinked(history) {
 }
 
 function showHistory(history) {
-  const shown = document.querySelectorAll("#history details");
-  const open = new Set([...shown].filter((details) => details.open).map((details) => details.dataset.id));
-  if (linked && shown.length === 0) open.add(linked);
+  const isFirst = at("history").children.length === 0;
   at("empty").hidden = history.length > 0;
-  at("history").replaceChildren(...history.map(entry));
-  for (const details of document.querySelectorAll("#history details")) details.open = open.has(details.dataset.id);
+  replaceKeepingOpen(at("history"), history.map(entry));
+  const pointed = linked && isFirst && at("history").querySelector(`details[data-id="${CSS.escape(linked)}"]`);
+  if (pointed) pointed.open = true;
+}
+
+function showReviews(jobs) {
+  at("no-reviews").hidden = jobs.length > 0;
+  replaceKeepingOpen(at("reviews"), jobs.map(reviewEntry));
 }
 
 async function refresh() {
   clearTimeout(timer);
   try {
-    const [overview, drift, history] = await Promise.all([
+    const [overview, drift, history, jobs] = await Promise.all([
       ask("/api/dashboard"),
       ask("/api/drift"),
       ask(`/api/history?limit=${HISTORY_ROWS}`),
+      ask(`/api/jobs?limit=${JOB_ROWS}`),
     ]);
     showOverview(overview);
     showDrift(drift);
     showClasses(history);
+    showReviews(jobs);
     showHistory(await withLinked(history));
     at("problem").textContent = "";
     signedIn(true);

@@ -35,6 +35,8 @@ pub(crate) struct Config {
     /// `SENTINEL_NODE_URL` and `SENTINEL_NODE_TOKEN`: the node that is told of pull requests at once. Without one
     /// they are queued for nodes that pull.
     pub(crate) node: Option<Node>,
+    /// `SENTINEL_PUBLISH_VERDICTS`: `on` to have a node tell verdicts on GitHub.
+    pub(crate) publishes_verdicts: bool,
     /// A node's URL without its token.
     node_token_missing: bool,
     /// `GITHUB_LOG_HOSTS`: comma-separated hosts a log may be redirected to; `.suffix` allows subdomains.
@@ -49,6 +51,7 @@ impl Config {
         let hosts = text("GITHUB_LOG_HOSTS").unwrap_or_else(|| LOG_HOSTS.to_owned());
         let (node_url, node_token) = (text("SENTINEL_NODE_URL"), text("SENTINEL_NODE_TOKEN"));
         Self {
+            publishes_verdicts: text("SENTINEL_PUBLISH_VERDICTS").as_deref() == Some("on"),
             node_token_missing: node_url.is_some() && node_token.is_none(),
             node: node_url.zip(node_token).map(|(url, token)| Node { url: http_url(&url), token }),
             webhook_secrets: secret("SENTINEL_WEBHOOK_SECRET")

@@ -156,7 +156,11 @@ async fn classify(
         model_version: &model.manifest.model_version,
         cells: &cells,
     };
-    turso::commit(app, &store::finish(finding, now())).await?;
+    let mut finish = store::finish(finding, now());
+    if app.config.publishes_verdicts {
+        finish.0.push(store::reviews::tell_verdict(&record.repository, &record.subject.key(), now()));
+    }
+    turso::commit(app, &finish).await?;
     Ok(Some(verdict))
 }
 

@@ -30,6 +30,9 @@ try {
   assert.match(await entry.locator(".run a").getAttribute("href"), /^https:\/\/github\.com\//);
   await entry.getByLabel("No, it was").selectOption("Timeout");
   await entry.getByRole("status").filter({ hasText: "Corrected to Timeout." }).waitFor();
+  const review = page.locator("#reviews li").filter({ hasText: "done" }).filter({ hasText: "1 found" }).first();
+  await review.locator("summary").click();
+  assert.match(await review.locator(".findings").textContent(), /src\/load\.ts:2 bug/, "a review shows its findings");
   const id = await entry.locator("details").getAttribute("data-id");
   await page.goto(`${url}/?inference=${id}`);
   const pointed = page.locator(`#history details[data-id="${id}"]`);

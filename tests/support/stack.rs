@@ -65,8 +65,8 @@ pub struct Settings {
 /// When a started server counts as ready.
 #[derive(Clone, Copy)]
 enum Ready {
-    /// `/health` is answered.
-    Answers,
+    /// This path is answered.
+    Answers(&'static str),
     /// A connection is taken: its first request is still to come.
     Listens,
 }
@@ -98,7 +98,7 @@ impl Programs {
             "--token",
             token,
         ]);
-        Server::start(command, port, &file.with_extension("log"), Ready::Answers)
+        Server::start(command, port, &file.with_extension("log"), Ready::Answers("/health"))
     }
 
     /// Starts `sentinel serve` with these variables; `port` 0 picks a free one.
@@ -108,7 +108,7 @@ impl Programs {
         let mut command = Command::new(&self.sentinel);
         command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]);
         command.envs(vars.iter().map(|(name, value)| (*name, value)));
-        Server::start(command, port, &folder.join("node.log"), Ready::Listens)
+        Server::start(command, port, &folder.join("node.log"), Ready::Answers("/healthz"))
     }
 
     /// Starts the worker in workerd, keeping its state and log in `folder`.
@@ -138,7 +138,7 @@ impl Programs {
             .env("WRANGLER_LOG_PATH", folder.join("wrangler-logs"))
             .env("CLOUDFLARE_CF_FETCH_ENABLED", "false")
             .env("CI", "1");
-        Server::start(command, port, &folder.join("worker.log"), Ready::Answers)
+        Server::start(command, port, &folder.join("worker.log"), Ready::Answers("/health"))
     }
 
     /// Starts the worker in workerd alone, as a deployment runs it: without wrangler's proxy in front, and
@@ -212,7 +212,7 @@ impl Server {
         let started = Instant::now();
         loop {
             let is_ready = match ready {
-                Ready::Answers => crate::deliver::get(&self.url, "/health", None).is_ok(),
+                Ready::Answers(path) => crate::deliver::get(&self.url, path, None).is_ok(),
                 Ready::Listens => TcpStream::connect(self.url.trim_start_matches("http://")).is_ok(),
             };
             if is_ready {
@@ -232,6 +232,13 @@ impl Server {
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Ends it at once, as a crash does.
+    pub fn kill(mut self) {
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+        let _ = self.child.wait();
     }
 
     /// Whether its process has ended by itself.

@@ -1,6 +1,9 @@
 //! The worker in workerd, the real database server behind it and a fake GitHub beside it, as a sender, an
 //! operator and an attacker meet them. One stack for all tests, so the trials run one after the other.
 
+#[path = "edge/reviews.rs"]
+mod reviews;
+
 use libtest_mimic::{Arguments, Failed, Trial};
 use sentinel_node::model;
 use sentinel_shared::artifact::ModelBundle;
@@ -30,6 +33,8 @@ struct World {
     database: Mutex<Option<Server>>,
     database_port: u16,
     worker: Server,
+    node: Mutex<Option<Server>>,
+    node_port: u16,
     next: AtomicU64,
 }
 
@@ -88,6 +93,11 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("the_worker_agrees_with_the_python_reference", parity),
         ("a_signed_model_is_promoted_and_rolled_back_without_a_redeploy", models),
         ("a_model_that_does_not_check_out_is_refused_and_the_one_in_use_goes_on", refused_models),
+        ("a_pull_request_becomes_one_review_however_often_it_is_delivered", reviews::one_review),
+        ("while_the_node_is_away_a_pull_request_waits_and_the_sweep_submits_it", reviews::node_away),
+        ("commands_are_obeyed_from_people_who_may_write", reviews::commands),
+        ("a_worker_that_dies_at_any_moment_loses_no_pull_request_and_doubles_none", reviews::worker_dies),
+        ("a_verdict_is_published_where_the_team_reads_it", reviews::verdict_published),
         (LEARNS, learns),
         ("the_metrics_count_what_was_stored", metrics),
         ("the_dashboard_shows_the_verdicts_in_a_browser", dashboard_in_chromium),
@@ -118,7 +128,10 @@ impl World {
         let folder = work_folder("edge-test")?;
         let database_port = sentinel_tests::stack::free_port()?;
         let database = programs.start_database(&folder.join("sentinel.db"), database_port, DATABASE_TOKEN)?;
-        let settings = Settings { vars: vars(&github, &database.url), ..Settings::default() };
+        let node_port = sentinel_tests::stack::free_port()?;
+        let mut settings = Settings { vars: vars(&github, &database.url), ..Settings::default() };
+        settings.vars.extend(reviews::node_settings(node_port));
+        let node = reviews::start_node(&programs, &folder, node_port, &github, &database.url)?;
         let worker = programs.start_worker(&folder.join("worker"), &settings)?;
         Ok(Self {
             programs,
@@ -127,6 +140,8 @@ impl World {
             database: Mutex::new(Some(database)),
             database_port,
             worker,
+            node: Mutex::new(Some(node)),
+            node_port,
             next: AtomicU64::new(1000),
         })
     }

@@ -51,6 +51,7 @@ impl Programs {
             .current_dir(root())
             .env("SENTINEL_BIN", &self.sentinel)
             .env("SENTINEL_TOOLS", &self.tools.node)
+            .env("ORT_DYLIB_PATH", &self.tools.onnxruntime)
             .env("SENTINEL_WORKER", &self.worker)
             .env("SENTINEL_WASM_PKG", self.worker.with_file_name("wasm-pkg"));
         if let Ok(target) = target() {

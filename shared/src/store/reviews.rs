@@ -154,6 +154,12 @@ WHERE NOT EXISTS (SELECT 1 FROM muted_pulls WHERE repository = ?3 AND number = ?
 ON CONFLICT (key) DO UPDATE SET status = 'queued', attempts = 0, failures = 0, not_before = ?8, error = NULL,
   finished_at = NULL WHERE status IN ('skipped', 'superseded')";
 
+const ENQUEUE_VERDICT: &str = "-- enqueue_verdict
+INSERT INTO review_jobs (key, kind, repository, number, head_sha, installation_id, status, not_before, created_at)
+SELECT repository || '!' || subject, 'verdict', repository, id, head_sha, installation_id, 'queued', ?3, ?3
+FROM inferences WHERE repository = ?1 AND subject = ?2 AND prediction <> 'Unknown' AND head_sha IS NOT NULL
+ON CONFLICT (key) DO NOTHING";
+
 const SUPERSEDE: &str = "-- supersede_jobs
 UPDATE review_jobs SET status = 'superseded', finished_at = ?4, error = 'a newer commit was pushed'
 WHERE repository = ?1 AND number = ?2 AND kind = 'review' AND status = 'queued' AND head_sha <> ?3";
@@ -295,6 +301,12 @@ pub fn enqueue(kind: JobKind, job: &ReviewJob, now: i64) -> Transaction {
     }
     statements.push(statement(JOB_STATUS, [text(&job.key)]));
     Transaction(statements)
+}
+
+/// Queues the telling of a verdict that is stored, once; a verdict that says nothing is not told.
+#[must_use]
+pub fn tell_verdict(repository: &str, subject: &str, now: i64) -> Statement {
+    statement(ENQUEUE_VERDICT, [text(repository), text(subject), Value::Integer(now)])
 }
 
 /// How the job of [`accept`] or [`enqueue`] stands; None where its pull request is muted.

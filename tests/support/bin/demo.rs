@@ -1,11 +1,11 @@
-//! The main job on the embedded default: database, fake GitHub and worker on loopback, one real failed run
-//! delivered, its verdict printed. `cargo xtask dev` runs it.
+//! The main job on the embedded default: database, fake GitHub, worker and node on loopback, one real failed run
+//! delivered, its verdict printed; and with `--review` a pull request, its review printed. `cargo xtask dev` runs it.
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use sentinel_tests::deliver::{self, Delivery};
-use sentinel_tests::github::{FakeGithub, Log, Run, TOKEN};
-use sentinel_tests::stack::{Programs, Settings, work_folder};
+use sentinel_tests::github::{FakeGithub, Log, Pull, Run, TOKEN};
+use sentinel_tests::stack::{Programs, Settings, free_port, work_folder};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 const WEBHOOK_SECRET: &str = "development-webhook-secret";
 const API_KEY: &str = "development-api-key";
 const DATABASE_TOKEN: &str = "development-database-token";
+const NODE_TOKEN: &str = "development-node-token";
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sample");
 
 /// Start the local stack and replay the sample delivery.
@@ -22,6 +23,9 @@ struct Demo {
     /// Stop after the verdict, with exit code 0 only if the dashboard's JSON holds it.
     #[arg(long)]
     once: bool,
+    /// Start a node too, and deliver a pull request.
+    #[arg(long)]
+    review: bool,
     /// Keep the database here instead of in a temporary folder.
     #[arg(long)]
     data: Option<PathBuf>,
@@ -42,7 +46,8 @@ fn main() -> Result<()> {
     let github = sample_github()?;
     let database = programs.start_database(&folder.join("sentinel.db"), 0, DATABASE_TOKEN)?;
     println!("database  {}  ({})", database.url, folder.join("sentinel.db").display());
-    let vars = vec![
+    let node_port = free_port()?;
+    let mut vars = vec![
         ("SENTINEL_WEBHOOK_SECRET", WEBHOOK_SECRET.to_owned()),
         ("SENTINEL_API_KEY", API_KEY.to_owned()),
         ("TURSO_DATABASE_URL", database.url.clone()),
@@ -51,12 +56,34 @@ fn main() -> Result<()> {
         ("GITHUB_API_URL", github.api_url()),
         ("GITHUB_LOG_HOSTS", github.log_host()),
     ];
+    let node = if demo.review {
+        let node_vars = [
+            ("SENTINEL_NODE_TOKEN", NODE_TOKEN.to_owned()),
+            ("TURSO_DATABASE_URL", database.url.clone()),
+            ("TURSO_AUTH_TOKEN", DATABASE_TOKEN.to_owned()),
+            ("GITHUB_TOKEN", TOKEN.to_owned()),
+            ("GITHUB_API_URL", github.api_url()),
+        ];
+        vars.push(("SENTINEL_NODE_URL", format!("http://127.0.0.1:{node_port}")));
+        vars.push(("SENTINEL_NODE_TOKEN", NODE_TOKEN.to_owned()));
+        let node = programs.start_node(&folder, node_port, &node_vars)?;
+        println!(
+            "node      {}",
+            node.log().lines().find(|line| line.starts_with("listening")).unwrap_or_default()
+        );
+        Some(node)
+    } else {
+        None
+    };
     let settings = Settings { vars, port: demo.port, ..Settings::default() };
     let worker = programs.start_worker(&folder.join("worker"), &settings)?;
     println!("worker    {}  (after {:.1} s)", worker.url, started.elapsed().as_secs_f32());
 
     let id = format!("sample-{}", std::process::id());
     replay(&worker.url, &id)?;
+    if node.is_some() {
+        review(&worker.url, &format!("pull-{id}"), &github)?;
+    }
     if demo.once {
         let totals = deliver::get(&worker.url, "/api/dashboard", Some(API_KEY))?;
         ensure!(
@@ -111,6 +138,52 @@ fn replay(url: &str, id: &str) -> Result<()> {
     ensure!(row["evidence"] == "log", "the verdict was made without the log: {row}");
     Ok(())
 }
+
+/// Delivers the sample pull request and prints the review that GitHub then holds, and what the dashboard says of it.
+fn review(url: &str, id: &str, github: &FakeGithub) -> Result<()> {
+    let payload = sample("pull_request.json")?;
+    let pull = &payload["pull_request"];
+    let repository =
+        payload["repository"]["full_name"].as_str().context("the sample names its repository")?;
+    let (number, head) =
+        (pull["number"].as_u64().unwrap_or(0), pull["head"]["sha"].as_str().unwrap_or_default());
+    github.open(Pull::new(repository, number, head, &[("src/load.ts", PATCH)]));
+    let mut delivery = Delivery::signed("pull_request", id, &payload, WEBHOOK_SECRET);
+    delivery.wait = false;
+    let started = Instant::now();
+    let answer = delivery.post(url)?;
+    ensure!(answer.status == 202, "the pull request was answered {}: {}", answer.status, answer.body);
+    let location = answer.location.context("a 202 says where the job is")?;
+    println!("delivery  pull request {repository}#{number} accepted");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let job = loop {
+        let job = deliver::get(url, &location, Some(API_KEY))?.body;
+        if job["status"] == "done" {
+            break job;
+        }
+        ensure!(Instant::now() < deadline, "no review in 30 s: {job}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let held = github.pull(repository, number);
+    println!(
+        "review    posted after {} ms, {} comment(s)",
+        started.elapsed().as_millis(),
+        held.comments.len()
+    );
+    for comment in &held.comments {
+        let line = comment.line.unwrap_or_default();
+        println!("  {}:{line}  {}", comment.path, comment.body.lines().next().unwrap_or_default());
+    }
+    ensure!(held.reviews.len() == 1, "GitHub holds {} reviews", held.reviews.len());
+    let lines: Vec<_> = held.comments.iter().map(|comment| comment.line).collect();
+    ensure!(lines == [Some(2)], "the comment is on the line of the debugger statement, not on {lines:?}");
+    ensure!(job["result"]["findings"][0]["line"] == 2, "the dashboard's JSON has other findings: {job}");
+    Ok(())
+}
+
+/// Adds a statement nobody wants in production.
+const PATCH: &str = "@@ -1,3 +1,5 @@ export class Loader {\n   load(rows: Row[]) {\n+    debugger;\n\
+    -    return rows.map(r => r.id)\n+    const ids = rows.map((row) => row.id);\n+    return ids;\n   }\n";
 
 fn sample_github() -> Result<FakeGithub> {
     let github = FakeGithub::start();

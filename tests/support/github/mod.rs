@@ -199,7 +199,7 @@ impl FakeGithub {
         self.world().down = down;
     }
 
-    /// The calls, in order.
+    /// The calls about jobs and logs, in order.
     #[must_use]
     pub fn calls(&self) -> Vec<String> {
         self.world().calls.clone()
@@ -232,12 +232,10 @@ async fn admit(State(world): Shared, mut request: Request, next: Next) -> Respon
             return (StatusCode::FORBIDDEN, "Request forbidden by administrative rules").into_response();
         }
         let Some(caller) = world.caller(request.headers()) else {
-            world.calls.push(call);
             return message(StatusCode::UNAUTHORIZED, "Bad credentials");
         };
         let fault = world.faults.iter().position(|(text, _)| call.contains(text));
         let fault = fault.map(|at| world.faults.remove(at).1);
-        world.calls.push(call);
         if is_write && !world.may_write(&caller) {
             return limited(60);
         }
