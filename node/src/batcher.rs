@@ -9,8 +9,8 @@ use crate::metrics::Metrics;
 use crate::tokenizer::Encoded;
 use sentinel_shared::{Error, Result};
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -22,8 +22,12 @@ const LENGTH_STEP: usize = 32;
 const ROWS_MAX: usize = 64;
 /// How long work that has time waits before it knocks again at a full queue.
 const KNOCK_AGAIN: Duration = Duration::from_millis(50);
-/// How quickly the estimate of the speed follows what is measured.
-const SPEED_SMOOTHING: f64 = 0.2;
+/// How quickly the estimate of the pace follows what is measured.
+const PACE_SMOOTHING: f64 = 0.1;
+/// A wait is estimated from the average: who is let in on it should have this many times as long.
+const WAIT_MARGIN: u32 = 2;
+/// Refusing somebody who could not wait even this long says nothing about the queue.
+const NOTABLE_WAIT: Duration = Duration::from_millis(250);
 
 /// How batches are made.
 #[derive(Debug, Clone, Copy)]
@@ -58,8 +62,10 @@ pub struct Batcher {
 struct Load {
     /// Tokens accepted and not yet done.
     tokens: AtomicUsize,
-    /// Tokens a second of all sessions together, as measured; 0 before the first batch.
-    speed: AtomicU64,
+    /// Seconds a token that is waited for, as measured from the door to the answer; 0 before the first.
+    pace: AtomicU64,
+    /// When somebody was last refused because of what waits.
+    refused_at: Mutex<Option<Instant>>,
 }
 
 struct Item {
@@ -67,14 +73,19 @@ struct Item {
     deadline: Option<Instant>,
     since: Instant,
     reply: oneshot::Sender<Result<Logits>>,
-    /// Given back when the item is gone, however it goes.
-    _tokens: Tokens,
+    /// Given back when the last item that shares it is gone, however it goes.
+    _room: Arc<Room>,
 }
 
-struct Tokens {
+/// Room in the queue for what a caller brings.
+pub struct Room {
     load: Arc<Load>,
     metrics: Arc<Metrics>,
     count: usize,
+    /// Tokens that were to be done when it was given, its own among them.
+    ahead: usize,
+    since: Instant,
+    deadline: Option<Instant>,
 }
 
 /// Why there is no room.
@@ -86,9 +97,7 @@ struct Refusal {
 struct Owner {
     pending: VecDeque<Item>,
     idle: Vec<Box<dyn Backend>>,
-    sessions: usize,
     done: mpsc::UnboundedSender<Box<dyn Backend>>,
-    load: Arc<Load>,
     limits: Limits,
     metrics: Arc<Metrics>,
 }
@@ -102,34 +111,26 @@ impl Batcher {
         // Bounded by the tokens that are let in.
         let (items, received) = mpsc::unbounded_channel();
         let (done, returned) = mpsc::unbounded_channel();
-        let load = Arc::new(Load { tokens: AtomicUsize::new(0), speed: AtomicU64::new(0) });
-        let owner = Owner {
-            pending: VecDeque::new(),
-            sessions: sessions.len(),
-            idle: sessions,
-            done,
-            load: Arc::clone(&load),
-            limits,
-            metrics: Arc::clone(&metrics),
-        };
+        let load = Arc::new(Load {
+            tokens: AtomicUsize::new(0),
+            pace: AtomicU64::new(0),
+            refused_at: Mutex::new(None),
+        });
+        let owner =
+            Owner { pending: VecDeque::new(), idle: sessions, done, limits, metrics: Arc::clone(&metrics) };
         tokio::spawn(owner.run(received, returned));
         Self { items, load, limits, metrics }
     }
 
-    /// Runs one sequence, in whatever batch it fits.
+    /// Takes room for about `tokens`, before any work is done for them.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] at once where it can't be done in time and the caller does not want to wait,
-    /// [`Error::DeadlineExceeded`] where it was not done in time, [`Error::BackendFailed`].
-    pub async fn run(
-        &self,
-        encoded: Arc<Encoded>,
-        manners: Manners,
-        deadline: Option<Instant>,
-    ) -> Result<Logits> {
-        let tokens = loop {
-            match (self.admit(encoded.ids.len(), deadline), manners) {
-                (Ok(tokens), _) => break tokens,
+    /// [`Error::Overloaded`] at once where they can't be done in time and the caller does not want to wait,
+    /// [`Error::DeadlineExceeded`] where it waited for nothing.
+    pub async fn reserve(&self, tokens: usize, manners: Manners, deadline: Option<Instant>) -> Result<Room> {
+        loop {
+            match (self.admit(tokens, deadline), manners) {
+                (Ok(room), _) => return Ok(room),
                 (Err(refusal), Manners::Refuse) => {
                     self.metrics.shed.with_label_values(&[refusal.reason]).inc();
                     return Err(refusal.error);
@@ -141,13 +142,30 @@ impl Batcher {
                     tokio::time::sleep(KNOCK_AGAIN).await;
                 }
             }
-        };
+        }
+    }
+
+    /// Runs one sequence, in whatever batch it fits, in the room that was taken for it and others.
+    ///
+    /// # Errors
+    /// [`Error::DeadlineExceeded`] where it was not done in time, [`Error::BackendFailed`].
+    pub async fn run(&self, encoded: Arc<Encoded>, room: &Arc<Room>) -> Result<Logits> {
         let (reply, answer) = oneshot::channel();
-        let item = Item { encoded, deadline, since: Instant::now(), reply, _tokens: tokens };
+        let item =
+            Item { encoded, deadline: room.deadline, since: Instant::now(), reply, _room: Arc::clone(room) };
         self.metrics.queue_depth.inc();
         self.items.send(item).map_err(|_| Error::BackendFailed)?;
         // The owner answers or drops every item it has.
-        answer.await.unwrap_or(Err(Error::DeadlineExceeded))
+        let logits = answer.await.unwrap_or(Err(Error::DeadlineExceeded))?;
+        self.load.measured(room.ahead, room.since.elapsed());
+        Ok(logits)
+    }
+
+    /// Whether somebody was refused this lately because of what waits, not because of an impossible deadline.
+    #[must_use]
+    pub fn refused_within(&self, time: Duration) -> bool {
+        let at = self.load.refused_at.lock().unwrap_or_else(PoisonError::into_inner);
+        at.is_some_and(|at| at.elapsed() < time)
     }
 
     /// The share of the queue that is taken, 0 to 1.
@@ -156,43 +174,46 @@ impl Batcher {
         self.load.tokens.load(Ordering::Relaxed) as f64 / self.limits.queue_tokens as f64
     }
 
-    /// Takes room in the queue, or refuses.
-    fn admit(&self, count: usize, deadline: Option<Instant>) -> std::result::Result<Tokens, Refusal> {
-        let waiting = self.load.tokens.fetch_add(count, Ordering::Relaxed);
-        let tokens = Tokens { load: Arc::clone(&self.load), metrics: Arc::clone(&self.metrics), count };
+    fn admit(&self, count: usize, deadline: Option<Instant>) -> std::result::Result<Room, Refusal> {
+        let ahead = self.load.tokens.fetch_add(count, Ordering::Relaxed) + count;
         self.metrics.queue_tokens.add(count as i64);
-        let wait = self.load.time_for(waiting + count);
-        let refuse = |reason| {
-            let retry_after_seconds = wait.as_secs().clamp(1, 60) as u32;
-            Err(Refusal { reason, error: Error::Overloaded { retry_after_seconds } })
-        };
-        if waiting + count > self.limits.queue_tokens {
-            return refuse("queue_full");
-        }
+        let (load, metrics) = (Arc::clone(&self.load), Arc::clone(&self.metrics));
+        // From here on, dropping it gives the tokens back.
+        let room = Room { load, metrics, count, ahead, since: Instant::now(), deadline };
+        let wait = self.load.time_for(ahead);
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| wait > left) {
-            return refuse("would_miss_deadline");
+        let reason = if ahead > self.limits.queue_tokens {
+            "queue_full"
+        } else if left.is_some_and(|left| wait * WAIT_MARGIN > left) {
+            "would_miss_deadline"
+        } else {
+            return Ok(room);
+        };
+        if wait > NOTABLE_WAIT || reason == "queue_full" {
+            *self.load.refused_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
-        Ok(tokens)
+        let retry_after_seconds = wait.as_secs().clamp(1, 60) as u32;
+        Err(Refusal { reason, error: Error::Overloaded { retry_after_seconds } })
     }
 }
 
 impl Load {
-    /// How long this many tokens take, by the speed measured so far.
+    /// How long this many tokens take, by the pace measured so far.
     fn time_for(&self, tokens: usize) -> Duration {
-        let speed = f64::from_bits(self.speed.load(Ordering::Relaxed));
-        if speed > 0.0 { Duration::from_secs_f64(tokens as f64 / speed) } else { Duration::ZERO }
+        Duration::from_secs_f64(tokens as f64 * f64::from_bits(self.pace.load(Ordering::Relaxed)))
     }
 
-    fn measured(&self, tokens: usize, took: Duration, sessions: usize) {
-        let now = tokens as f64 / took.as_secs_f64().max(1e-6) * sessions as f64;
-        let before = f64::from_bits(self.speed.load(Ordering::Relaxed));
-        let speed = if before > 0.0 { before + SPEED_SMOOTHING * (now - before) } else { now };
-        self.speed.store(speed.to_bits(), Ordering::Relaxed);
+    /// Learns from one that is done: so many tokens were before it and its own, and so long it took, with all that
+    /// it waited for.
+    fn measured(&self, ahead: usize, took: Duration) {
+        let now = took.as_secs_f64() / ahead.max(1) as f64;
+        let before = f64::from_bits(self.pace.load(Ordering::Relaxed));
+        let pace = if before > 0.0 { before + PACE_SMOOTHING * (now - before) } else { now };
+        self.pace.store(pace.to_bits(), Ordering::Relaxed);
     }
 }
 
-impl Drop for Tokens {
+impl Drop for Room {
     fn drop(&mut self) {
         self.load.tokens.fetch_sub(self.count, Ordering::Relaxed);
         self.metrics.queue_tokens.sub(self.count as i64);
@@ -277,14 +298,11 @@ impl Owner {
         self.metrics.batch_tokens.observe(size as f64);
         self.metrics.padding_tokens.inc_by((size - batch.tokens()) as u64);
         items.iter().for_each(|item| self.metrics.queue_wait.observe(item.since.elapsed().as_secs_f64()));
-        let (metrics, load) = (Arc::clone(&self.metrics), Arc::clone(&self.load));
-        let (done, sessions) = (self.done.clone(), self.sessions);
+        let (metrics, done) = (Arc::clone(&self.metrics), self.done.clone());
         tokio::task::spawn_blocking(move || {
             let started = Instant::now();
             let answer = session.run(&batch);
-            let took = started.elapsed();
-            metrics.inference_latency.observe(took.as_secs_f64());
-            load.measured(batch.tokens(), took, sessions);
+            metrics.inference_latency.observe(started.elapsed().as_secs_f64());
             let _ = done.send(session);
             match answer {
                 Ok(logits) => {
@@ -338,6 +356,7 @@ mod tests {
     }
 
     impl Backend for Slow {
+        #[expect(clippy::disallowed_methods, reason = "a session blocks its thread")]
         fn run(&mut self, batch: &Batch) -> anyhow::Result<Vec<Logits>> {
             self.batches.lock().unwrap().push(batch.rows.iter().map(|row| row.ids.len()).collect());
             std::thread::sleep(self.took);
@@ -366,6 +385,17 @@ mod tests {
         Rig { batcher: Batcher::start(vec![session], limits, Arc::clone(&metrics)), batches, metrics }
     }
 
+    impl Rig {
+        async fn run(&self, encoded: Arc<Encoded>, deadline: Option<Instant>) -> Result<Logits> {
+            run(&self.batcher, encoded, deadline).await
+        }
+    }
+
+    async fn run(batcher: &Batcher, encoded: Arc<Encoded>, deadline: Option<Instant>) -> Result<Logits> {
+        let room = batcher.reserve(encoded.ids.len(), Manners::Refuse, deadline).await?;
+        batcher.run(encoded, &Arc::new(room)).await
+    }
+
     fn sequence(first: u32, length: usize) -> Arc<Encoded> {
         let mut ids = vec![0; length];
         ids[0] = first;
@@ -378,7 +408,7 @@ mod tests {
     #[tokio::test]
     async fn sequences_of_like_length_share_a_batch_and_each_caller_gets_its_own_answer() {
         let rig = rig(Duration::from_millis(1), LIMITS);
-        let run = |first, length| rig.batcher.run(sequence(first, length), Manners::Refuse, None);
+        let run = |first, length| rig.run(sequence(first, length), None);
         let answers = tokio::join!(run(1, 60), run(2, 200), run(3, 50), run(4, 64), run(5, 61), run(6, 63));
         assert_eq!(answers.0.unwrap().needs_comment, 1.0);
         assert_eq!(answers.1.unwrap().needs_comment, 2.0);
@@ -393,30 +423,23 @@ mod tests {
         let rig = rig(Duration::from_millis(50), Limits { queue_tokens: 300, ..LIMITS });
         let first = tokio::spawn({
             let batcher = rig.batcher.clone();
-            async move { batcher.run(sequence(1, 250), Manners::Refuse, None).await }
+            async move { run(&batcher, sequence(1, 250), None).await }
         });
         tokio::task::yield_now().await;
-        let refused = tokio::time::timeout(
-            Duration::from_millis(5),
-            rig.batcher.run(sequence(2, 100), Manners::Refuse, None),
-        )
-        .await;
+        let refused = tokio::time::timeout(Duration::from_millis(5), rig.run(sequence(2, 100), None)).await;
         assert!(matches!(refused.unwrap(), Err(Error::Overloaded { .. })));
         assert!(first.await.unwrap().is_ok());
         assert_eq!(rig.batcher.pressure(), 0.0);
-        assert!(rig.batcher.run(sequence(3, 100), Manners::Refuse, None).await.is_ok());
+        assert!(rig.run(sequence(3, 100), None).await.is_ok());
         assert_eq!(rig.metrics.shed.with_label_values(&["queue_full"]).get(), 1);
     }
 
     #[tokio::test]
     async fn what_would_miss_its_deadline_is_refused_at_the_door() {
         let rig = rig(Duration::from_millis(100), LIMITS);
-        rig.batcher.run(sequence(1, 100), Manners::Refuse, None).await.unwrap();
+        rig.run(sequence(1, 100), None).await.unwrap();
         let soon = Some(Instant::now() + Duration::from_millis(20));
-        assert!(matches!(
-            rig.batcher.run(sequence(2, 100), Manners::Refuse, soon).await,
-            Err(Error::Overloaded { .. })
-        ));
+        assert!(matches!(rig.run(sequence(2, 100), soon).await, Err(Error::Overloaded { .. })));
         assert_eq!(rig.metrics.shed.with_label_values(&["would_miss_deadline"]).get(), 1);
     }
 
@@ -425,19 +448,12 @@ mod tests {
         let rig = rig(Duration::from_millis(60), Limits { max_wait: Duration::ZERO, ..LIMITS });
         let busy = tokio::spawn({
             let batcher = rig.batcher.clone();
-            async move { batcher.run(sequence(1, 10), Manners::Refuse, None).await }
+            async move { run(&batcher, sequence(1, 10), None).await }
         });
         tokio::time::sleep(Duration::from_millis(10)).await;
-        let gone = tokio::time::timeout(
-            Duration::from_millis(5),
-            rig.batcher.run(sequence(2, 20), Manners::Refuse, None),
-        )
-        .await;
+        let gone = tokio::time::timeout(Duration::from_millis(5), rig.run(sequence(2, 20), None)).await;
         assert!(gone.is_err());
-        let late = rig
-            .batcher
-            .run(sequence(3, 30), Manners::Refuse, Some(Instant::now() + Duration::from_millis(5)))
-            .await;
+        let late = rig.run(sequence(3, 30), Some(Instant::now() + Duration::from_millis(5))).await;
         assert_eq!(late, Err(Error::DeadlineExceeded));
         busy.await.unwrap().unwrap();
         assert_eq!(*rig.batches.lock().unwrap(), [vec![10]]);
@@ -449,10 +465,7 @@ mod tests {
     #[tokio::test]
     async fn a_failed_batch_fails_its_callers_and_the_session_goes_on() {
         let rig = rig(Duration::ZERO, LIMITS);
-        assert_eq!(
-            rig.batcher.run(sequence(666, 10), Manners::Refuse, None).await,
-            Err(Error::BackendFailed)
-        );
-        assert!(rig.batcher.run(sequence(1, 10), Manners::Refuse, None).await.is_ok());
+        assert_eq!(rig.run(sequence(666, 10), None).await, Err(Error::BackendFailed));
+        assert!(rig.run(sequence(1, 10), None).await.is_ok());
     }
 }

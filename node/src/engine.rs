@@ -5,6 +5,7 @@ use crate::batcher::{Batcher, Limits, Manners};
 use crate::metrics::Metrics;
 use crate::review_model::{Manifest, ReviewModel};
 use crate::tokenizer::Encoder;
+use futures_util::future::try_join_all;
 use futures_util::{Stream, StreamExt};
 use sentinel_shared::review::plan::{Plan, Planned};
 use sentinel_shared::review::policy::Policy;
@@ -141,14 +142,19 @@ impl Engine {
     ) -> Result<Vec<Finding>> {
         let mut findings: Vec<Finding> =
             certain::findings(planned.path, planned.language, &planned.hunk).collect();
-        for (piece, encoded) in self.encoder.pieces(planned.path, planned.language, &planned.hunk) {
-            // A piece of context only: there is no line to comment on.
-            if !encoded.added_at.is_empty() {
-                let logits = self.batcher.run(encoded.into(), manners, deadline).await?;
-                let score = logits.score(self.manifest.calibration);
-                findings.extend(select::finding_of(planned.path, &piece, &score));
+        // Room first: under pressure not even the reading is begun.
+        let room = self.batcher.reserve(planned.estimated_tokens(), manners, deadline).await?;
+        let room = Arc::new(room);
+        let scored = self.encoder.pieces(planned.path, planned.language, &planned.hunk).into_iter();
+        // A piece of context only has no line to comment on.
+        let scored = scored.filter(|(_, encoded)| !encoded.added_at.is_empty()).map(|(piece, encoded)| {
+            let room = &room;
+            async move {
+                let score = self.batcher.run(encoded.into(), room).await?.score(self.manifest.calibration);
+                Ok::<_, Error>(select::finding_of(planned.path, &piece, &score))
             }
-        }
+        });
+        findings.extend(try_join_all(scored).await?.into_iter().flatten());
         Ok(findings)
     }
 }

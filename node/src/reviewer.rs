@@ -333,6 +333,7 @@ impl Drop for Active<'_> {
 }
 
 /// What can't be had from our own side may be had later.
+#[expect(clippy::needless_pass_by_value, reason = "it is mapped over results")]
 fn away(error: Error) -> Trouble {
     Trouble::Again { what: error.to_string(), after: None }
 }

@@ -32,7 +32,7 @@ use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic_web::GrpcWebLayer;
-use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 use tracing::{info, warn};
 
 /// How often a node that pulls asks for jobs.
@@ -46,6 +46,8 @@ const STATE_EVERY: Duration = Duration::from_secs(5);
 /// A queue this full is no place for more; below the second it is one again.
 const PRESSURE_HIGH: f64 = 0.8;
 const PRESSURE_LOW: f64 = 0.5;
+/// A node that refused work this lately is not the one to send more.
+const REFUSED_LATELY: Duration = Duration::from_secs(1);
 
 /// Whether this node should be given work, and why not.
 pub struct Readiness {
@@ -95,6 +97,8 @@ impl Readiness {
             Some("the database is away")
         } else if pressure > limit {
             Some("the queue is nearly full")
+        } else if self.engine.batcher.refused_within(REFUSED_LATELY) {
+            Some("work is being refused")
         } else {
             None
         };
@@ -235,15 +239,19 @@ async fn router(
     health_reporter
         .set_service_status("sentinel.review.v1.ReviewService", tonic_health::ServingStatus::Serving)
         .await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(sentinel_proto::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .context("the reflection service")?;
+    let described = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(sentinel_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let reflection = described().build_v1().context("the reflection service")?;
+    // What Python's and other clients still ask for.
+    let reflection_alpha = described().build_v1alpha().context("the older reflection service")?;
     // Pages of any origin may call: what protects a call is its token, which no browser sends by itself.
     let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::from(Any))
-        .allow_headers(Any)
+        // A wildcard would leave out the one that matters: authorization.
+        .allow_headers(AllowHeaders::mirror_request())
         .allow_methods([axum::http::Method::POST])
         .expose_headers(
             ["grpc-status", "grpc-message", "grpc-status-details-bin"].map(HeaderName::from_static),
@@ -251,6 +259,7 @@ async fn router(
     let grpc = Routes::new(review)
         .add_service(health)
         .add_service(reflection)
+        .add_service(reflection_alpha)
         .into_axum_router()
         .reset_fallback()
         .route_layer(GrpcWebLayer::new())

@@ -7,7 +7,12 @@
 pub mod convert;
 
 /// `sentinel/review/v1/review.proto`.
-#[expect(missing_docs, clippy::all, reason = "generated; the .proto file documents each field")]
+#[expect(
+    missing_docs,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    reason = "generated; the .proto file documents each field"
+)]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/sentinel.review.v1.rs"));
 }

@@ -199,6 +199,11 @@ impl Programs {
 // === impl Server ===
 
 impl Server {
+    /// Starts any server that is ready when it listens on `port`.
+    pub fn listening(command: Command, port: u16, log: &Path) -> Result<Self> {
+        Self::start(command, port, log, Ready::Listens)
+    }
+
     fn start(mut command: Command, port: u16, log: &Path, ready: Ready) -> Result<Self> {
         let output = File::create(log).with_context(|| format!("creating {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
@@ -244,6 +249,18 @@ impl Server {
     /// Whether its process has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
+    /// Processor time it has used so far; of the process itself, not of those it started.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.group()))
+            .context("reading CPU time from /proc")?;
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |at: usize| {
+            fields.get(at).and_then(|field| field.parse::<u64>().ok()).context("a field of /proc/stat")
+        };
+        // proc(5): utime and stime are fields 14 and 15; a tick is 10 ms on Linux.
+        Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 10))
     }
 
     /// The id of its process group.

@@ -5,7 +5,7 @@ use crate::tools::cache;
 use crate::{cargo, figures, root, run, step, target};
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Measure speed, side by side with what it replaces, in one run.
@@ -18,19 +18,26 @@ pub(crate) struct Bench {
     write: bool,
 }
 
-#[derive(Clone, Copy, Subcommand)]
+#[derive(Clone, Subcommand)]
 enum What {
     /// A prediction against ONNX Runtime and LightGBM's own predictor, one row at a time; features and excerpts.
     Classifier,
     /// Webhooks a second, latency and CPU of workerd, with storing, at concurrency 1 and 50; the first verdict.
     Edge,
+    /// Chunks a second, latency, CPU and memory of the node, beside TorchScript behind a Python gRPC server.
+    Node {
+        /// A Python with torch, onnx, onnxruntime, tokenizers, grpcio and grpcio-tools: too large to be installed here.
+        #[arg(long, env = "SENTINEL_BENCH_PYTHON")]
+        python: PathBuf,
+    },
 }
 
 impl Bench {
     pub(crate) fn run(self) -> Result<()> {
-        let (name, mut command) = match self.what {
+        let (name, mut command) = match &self.what {
             What::Classifier => ("classifier", classifier()?),
             What::Edge => ("edge", edge()?),
+            What::Node { python } => ("node", node(python)?),
         };
         step("measuring");
         let output = command
@@ -64,6 +71,13 @@ fn classifier() -> Result<Command> {
 fn edge() -> Result<Command> {
     let programs = Programs::for_measuring()?;
     Ok(programs.command(&target()?.join("debug/bench-edge")))
+}
+
+fn node(python: &Path) -> Result<Command> {
+    let programs = Programs::for_development()?;
+    let mut command = programs.command(&target()?.join("debug/bench-node"));
+    command.env("SENTINEL_BENCH_PYTHON", python).arg("--models").arg(cache()?.join("bench-models"));
+    Ok(command)
 }
 
 /// A virtual environment with the training's pinned packages.

@@ -1,6 +1,6 @@
 //! From sources to programs: the native binaries, the compiled model, and the worker.
 
-use crate::tools::{Tools, chromium};
+use crate::tools::{Tools, chromium, promtool};
 use crate::{cargo, root, run, step, target};
 use anyhow::{Context, Result, ensure};
 use std::ffi::OsStr;
@@ -52,6 +52,7 @@ impl Programs {
             .env("SENTINEL_BIN", &self.sentinel)
             .env("SENTINEL_TOOLS", &self.tools.node)
             .env("ORT_DYLIB_PATH", &self.tools.onnxruntime)
+            .env("SENTINEL_GRPC_PYTHON", &self.tools.grpc_python)
             .env("SENTINEL_WORKER", &self.worker)
             .env("SENTINEL_WASM_PKG", self.worker.with_file_name("wasm-pkg"));
         if let Ok(target) = target() {
@@ -59,6 +60,9 @@ impl Programs {
         }
         if let Some(chromium) = chromium() {
             command.env("CHROMIUM", chromium);
+        }
+        if let Some(promtool) = promtool() {
+            command.env("PROMTOOL", promtool);
         }
         command
     }

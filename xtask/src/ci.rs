@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: what must pass on main.
 
 use crate::build::{self, Programs};
-use crate::tools::{Tools, chromium};
+use crate::tools::{Tools, chromium, promtool};
 use crate::{cargo, run, step, test};
 use anyhow::Result;
 use std::process::Command;
@@ -33,10 +33,14 @@ pub(crate) fn run_checks() -> Result<()> {
 
 fn tools() -> Result<()> {
     Tools::ensure()?;
-    if chromium().is_none() {
-        step("installing Chromium for the dashboard's tests");
+    let missing: Vec<&str> = [("chromium", chromium()), ("prometheus", promtool())]
+        .into_iter()
+        .filter_map(|(package, found)| found.is_none().then_some(package))
+        .collect();
+    if !missing.is_empty() {
+        step("installing Chromium and promtool for the tests");
         run(Command::new("apt-get").args(["update", "-qq"]))?;
-        run(Command::new("apt-get").args(["install", "-y", "-qq", "chromium"]))?;
+        run(Command::new("apt-get").args(["install", "-y", "-qq", "--no-install-recommends"]).args(missing))?;
     }
     Ok(())
 }
@@ -51,5 +55,5 @@ fn lints() -> Result<()> {
 
 fn dev() -> Result<()> {
     let programs = Programs::for_development()?;
-    run(programs.command(&programs.demo).arg("--once"))
+    run(programs.command(&programs.demo).args(["--once", "--review"]))
 }

@@ -13,6 +13,8 @@ const WASM_BINDGEN: &str = "0.2.130";
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// Must equal `sentinel_node::backend::ort::VERSION`.
 const ONNXRUNTIME: &str = "1.31.1";
+/// grpcio and grpcio-reflection.
+const GRPC_PYTHON: &str = "1.85.1";
 /// What the pinned wrangler asks for.
 const NODE_MAJOR: u32 = 20;
 
@@ -23,6 +25,8 @@ pub(crate) struct Tools {
     pub(crate) node: PathBuf,
     /// `libonnxruntime`.
     pub(crate) onnxruntime: PathBuf,
+    /// A Python with gRPC's own client, for a test.
+    pub(crate) grpc_python: PathBuf,
 }
 
 impl Tools {
@@ -35,6 +39,7 @@ impl Tools {
             wasm_bindgen: cargo_tool("wasm-bindgen-cli", WASM_BINDGEN, "wasm-bindgen", Lock::Unlocked)?,
             node: node_tools()?,
             onnxruntime: onnxruntime()?,
+            grpc_python: grpc_python()?,
         })
     }
 
@@ -170,6 +175,23 @@ fn onnxruntime() -> Result<PathBuf> {
     Ok(library)
 }
 
+/// The Python client of gRPC with reflection, in an environment of its own.
+fn grpc_python() -> Result<PathBuf> {
+    let folder = cache()?.join(format!("python-grpc-{GRPC_PYTHON}"));
+    let python = folder.join("bin/python");
+    if !folder.join("installed").exists() {
+        step("installing gRPC's Python client (once)");
+        run(Command::new("python3").args(["-m", "venv"]).arg(&folder))
+            .context("Python 3 with venv is needed: https://www.python.org/downloads")?;
+        let packages = [format!("grpcio=={GRPC_PYTHON}"), format!("grpcio-reflection=={GRPC_PYTHON}")];
+        run(Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--only-binary=:all:"])
+            .args(packages))?;
+        std::fs::write(folder.join("installed"), "")?;
+    }
+    Ok(python)
+}
+
 fn check_node() -> Result<()> {
     let wanted = format!("Node {NODE_MAJOR} or newer is needed: https://nodejs.org/en/download");
     let output =
@@ -181,6 +203,11 @@ fn check_node() -> Result<()> {
         bail!("{wanted} (found {})", version.trim());
     }
     Ok(())
+}
+
+/// Prometheus' own checker of metrics, where it is installed.
+pub(crate) fn promtool() -> Option<PathBuf> {
+    Some(PathBuf::from("/usr/bin/promtool")).filter(|path| path.exists())
 }
 
 /// A Chromium for the dashboard's tests: `$CHROMIUM`, or where packages put it.

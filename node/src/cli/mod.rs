@@ -36,7 +36,7 @@ enum Command {
     Model(model::Model),
     Replay(replay::Replay),
     Retrain(retrain::Retrain),
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     Jobs(jobs::Jobs),
     Db(db::Db),
     Bench(bench::Bench),

@@ -43,8 +43,8 @@ impl Reviewer {
                 self.count(&result.findings, "duplicate");
                 Some(url)
             }
-            // A review that says nothing is noise; the check run tells that it took place.
-            None if result.findings.is_empty() && !(result.receipt.is_partial() && !self.github.is_app()) => {
+            // A review that says nothing is noise, unless it is the only way to tell that it is partial.
+            None if result.findings.is_empty() && (self.github.is_app() || !result.receipt.is_partial()) => {
                 None
             }
             None => {

@@ -53,6 +53,17 @@ pub struct Planned<'a> {
     file: usize,
 }
 
+// === impl Planned ===
+
+impl Planned<'_> {
+    /// About how many tokens the hunk is, without reading it closely: four bytes a token, and a mark a line.
+    #[must_use]
+    pub fn estimated_tokens(&self) -> usize {
+        let lines = self.hunk.lines.iter().map(|line| line.text.len().min(1024) / 4 + 1);
+        16 + self.path.len().min(128) / 4 + lines.sum::<usize>()
+    }
+}
+
 // === impl ChangedFile ===
 
 impl<'a> ChangedFile<'a> {

@@ -1,7 +1,7 @@
 //! `cargo xtask bench edge`: the worker under load, with storing. Requests are bounded in count; everything
 //! runs on loopback.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use sentinel_tests::deliver::{self, Delivery};
 use sentinel_tests::stack::{Programs, Server, work_folder};
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ fn main() -> Result<()> {
         "concurrency", "webhooks/s", "p50 ms", "p99 ms", "workerd CPU ms each", "database CPU ms each"
     );
     for concurrency in [1, 50] {
-        let cpu = (cpu_of(worker.group())?, cpu_of(database.group())?);
+        let cpu = (worker.cpu_time()?, database.cpu_time()?);
         let started = Instant::now();
         let mut latencies = load(&worker, &next, concurrency, REQUESTS)?;
         let elapsed = started.elapsed();
@@ -48,8 +48,8 @@ fn main() -> Result<()> {
             REQUESTS as f64 / elapsed.as_secs_f64(),
             at(0.5),
             at(0.99),
-            spent(cpu_of(worker.group())?, cpu.0),
-            spent(cpu_of(database.group())?, cpu.1),
+            spent(worker.cpu_time()?, cpu.0),
+            spent(database.cpu_time()?, cpu.1),
         );
     }
     Ok(())
@@ -123,16 +123,4 @@ fn wait_until_stored(worker: &Server, deliveries: u64) -> Result<()> {
         ensure!(Instant::now() < deadline, "{stored:?} of {deliveries} deliveries are stored");
         std::thread::sleep(Duration::from_millis(100));
     }
-}
-
-/// User and system time of one process.
-fn cpu_of(process: u32) -> Result<Duration> {
-    let stat =
-        std::fs::read_to_string(format!("/proc/{process}/stat")).context("reading CPU time from /proc")?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |at: usize| {
-        fields.get(at).and_then(|field| field.parse::<u64>().ok()).context("a field of /proc/stat")
-    };
-    // proc(5): utime and stime are fields 14 and 15; a tick is 10 ms on Linux.
-    Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 10))
 }

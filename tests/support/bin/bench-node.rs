@@ -1,0 +1,235 @@
+//! `cargo xtask bench node`: `ReviewChunk` under load, beside a TorchScript fp32 model of the same shape behind a
+//! Python gRPC server, in one run. Requests are bounded in count and time; everything runs on loopback.
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use sentinel_node::review_model::ReviewModel;
+use sentinel_node::tokenizer::Encoder;
+use sentinel_proto::v1::ChunkRequest;
+use sentinel_proto::v1::review_service_client::ReviewServiceClient;
+use sentinel_shared::diff::parse_patch;
+use sentinel_shared::review::language::Language;
+use sentinel_tests::stack::{Programs, Server, free_port, work_folder};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tonic::transport::Channel;
+
+const TOKEN: &str = "bench";
+const LENGTHS: [usize; 2] = [128, 512];
+const CONCURRENCIES: [usize; 3] = [1, 8, 32];
+/// Of one measurement: whichever comes first.
+const REQUESTS: u64 = 400;
+const TIME: Duration = Duration::from_secs(8);
+/// Multiplications and additions of one sequence, 6 layers of 512: the layers' weights, then attention.
+const WEIGHTS: f64 = 6.0 * 12.0 * 512.0 * 512.0;
+
+/// Measure the node beside the reference.
+#[derive(Parser)]
+struct Bench {
+    /// A Python with torch, onnx, onnxruntime, tokenizers, grpcio and grpcio-tools.
+    #[arg(long, env = "SENTINEL_BENCH_PYTHON")]
+    python: PathBuf,
+    /// Where exported models are kept between runs.
+    #[arg(long)]
+    models: Option<PathBuf>,
+}
+
+struct Contender {
+    name: &'static str,
+    server: Server,
+    ready_after: Duration,
+    authorized: bool,
+}
+
+struct Measured {
+    per_second: f64,
+    p50: f64,
+    p99: f64,
+    cpu: f64,
+}
+
+fn main() -> Result<()> {
+    let bench = Bench::parse();
+    let programs = Programs::from_env()?;
+    let folder = work_folder("bench-node")?;
+    let models = bench.models.clone().unwrap_or_else(|| folder.join("models"));
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/reference.py");
+    if !models.join("model.pt").exists() {
+        eprintln!("exporting the model in three forms");
+        let tokenizer = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/review/tokenizer.json");
+        let status = Command::new(&bench.python)
+            .args([script, "export", "--tokenizer", tokenizer, "--out"])
+            .arg(&models)
+            .stdout(std::process::Stdio::null())
+            .status()?;
+        ensure!(status.success(), "the export failed");
+    }
+    let gemm = Command::new(&bench.python).args([script, "gemm", "--model"]).arg(&models).output()?;
+    let gemm: Value = serde_json::from_slice(&gemm.stdout).context("the GEMM rates")?;
+    let database = programs.start_database(&folder.join("sentinel.db"), 0, TOKEN)?;
+    let contenders = [
+        reference(&bench.python, script, &models, &folder)?,
+        node(&programs, "node fp32", &models.join("fp32"), &folder, &database.url)?,
+        node(&programs, "node int8", &models.join("int8"), &folder, &database.url)?,
+    ];
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    println!(
+        "{:<18}{:>7}{:>6}{:>11}{:>10}{:>10}{:>14}{:>9}{:>9}",
+        "", "tokens", "conc.", "chunks/s", "p50 ms", "p99 ms", "CPU s/chunk", "of ref.", "of GEMM"
+    );
+    for length in LENGTHS {
+        let request = Arc::new(chunk_of(length, &models.join("int8"))?);
+        for concurrency in CONCURRENCIES {
+            let mut reference = None;
+            for contender in &contenders {
+                let measured = runtime.block_on(measure(contender, &request, concurrency))?;
+                let reference = reference.get_or_insert(measured.cpu);
+                let kind = if contender.name.ends_with("int8") { "int8" } else { "fp32" };
+                let flops = 2.0 * (WEIGHTS * length as f64 + 6.0 * 2.0 * (length * length) as f64 * 512.0);
+                let share = flops / measured.cpu / 1e9 / gemm[kind].as_f64().unwrap_or(f64::NAN);
+                println!(
+                    "{:<18}{length:>7}{concurrency:>6}{:>11.1}{:>10.1}{:>10.1}{:>14.4}{:>9.2}{:>8.0}%",
+                    contender.name,
+                    measured.per_second,
+                    measured.p50,
+                    measured.p99,
+                    measured.cpu,
+                    measured.cpu / *reference,
+                    share * 100.0
+                );
+            }
+        }
+    }
+    println!("\n{:<18}{:>16}{:>16}{:>16}", "", "ready after ms", "resident MB", "peak MB");
+    for contender in &contenders {
+        let (resident, peak) = memory(contender.server.group())?;
+        println!("{:<18}{:>16}{resident:>16}{peak:>16}", contender.name, contender.ready_after.as_millis());
+    }
+    println!(
+        "\nGEMM of one core, 512 x 512 x 2048: {:.0} GFLOP/s fp32, {:.0} GOP/s int8",
+        gemm["fp32"].as_f64().unwrap_or_default(),
+        gemm["int8"].as_f64().unwrap_or_default()
+    );
+    Ok(())
+}
+
+fn reference(python: &Path, script: &str, models: &Path, folder: &Path) -> Result<Contender> {
+    let port = free_port()?;
+    let mut command = Command::new(python);
+    command.args([script, "serve", "--port", &port.to_string(), "--model"]).arg(models);
+    let starting = Instant::now();
+    let server = Server::listening(command, port, &folder.join("reference.log"))?;
+    Ok(Contender { name: "reference fp32", server, ready_after: starting.elapsed(), authorized: false })
+}
+
+fn node(
+    programs: &Programs,
+    name: &'static str,
+    model: &Path,
+    folder: &Path,
+    database: &str,
+) -> Result<Contender> {
+    let vars = [
+        ("SENTINEL_NODE_TOKEN", TOKEN.to_owned()),
+        ("TURSO_DATABASE_URL", database.to_owned()),
+        ("TURSO_AUTH_TOKEN", TOKEN.to_owned()),
+        ("GITHUB_TOKEN", "unused".to_owned()),
+        ("SENTINEL_REVIEW_MODEL", model.display().to_string()),
+        ("SENTINEL_PROVIDER", "cpu".to_owned()),
+        ("SENTINEL_LOG", "warn".to_owned()),
+    ];
+    let starting = Instant::now();
+    let server = programs.start_node(&folder.join(name.replace(' ', "-")), 0, &vars)?;
+    Ok(Contender { name, server, ready_after: starting.elapsed(), authorized: true })
+}
+
+/// A patch of real-looking lines that the model reads as about `length` tokens, in one piece.
+fn chunk_of(length: usize, model: &Path) -> Result<ChunkRequest> {
+    let encoder = Encoder::new(&ReviewModel::load(Some(model))?)?;
+    let lines = [
+        "let mut total = 0;",
+        "for (index, value) in values.iter().enumerate() {",
+        "    if value.is_empty() { continue; }",
+        "    total += weights[index] * value.len();",
+        "}",
+        "Ok(total)",
+    ];
+    let patch = |count: usize| {
+        let body: String = (0..count).map(|at| format!("+    {}\n", lines[at % lines.len()])).collect();
+        format!("@@ -0,0 +1,{count} @@\n{body}")
+    };
+    let tokens = |count: usize| {
+        let text = patch(count);
+        let hunks = parse_patch(&text).map_err(anyhow::Error::from)?;
+        let pieces = encoder.pieces("src/sum.rs", Language::Rust, &hunks[0]);
+        anyhow::Ok(if pieces.len() == 1 { pieces[0].1.ids.len() } else { usize::MAX })
+    };
+    let mut count = 1;
+    while tokens(count + 1)? <= length {
+        count += 1;
+    }
+    Ok(ChunkRequest {
+        repo: "bench/bench".into(),
+        // The reference runs exactly as many as the node.
+        commit: tokens(count)?.to_string(),
+        filename: "src/sum.rs".into(),
+        patch: patch(count),
+        ..ChunkRequest::default()
+    })
+}
+
+async fn measure(contender: &Contender, request: &Arc<ChunkRequest>, concurrency: usize) -> Result<Measured> {
+    let channel = Channel::from_shared(contender.server.url.clone())?.connect().await?;
+    let call = |channel: Channel, request: ChunkRequest| async move {
+        let mut request = tonic::Request::new(request);
+        request.set_timeout(Duration::from_secs(60));
+        if contender.authorized {
+            request.metadata_mut().insert("authorization", format!("Bearer {TOKEN}").parse()?);
+        }
+        ReviewServiceClient::new(channel).review_chunk(request).await?;
+        anyhow::Ok(())
+    };
+    for _ in 0..4 {
+        call(channel.clone(), ChunkRequest::clone(request)).await?;
+    }
+    let left = AtomicU64::new(REQUESTS);
+    let cpu = contender.server.cpu_time()?;
+    let started = Instant::now();
+    let lane = || async {
+        let mut latencies = Vec::new();
+        while started.elapsed() < TIME
+            && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok()
+        {
+            let asked = Instant::now();
+            call(channel.clone(), ChunkRequest::clone(request)).await?;
+            latencies.push(asked.elapsed());
+        }
+        anyhow::Ok(latencies)
+    };
+    let lanes = futures_util::future::try_join_all((0..concurrency).map(|_| lane())).await?;
+    let elapsed = started.elapsed();
+    let spent = contender.server.cpu_time()? - cpu;
+    let mut latencies: Vec<Duration> = lanes.into_iter().flatten().collect();
+    latencies.sort_unstable();
+    let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+    Ok(Measured {
+        per_second: latencies.len() as f64 / elapsed.as_secs_f64(),
+        p50: at(0.5),
+        p99: at(0.99),
+        cpu: spent.as_secs_f64() / latencies.len() as f64,
+    })
+}
+
+/// (now, at most) in MB.
+fn memory(process: u32) -> Result<(u64, u64)> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    Ok((field("VmRSS:").unwrap_or(0) / 1024, field("VmHWM:").unwrap_or(0) / 1024))
+}

@@ -1,0 +1,467 @@
+//! The node as a process, as programs and operators meet it: gRPC, gRPC-web, TLS, health, reflection, metrics, and
+//! what it does when it is asked for more than it can.
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use sentinel_proto::v1::diff_response::Item;
+use sentinel_proto::v1::review_service_client::ReviewServiceClient;
+use sentinel_proto::v1::{ChunkRequest, DiffRequest, GetReviewRequest, ReviewJob, SubmitReviewRequest};
+use sentinel_tests::deliver;
+use sentinel_tests::github::{FakeGithub, TOKEN};
+use sentinel_tests::stack::{Programs, Server, work_folder};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::{Code, Request};
+
+const NODE_TOKEN: &str = "node token of the tests";
+const PATCH: &str =
+    "@@ -1,2 +1,4 @@ export class Loader {\n   load() {\n+    debugger;\n+    const rows = read();\n   }\n";
+/// Calls answered in this time are the overload test's successes.
+const DEADLINE: Duration = Duration::from_millis(1000);
+
+type Outcome = Result<(), Failed>;
+type Test = fn(&World) -> Outcome;
+
+struct World {
+    programs: Programs,
+    folder: PathBuf,
+    _database: Server,
+    database_url: String,
+    github: FakeGithub,
+    node: Server,
+    runtime: Runtime,
+}
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let no_browser = std::env::var_os("CHROMIUM").is_none() && std::env::var_os("CI").is_none();
+    let trials: Vec<(&str, Test)> = vec![
+        ("a_chunk_is_answered_with_its_strongest_finding", chunk),
+        ("a_diff_is_answered_finding_by_finding_with_its_receipt_at_last", diff),
+        ("callers_without_the_token_learn_nothing", token),
+        ("what_cannot_be_reviewed_is_refused_with_a_code_that_says_why", refusals),
+        ("a_job_can_be_submitted_once_and_looked_up", submit),
+        ("a_python_client_finds_the_service_by_reflection_and_gets_findings", python_client),
+        ("a_browser_gets_findings_over_grpc_web", browser_client),
+        ("with_a_certificate_the_port_speaks_tls", tls),
+        ("the_metrics_pass_promtools_check_and_every_family_is_there", metrics),
+        ("at_four_times_its_rate_it_refuses_at_once_and_serves_what_it_took", overload),
+        ("told_to_stop_it_finishes_and_goes", drain),
+        ("with_bad_settings_it_names_each_and_does_not_start", bad_settings),
+    ];
+    if arguments.list {
+        let listed = trials.into_iter().map(|(name, _)| Trial::test(name, || Ok(()))).collect();
+        libtest_mimic::run(&arguments, listed).exit();
+    }
+    let world = Arc::new(World::start().unwrap_or_else(|error| panic!("the node did not start: {error:#}")));
+    let trials = trials.into_iter().map(|(name, trial)| {
+        let world = Arc::clone(&world);
+        Trial::test(name, move || trial(&world)).with_ignored_flag(no_browser && name.contains("browser"))
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    if conclusion.has_failed() {
+        eprintln!("the node said:\n{}", world.node.log());
+    }
+    // Dropped before the exit, so that the servers stop.
+    drop(world);
+    conclusion.exit();
+}
+
+// === impl World ===
+
+impl World {
+    fn start() -> anyhow::Result<Self> {
+        let programs = Programs::from_env()?;
+        let folder = work_folder("node-test")?;
+        let database = programs.start_database(&folder.join("sentinel.db"), 0, NODE_TOKEN)?;
+        let database_url = database.url.clone();
+        let github = FakeGithub::start();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let vars = vars(&database_url, &github);
+        let node = programs.start_node(&folder.join("node"), 0, &vars)?;
+        Ok(Self { programs, folder, _database: database, database_url, github, node, runtime })
+    }
+
+    fn another(&self, name: &str, more: &[(&'static str, String)]) -> anyhow::Result<Server> {
+        let vars: Vec<_> =
+            vars(&self.database_url, &self.github).into_iter().chain(more.iter().cloned()).collect();
+        self.programs.start_node(&self.folder.join(name), 0, &vars)
+    }
+}
+
+fn vars(database: &str, github: &FakeGithub) -> Vec<(&'static str, String)> {
+    vec![
+        ("SENTINEL_NODE_TOKEN", NODE_TOKEN.to_owned()),
+        ("TURSO_DATABASE_URL", database.to_owned()),
+        ("TURSO_AUTH_TOKEN", NODE_TOKEN.to_owned()),
+        ("GITHUB_TOKEN", TOKEN.to_owned()),
+        ("GITHUB_API_URL", github.api_url()),
+        ("SENTINEL_PROVIDER", "cpu".to_owned()),
+    ]
+}
+
+async fn channel(url: &str) -> anyhow::Result<Channel> {
+    Ok(Channel::from_shared(url.to_owned())?.connect().await?)
+}
+
+fn authorized<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {NODE_TOKEN}").parse().expect("ASCII"));
+    request
+}
+
+fn chunk_request(patch: &str) -> ChunkRequest {
+    ChunkRequest {
+        repo: "o/r".into(),
+        commit: "abc".into(),
+        filename: "src/load.ts".into(),
+        patch: patch.into(),
+        idempotency_key: "key 1".into(),
+        received_at: 1.5,
+        chunk_index: 0,
+    }
+}
+
+// === programs ===
+
+fn chunk(world: &World) -> Outcome {
+    world.runtime.block_on(async {
+        let mut client = ReviewServiceClient::new(channel(&world.node.url).await?);
+        let answer = client.review_chunk(authorized(chunk_request(PATCH))).await?.into_inner();
+        same(&(answer.line, answer.severity.as_str(), answer.severity_id), &(2, "bug", 2))?;
+        same(&(answer.filename.as_str(), answer.idempotency_key.as_str()), &("src/load.ts", "key 1"))?;
+        same(&(answer.received_at, answer.confidence), &(1.5, 1.0))
+    })
+}
+
+fn diff(world: &World) -> Outcome {
+    world.runtime.block_on(async {
+        let file = |path: &str| format!("diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n{PATCH}");
+        let diff: String = ["a.ts", "b.ts", "c.lock", "d.txt"].map(file).concat();
+        let mut client = ReviewServiceClient::new(channel(&world.node.url).await?);
+        let request = authorized(DiffRequest { diff, policy: String::new() });
+        let mut stream = client.review_diff(request).await?.into_inner();
+        let (mut found, mut receipt) = (Vec::new(), None);
+        while let Some(message) = stream.message().await? {
+            match message.item {
+                Some(Item::Finding(finding)) => found.push((finding.path, finding.line)),
+                Some(Item::Receipt(last)) => receipt = Some(last),
+                None => return Err("an empty message".into()),
+            }
+        }
+        same(&found, &vec![("a.ts".to_owned(), 2), ("b.ts".to_owned(), 2)])?;
+        let receipt = receipt.ok_or("the receipt is missing")?;
+        same(&(receipt.files_seen, receipt.files_reviewed), &(4, 2))?;
+        same(&(receipt.files_skipped["ignored"], receipt.files_skipped["language"]), &(1, 1))?;
+        same(&receipt.input_sha256.len(), &64)
+    })
+}
+
+fn token(world: &World) -> Outcome {
+    world.runtime.block_on(async {
+        let mut client = ReviewServiceClient::new(channel(&world.node.url).await?);
+        let refused = client.review_chunk(chunk_request(PATCH)).await.err().ok_or("answered a stranger")?;
+        same(&refused.code(), &Code::Unauthenticated)?;
+        let mut wrong = Request::new(GetReviewRequest { id: "x".into() });
+        wrong.metadata_mut().insert("authorization", "Bearer x".parse().expect("ASCII"));
+        same(&client.get_review(wrong).await.err().map(|status| status.code()), &Some(Code::Unauthenticated))
+    })
+}
+
+fn refusals(world: &World) -> Outcome {
+    world.runtime.block_on(async {
+        let client = ReviewServiceClient::new(channel(&world.node.url).await?);
+        let code = |request: Request<ChunkRequest>| {
+            let mut client = client.clone();
+            async move { client.review_chunk(request).await.err().map(|status| status.code()) }
+        };
+        for patch in ["", "no patch", "@@ -1,9 +1,9 @@\n x\n", "@@ -1,2 +1 @@\n x\n-y\n"] {
+            same(&code(authorized(chunk_request(patch))).await, &Some(Code::InvalidArgument))?;
+        }
+        let huge = format!("@@ -0,0 +1 @@\n+{}\n", "x".repeat(9 << 20));
+        same(&code(authorized(chunk_request(&huge))).await, &Some(Code::OutOfRange))?;
+        let mut late = authorized(chunk_request(PATCH));
+        late.set_timeout(Duration::from_nanos(1));
+        let late = code(late).await;
+        same(
+            &matches!(late, Some(Code::DeadlineExceeded | Code::Cancelled | Code::ResourceExhausted)),
+            &true,
+        )?;
+        let mut combined = client.clone();
+        let diff = "diff --cc x\n@@@ -1,1 -1,1 +1,1 @@@\n".to_owned();
+        let refused = combined.review_diff(authorized(DiffRequest { diff, policy: String::new() })).await;
+        same(&refused.err().map(|status| status.code()), &Some(Code::InvalidArgument))
+    })
+}
+
+fn submit(world: &World) -> Outcome {
+    world.runtime.block_on(async {
+        let mut client = ReviewServiceClient::new(channel(&world.node.url).await?);
+        let job = ReviewJob {
+            id: "o/gone#1@abc".into(),
+            repository: "o/gone".into(),
+            number: 1,
+            head_sha: "abc".into(),
+            ..ReviewJob::default()
+        };
+        let submit = || authorized(SubmitReviewRequest { job: Some(job.clone()) });
+        let first = client.submit_review(submit()).await?.into_inner();
+        same(&first.outcome().as_str_name(), &"OUTCOME_ACCEPTED")?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let review = loop {
+            let review =
+                client.get_review(authorized(GetReviewRequest { id: job.id.clone() })).await?.into_inner();
+            if review.status == "failed" {
+                break review;
+            }
+            same(&(Instant::now() < deadline), &true)?;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        same(&review.error.starts_with("404"), &true)?;
+        let again = client.submit_review(submit()).await?.into_inner();
+        same(&(again.outcome().as_str_name(), again.status.as_str()), &("OUTCOME_DUPLICATE", "failed"))?;
+        let unknown = client.get_review(authorized(GetReviewRequest { id: "?".into() })).await;
+        same(&unknown.err().map(|status| status.code()), &Some(Code::NotFound))
+    })
+}
+
+fn python_client(world: &World) -> Outcome {
+    let python = std::env::var("SENTINEL_GRPC_PYTHON").map_err(|_| "SENTINEL_GRPC_PYTHON is not set")?;
+    let script = format!("{}/py/client.py", env!("CARGO_MANIFEST_DIR"));
+    let address = world.node.url.trim_start_matches("http://");
+    let output = Command::new(python).args([&script, address, NODE_TOKEN]).output()?;
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if output.status.success() { Ok(()) } else { Err(said.into()) }
+}
+
+fn browser_client(world: &World) -> Outcome {
+    let chromium = std::env::var("CHROMIUM").map_err(|_| "no Chromium found: set CHROMIUM to its path")?;
+    let script = format!("{}/js/grpc_web.mjs", env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new("node")
+        .args([&script, &world.node.url, NODE_TOKEN, &chromium])
+        .arg(&world.programs.tools)
+        .output()?;
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if output.status.success() { Ok(()) } else { Err(said.into()) }
+}
+
+fn tls(world: &World) -> Outcome {
+    let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
+    let (cert, key) = (world.folder.join("cert.pem"), world.folder.join("key.pem"));
+    std::fs::write(&cert, signed.cert.pem())?;
+    std::fs::write(&key, signed.signing_key.serialize_pem())?;
+    let port = sentinel_tests::stack::free_port()?;
+    let vars: Vec<_> = vars(&world.database_url, &world.github)
+        .into_iter()
+        .chain([
+            ("SENTINEL_TLS_CERT", cert.display().to_string()),
+            ("SENTINEL_TLS_KEY", key.display().to_string()),
+        ])
+        .collect();
+    let mut command = Command::new(&world.programs.sentinel);
+    command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]).envs(vars);
+    let _server = Server::listening(command, port, &world.folder.join("tls.log"))?;
+    world.runtime.block_on(async {
+        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(signed.cert.pem()));
+        let endpoint = Endpoint::from_shared(format!("https://localhost:{port}"))?.tls_config(tls)?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let channel = loop {
+            match endpoint.connect().await {
+                Ok(channel) => break channel,
+                Err(error) if Instant::now() > deadline => return Err(error.into()),
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        };
+        let mut client = ReviewServiceClient::new(channel);
+        let answer = client.review_chunk(authorized(chunk_request(PATCH))).await?.into_inner();
+        same(&answer.line, &2)
+    })
+}
+
+// === operators ===
+
+fn metrics(world: &World) -> Outcome {
+    let text = deliver::get(&world.node.url, "/metrics", None)?.body;
+    let text = text.as_str().unwrap_or_default();
+    for family in [
+        "sentinel_inference_latency_seconds_bucket{le=\"0.01\"}",
+        "sentinel_batch_size_bucket{le=\"32\"}",
+        "sentinel_batch_tokens_count",
+        "sentinel_e2e_latency_seconds_bucket{le=\"0.25\"}",
+        "sentinel_active_workers 0",
+        "sentinel_queue_depth 0",
+        "sentinel_oldest_lease_seconds",
+        "sentinel_job_outcomes_total{outcome=\"failed\"} 1",
+        "sentinel_grpc_calls_total{code=\"ok\",method=\"ReviewChunk\"}",
+        "sentinel_review_model_info{provider=\"cpu\",version=\"review_v",
+        "sentinel_ready 1",
+    ] {
+        if !text.contains(family) {
+            return Err(format!("{family} is missing in:\n{text}").into());
+        }
+    }
+    let Ok(promtool) = std::env::var("PROMTOOL") else { return Ok(()) };
+    let mut check = Command::new(promtool)
+        .args(["check", "metrics"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()?;
+    std::io::Write::write_all(&mut check.stdin.take().ok_or("its input")?, text.as_bytes())?;
+    let checked = check.wait_with_output()?;
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&checked.stdout), String::from_utf8_lossy(&checked.stderr));
+    if checked.status.success() { Ok(()) } else { Err(said.into()) }
+}
+
+/// First as fast as it goes, to learn the rate; then four times that, whether or not answers come.
+fn overload(world: &World) -> Outcome {
+    let seconds =
+        std::env::var("SENTINEL_OVERLOAD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
+    let more = [("SENTINEL_QUEUE_TOKENS", "65536".to_owned()), ("SENTINEL_LOG", "error".to_owned())];
+    let node = world.another("overloaded", &more)?;
+    let body: String =
+        (0..30).map(|at| format!("+    const value{at} = await read(rows[{at}]);\n")).collect();
+    let request = chunk_request(&format!("@@ -0,0 +1,30 @@\n{body}"));
+    world.runtime.block_on(async {
+        let channel = channel(&node.url).await?;
+        let call = |channel: Channel, request: ChunkRequest| async move {
+            let mut request = authorized(request);
+            request.set_timeout(DEADLINE);
+            let asked = Instant::now();
+            let code = ReviewServiceClient::new(channel).review_chunk(request).await.err().map(|status| status.code());
+            (code, asked.elapsed())
+        };
+        // The rate it sustains: eight callers, each waiting for its answer.
+        let answered = AtomicU64::new(0);
+        let started = Instant::now();
+        let lane = || async {
+            while started.elapsed() < Duration::from_secs(2) {
+                if call(channel.clone(), request.clone()).await.0.is_none() {
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        };
+        futures_util::future::join_all((0..8).map(|_| lane())).await;
+        let sustained = answered.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64();
+        let resident_before = resident_kb(&node)?;
+        // Four times as many, at even distances.
+        let pause = Duration::from_secs_f64(1.0 / (4.0 * sustained));
+        let mut calls = tokio::task::JoinSet::new();
+        let started = Instant::now();
+        let mut never_ready = false;
+        let mut next = started;
+        while started.elapsed() < Duration::from_secs(seconds) {
+            calls.spawn(call(channel.clone(), request.clone()));
+            next += pause;
+            tokio::time::sleep_until(next.into()).await;
+        }
+        let url = node.url.clone();
+        let ready = tokio::task::spawn_blocking(move || deliver::get(&url, "/readyz", None).map(|it| it.status)).await??;
+        never_ready |= ready != 200;
+        let (mut served, mut refused, mut late) = (Vec::new(), Vec::new(), 0);
+        while let Some(outcome) = calls.join_next().await {
+            match outcome? {
+                (None, took) => served.push(took),
+                (Some(Code::ResourceExhausted), took) => refused.push(took),
+                (Some(Code::DeadlineExceeded | Code::Cancelled), _) => late += 1,
+                (Some(other), _) => return Err(format!("an answer of another kind: {other:?}").into()),
+            }
+        }
+        served.sort_unstable();
+        refused.sort_unstable();
+        let p99 = |times: &[Duration]| times.get(times.len() * 99 / 100).copied().unwrap_or_default();
+        let text = {
+            let url = node.url.clone();
+            let answer = tokio::task::spawn_blocking(move || deliver::get(&url, "/metrics", None)).await??;
+            answer.body.as_str().unwrap_or_default().to_owned()
+        };
+        let rows: f64 = value(&text, "sentinel_batch_size_sum");
+        let resident_after = resident_kb(&node)?;
+        println!(
+            "sustained {sustained:.0}/s, offered {:.0}/s for {seconds} s: {} served (p99 {:.0} ms), {} refused (p99 {:.0} ms), \
+             {late} late, ready under pressure: {}, resident {} -> {} MB",
+            4.0 * sustained, served.len(), p99(&served).as_secs_f64() * 1e3, refused.len(),
+            p99(&refused).as_secs_f64() * 1e3, !never_ready, resident_before / 1024, resident_after / 1024
+        );
+        let total = served.len() + refused.len() + late;
+        if p99(&served) > DEADLINE {
+            return Err("what was accepted took longer than its deadline".into());
+        }
+        if (served.len() as f64) < 0.6 * sustained * seconds as f64 {
+            return Err("under overload it serves much less than it can".into());
+        }
+        if late * 20 > total || p99(&refused) > Duration::from_millis(250) {
+            return Err("refusals are late or untyped".into());
+        }
+        // Every sequence that reached the model had a caller: its answer came, or came too late by a moment.
+        let answered = answered.load(Ordering::Relaxed) + served.len() as u64;
+        if rows as u64 > answered + late as u64 {
+            return Err(format!("{rows} sequences were run for {answered} answers and {late} late ones").into());
+        }
+        if resident_after > resident_before + 40 * 1024 {
+            return Err("memory grew under overload".into());
+        }
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            let url = node.url.clone();
+            let ready = tokio::task::spawn_blocking(move || deliver::get(&url, "/readyz", None).map(|it| it.status)).await??;
+            if ready == 200 {
+                return Ok(());
+            }
+            same(&(Instant::now() < deadline), &true)?;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+}
+
+fn drain(world: &World) -> Outcome {
+    let mut node = world.another("draining", &[])?;
+    same(&deliver::get(&node.url, "/readyz", None)?.status, &200)?;
+    Command::new("kill").args(["-TERM", &node.group().to_string()]).status()?;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !node.has_ended() {
+        same(&(Instant::now() < deadline), &true)?;
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    same(&node.log().contains("serve.stopped"), &true)
+}
+
+fn bad_settings(world: &World) -> Outcome {
+    let output = Command::new(&world.programs.sentinel)
+        .args(["serve", "--jobs", "0", "--tls-cert", "/nowhere"])
+        .env_remove("GITHUB_TOKEN")
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    same(&output.status.success(), &false)?;
+    for key in
+        ["SENTINEL_NODE_TOKEN", "TURSO_DATABASE_URL", "GITHUB_APP_ID", "SENTINEL_JOBS", "SENTINEL_TLS_KEY"]
+    {
+        if !said.contains(key) {
+            return Err(format!("{key} is not named in: {said}").into());
+        }
+    }
+    Ok(())
+}
+
+fn value(metrics: &str, family: &str) -> f64 {
+    let line = metrics.lines().find(|line| line.starts_with(family));
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
+}
+
+fn resident_kb(server: &Server) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.group()))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    Ok(line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).unwrap_or(0))
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(left: &T, right: &T) -> Outcome {
+    if left == right { Ok(()) } else { Err(format!("{left:?} is not {right:?}").into()) }
+}
