@@ -52,6 +52,8 @@ pub struct Service {
     pub readiness: Arc<Readiness>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// For callers who name the file: compiled once, since a call may be refused in less time than that takes.
+    pub everything: Policy,
 }
 
 /// Lets calls with the token pass.
@@ -182,8 +184,11 @@ impl Service {
     /// The strongest finding of one patch, whether or not it passes a threshold: the caller has its confidence.
     async fn strongest(&self, filename: &str, patch: &str, deadline: Instant) -> Result<Finding> {
         // A caller who names a file wants it reviewed, whatever its folder is called.
-        let plan =
-            Plan::new(vec![ChangedFile::of_github(filename, "modified", 1, Some(patch))], 0, &Policy::all());
+        let plan = Plan::new(
+            vec![ChangedFile::of_github(filename, "modified", 1, Some(patch))],
+            0,
+            &self.everything,
+        );
         if plan.hunks.is_empty() {
             diff::parse_patch(patch)?;
             let expected = "hunks that add lines, in a file of a language the model has learned";

@@ -18,6 +18,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use rand::distr::{Alphanumeric, SampleString};
 use sentinel_proto::v1::review_service_server::ReviewServiceServer;
+use sentinel_shared::review::policy::Policy;
 use sentinel_shared::store::reviews;
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -190,6 +191,7 @@ impl Node {
             wake: Arc::clone(&wake),
             readiness: Arc::clone(&readiness),
             metrics: Arc::clone(&reviewer.metrics),
+            everything: Policy::all(),
         };
         let token = Arc::new(config.token);
         let router = router(service, token, &readiness, &reviewer.metrics).await?;

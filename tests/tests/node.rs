@@ -325,11 +325,12 @@ fn metrics(world: &World) -> Outcome {
 fn overload(world: &World) -> Outcome {
     let seconds =
         std::env::var("SENTINEL_OVERLOAD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
-    let more = [("SENTINEL_QUEUE_TOKENS", "65536".to_owned()), ("SENTINEL_LOG", "error".to_owned())];
+    // One session: the other core is for the callers, who are on this machine too.
+    let more = [("SENTINEL_SESSIONS", "1".to_owned()), ("SENTINEL_LOG", "error".to_owned())];
     let node = world.another("overloaded", &more)?;
     let body: String =
-        (0..30).map(|at| format!("+    const value{at} = await read(rows[{at}]);\n")).collect();
-    let request = chunk_request(&format!("@@ -0,0 +1,30 @@\n{body}"));
+        (0..36).map(|at| format!("+    const value{at} = await read(rows[{at}]);\n")).collect();
+    let request = chunk_request(&format!("@@ -0,0 +1,36 @@\n{body}"));
     world.runtime.block_on(async {
         let channel = channel(&node.url).await?;
         let call = |channel: Channel, request: ChunkRequest| async move {
