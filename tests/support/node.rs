@@ -18,7 +18,7 @@ use sentinel_shared::store::{Statement, Transaction};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -68,7 +68,7 @@ impl Rig {
         let name = format!("sentinel-rig-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).expect("a temporary folder");
-        let (address, serving) = serve_database(&folder, "127.0.0.1:0".parse().expect("an address")).await;
+        let (address, serving) = serve_database(&folder, None).await;
         Self { github, address, folder, serving: Mutex::new(Some(serving)) }
     }
 
@@ -144,7 +144,7 @@ impl Rig {
 
     /// It comes back, with what it had.
     pub async fn start_database(&self) {
-        let (_, serving) = serve_database(&self.folder, self.address).await;
+        let (_, serving) = serve_database(&self.folder, Some(self.address)).await;
         *self.serving.lock().expect("no test panics inside") = Some(serving);
     }
 }
@@ -169,12 +169,21 @@ pub fn job(repository: &str, number: u64, head_sha: &str, installation: Option<u
     }
 }
 
-async fn serve_database(folder: &Path, address: SocketAddr) -> (SocketAddr, AbortHandle) {
+/// Below the ports that outgoing connections are given: one that goes away can have its own again.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(20_000);
+
+async fn serve_database(folder: &Path, address: Option<SocketAddr>) -> (SocketAddr, AbortHandle) {
     let server = Server::open(&folder.join("sentinel.db"), None).await.expect("the database opens");
-    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
-    socket.set_reuseaddr(true).expect("an address may be used again");
-    socket.bind(address).expect("the address is free");
-    let listener = socket.listen(256).expect("it listens");
+    let listener = loop {
+        let any = || SocketAddr::from(([127, 0, 0, 1], NEXT_PORT.fetch_add(1, Ordering::Relaxed)));
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.set_reuseaddr(true).expect("an address may be used again");
+        if socket.bind(address.unwrap_or_else(any)).is_ok() {
+            break socket.listen(256).expect("it listens");
+        }
+        // Its own, which the server before has not let go of yet; or somebody else's, and the next is tried.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
     let address = listener.local_addr().expect("bound");
     let serving = tokio::spawn(async move {
         let _ = axum::serve(listener, server.router()).await;

@@ -69,6 +69,8 @@ enum Ready {
     Answers(&'static str),
     /// A connection is taken: its first request is still to come.
     Listens,
+    /// It was started; it may end before it could be asked anything.
+    Started,
 }
 
 // === impl Programs ===
@@ -101,14 +103,29 @@ impl Programs {
         Server::start(command, port, &file.with_extension("log"), Ready::Answers("/health"))
     }
 
+    /// Starts a `sentinel serve` that is expected to die.
+    pub fn start_dying_node(&self, folder: &Path, vars: &[(&'static str, String)]) -> Result<Server> {
+        self.node(folder, free_port()?, vars, Ready::Started)
+    }
+
     /// Starts `sentinel serve` with these variables; `port` 0 picks a free one.
     pub fn start_node(&self, folder: &Path, port: u16, vars: &[(&'static str, String)]) -> Result<Server> {
+        self.node(folder, port, vars, Ready::Answers("/healthz"))
+    }
+
+    fn node(
+        &self,
+        folder: &Path,
+        port: u16,
+        vars: &[(&'static str, String)],
+        ready: Ready,
+    ) -> Result<Server> {
         let port = if port == 0 { free_port()? } else { port };
         std::fs::create_dir_all(folder)?;
         let mut command = Command::new(&self.sentinel);
         command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]);
         command.envs(vars.iter().map(|(name, value)| (*name, value)));
-        Server::start(command, port, &folder.join("node.log"), Ready::Answers("/healthz"))
+        Server::start(command, port, &folder.join("node.log"), ready)
     }
 
     /// Starts the worker in workerd, keeping its state and log in `folder`.
@@ -218,6 +235,7 @@ impl Server {
         loop {
             let is_ready = match ready {
                 Ready::Answers(path) => crate::deliver::get(&self.url, path, None).is_ok(),
+                Ready::Started => true,
                 Ready::Listens => TcpStream::connect(self.url.trim_start_matches("http://")).is_ok(),
             };
             if is_ready {

@@ -206,7 +206,7 @@ fn a_node_process_that_dies_at_any_step_leaves_a_job_that_another_finishes() {
             rig.queue(JobKind::Review, &job(&repository, 7, "head1", Some(at))).await;
             let key = format!("{repository}#7@head1");
             let mut dying = programs
-                .start_node(&folder.join(format!("dying{at}")), 0, &vars(Some(step)))
+                .start_dying_node(&folder.join(format!("dying{at}")), &vars(Some(step)))
                 .expect("it starts");
             let deadline = Instant::now() + Duration::from_secs(20);
             while !dying.has_ended() {
