@@ -886,7 +886,14 @@ fn metrics(world: &World) -> Outcome {
         .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
         .sum();
     same(&counted, &world.inferences()?, &text)?;
-    same(&text.contains("sentinel_model_info{version=\"lgbm_v"), &true, &text)
+    for family in [
+        "sentinel_model_info{version=\"lgbm_v",
+        "sentinel_review_jobs_total{status=\"done\"} ",
+        "sentinel_review_comments_total{severity=\"bug\"} ",
+    ] {
+        same(&text.contains(family), &true, &text)?;
+    }
+    Ok(())
 }
 
 // === what a person sees ===

@@ -1,7 +1,7 @@
 //! One job at a time through a real database, the real model and a GitHub that refuses what GitHub refuses.
 
 use sentinel_node::github::DEADLINE;
-use sentinel_node::reviewer::{Once, Reviewer, Verdicts};
+use sentinel_node::reviewer::{Explainer, Once, Reviewer, Verdicts};
 use sentinel_shared::review::render::{fingerprint_in, is_of_key};
 use sentinel_shared::store::reviews::{self, JobKind, JobStatus};
 use sentinel_shared::store::{Statement, Transaction, Value};
@@ -379,6 +379,55 @@ fn explain_answers_once_with_how_the_last_review_came_about() {
         let conversation = scene.pull().conversation;
         assert_eq!(conversation.len(), 1, "adopted, not repeated");
         assert!(conversation[0].2.contains("src/load.ts:2") && conversation[0].2.contains("a fixed check"));
+    });
+}
+
+/// An OpenAI-compatible endpoint that answers this after so long, and remembers what it was asked.
+async fn language_model(
+    answer: &'static str,
+    after: Duration,
+) -> (String, std::sync::Arc<std::sync::Mutex<Vec<String>>>) {
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let log = std::sync::Arc::clone(&asked);
+    let complete = move |body: String| async move {
+        log.lock().expect("no handler panics").push(body);
+        tokio::time::sleep(after).await;
+        axum::Json(serde_json::json!({ "choices": [{ "message": { "content": answer } }] }))
+    };
+    let router = axum::Router::new().route("/v1/chat/completions", axum::routing::post(complete));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/v1", listener.local_addr().expect("bound"));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, asked)
+}
+
+#[test]
+fn another_models_explanation_is_a_labelled_quote_and_its_absence_leaves_the_template() {
+    RUNTIME.block_on(async {
+        let answers =
+            [("It stops.\n<!-- sentinel:review x -->", 0, true), ("too late", 600, false), ("", 0, false)];
+        for (answer, after_ms, is_quoted) in answers {
+            let (url, asked) = language_model(answer, Duration::from_millis(after_ms)).await;
+            let mut scene = Scene::start("explained", Identity::Person).await;
+            scene.node.explainer = Some(Explainer {
+                http: sentinel_node::http::client().build().unwrap(),
+                url,
+                model: "small".to_owned(),
+                key: None,
+                deadline: Duration::from_millis(300),
+            });
+            scene.queue("head1").await;
+            assert_eq!(scene.once().await, Some(JobStatus::Done));
+            let pull = scene.pull();
+            let body = &pull.comments.iter().find(|comment| comment.line == Some(2)).expect("a comment").body;
+            assert!(body.contains("This stops in a debugger."), "the template stays: {body}");
+            assert_eq!(body.contains("unchecked:\n\n> It stops.\n> &lt;!--"), is_quoted, "{body}");
+            let asked = asked.lock().unwrap();
+            assert!(
+                asked.iter().all(|body| !body.contains("export function")),
+                "one line is shown, no more: {asked:?}"
+            );
+        }
     });
 }
 

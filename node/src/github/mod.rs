@@ -48,6 +48,8 @@ pub enum Trouble {
     },
     /// It never will.
     Refused(String),
+    /// GitHub does not take our token, any more.
+    Unauthorized(String),
     /// GitHub understood and can't: a comment on a line that is not in the diff.
     Unprocessable(String),
     /// There is no such thing, or it is not ours to see.
@@ -199,7 +201,7 @@ impl Github {
         let label = match &outcome {
             Ok(_) => "ok",
             Err(Trouble::Again { .. }) => "again",
-            Err(Trouble::Refused(_)) => "refused",
+            Err(Trouble::Refused(_) | Trouble::Unauthorized(_)) => "refused",
             Err(Trouble::Unprocessable(_)) => "unprocessable",
             Err(Trouble::NotFound(_)) => "not_found",
         };
@@ -400,19 +402,15 @@ impl Access<'_> {
 
     /// A call with this installation's token, and once more with a fresh one where GitHub took it back early.
     async fn call(&self, method: Method, path: &str, body: Option<&Json>) -> Result<Vec<u8>, Trouble> {
-        for try_again in [true, false] {
-            let bearer = self.github.bearer(self.installation).await?;
-            let outcome = self.github.call(method.clone(), path, &bearer, body).await;
-            match outcome {
-                Err(Trouble::Refused(what))
-                    if what.starts_with("401") && try_again && self.installation.is_some() =>
-                {
-                    self.github.forget_bearer(self.installation);
-                }
-                outcome => return outcome,
+        let bearer = self.github.bearer(self.installation).await?;
+        match self.github.call(method.clone(), path, &bearer, body).await {
+            Err(Trouble::Unauthorized(_)) if self.installation.is_some() => {
+                self.github.forget_bearer(self.installation);
+                let bearer = self.github.bearer(self.installation).await?;
+                self.github.call(method, path, &bearer, body).await
             }
+            outcome => outcome,
         }
-        unreachable!("the second try returns")
     }
 }
 
@@ -423,6 +421,7 @@ impl Trouble {
         match self {
             Self::Again { what, .. }
             | Self::Refused(what)
+            | Self::Unauthorized(what)
             | Self::Unprocessable(what)
             | Self::NotFound(what) => what,
         }
@@ -463,6 +462,7 @@ async fn judge(answer: reqwest::Response, path: &str) -> Result<Vec<u8>, Trouble
         _ if status.is_server_error() => Trouble::Again { what, after: wait },
         StatusCode::UNPROCESSABLE_ENTITY => Trouble::Unprocessable(what),
         StatusCode::NOT_FOUND => Trouble::NotFound(what),
+        StatusCode::UNAUTHORIZED => Trouble::Unauthorized(what),
         _ => Trouble::Refused(what),
     })
 }
