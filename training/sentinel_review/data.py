@@ -1,4 +1,4 @@
-"""Records of ../shared data and of `sentinel mine`: JSON lines, plain or compressed."""
+"""Labelled hunks: JSON lines, plain or compressed with zstd."""
 
 import io
 import json
