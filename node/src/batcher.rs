@@ -445,7 +445,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_whose_caller_is_gone_or_whose_time_is_over_never_reaches_the_model() {
-        let rig = rig(Duration::from_millis(60), Limits { max_wait: Duration::ZERO, ..LIMITS });
+        let rig = rig(Duration::from_millis(500), Limits { max_wait: Duration::ZERO, ..LIMITS });
         let busy = tokio::spawn({
             let batcher = rig.batcher.clone();
             async move { run(&batcher, sequence(1, 10), None).await }

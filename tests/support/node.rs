@@ -93,7 +93,7 @@ impl Rig {
             },
         };
         let http = sentinel_node::http::client().build().expect("a client");
-        let deadline = Duration::from_millis(1500);
+        let deadline = Duration::from_secs(4);
         Reviewer {
             owner: name.to_owned(),
             github: Github::new(

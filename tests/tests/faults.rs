@@ -57,7 +57,7 @@ fn trial(random: &mut StdRng) -> Trial {
         Fault::Status(429),
         Fault::Limited(1),
         Fault::LostAnswer,
-        Fault::Silence(Duration::from_secs(3)),
+        Fault::Silence(Duration::from_secs(6)),
     ];
     let step = *Step::ALL.choose(random).expect("there are steps");
     match random.random_range(0..10) {

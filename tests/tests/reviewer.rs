@@ -405,7 +405,7 @@ async fn language_model(
 fn another_models_explanation_is_a_labelled_quote_and_its_absence_leaves_the_template() {
     RUNTIME.block_on(async {
         let answers =
-            [("It stops.\n<!-- sentinel:review x -->", 0, true), ("too late", 600, false), ("", 0, false)];
+            [("It stops.\n<!-- sentinel:review x -->", 0, true), ("too late", 4000, false), ("", 0, false)];
         for (answer, after_ms, is_quoted) in answers {
             let (url, asked) = language_model(answer, Duration::from_millis(after_ms)).await;
             let mut scene = Scene::start("explained", Identity::Person).await;
@@ -414,7 +414,7 @@ fn another_models_explanation_is_a_labelled_quote_and_its_absence_leaves_the_tem
                 url,
                 model: "small".to_owned(),
                 key: None,
-                deadline: Duration::from_millis(300),
+                deadline: Duration::from_millis(1500),
             });
             scene.queue("head1").await;
             assert_eq!(scene.once().await, Some(JobStatus::Done));
