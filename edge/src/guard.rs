@@ -59,8 +59,19 @@ pub(crate) async fn api_key(request: &Request, app: &App) -> Result<()> {
     within_rate(app, "API_LIMITER", "api").await
 }
 
-/// Counts one event against `key` (an installation or repository, never an address: GitHub's are shared).
-pub(crate) async fn within_rate(app: &App, limiter: &str, key: &str) -> Result<()> {
+/// Counts one delivery against its installation, or its repository where there is none; never against an address:
+/// GitHub's are shared.
+pub(crate) async fn delivery_within_rate(
+    app: &App,
+    installation: Option<u64>,
+    repository: &str,
+) -> Result<()> {
+    let key = installation.map_or_else(|| repository.to_owned(), |id| id.to_string());
+    within_rate(app, "WEBHOOK_LIMITER", &key).await
+}
+
+/// Counts one event against `key`.
+async fn within_rate(app: &App, limiter: &str, key: &str) -> Result<()> {
     // Bindings are the deployment's: without one, nothing is limited, and `/health` says so.
     let Ok(binding) = app.env.rate_limiter(limiter) else { return Ok(()) };
     match binding.limit(key.to_owned()).await {

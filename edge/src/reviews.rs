@@ -48,7 +48,7 @@ pub(crate) async fn obey(
             )
         }
         Command::Review => {
-            turso::commit(app, &sentinel_shared::store::Transaction(vec![reviews::unmute(&job)])).await?;
+            turso::commit(app, &reviews::unmute(&job)).await?;
             store(app, context, delivery, event, JobKind::Review, job).await
         }
         Command::Explain => store(app, context, delivery, event, JobKind::Explain, job).await,
@@ -63,8 +63,7 @@ async fn store(
     kind: JobKind,
     job: ReviewJob,
 ) -> Result<Response> {
-    let limit_key = job.installation_id.map_or_else(|| job.repository.clone(), |id| id.to_string());
-    guard::within_rate(app, "WEBHOOK_LIMITER", &limit_key).await?;
+    guard::delivery_within_rate(app, job.installation_id, &job.repository).await?;
     let answers = turso::commit(app, &reviews::accept(delivery, event, kind, &job, now())).await?;
     let status = match reviews::enqueued(&answers)? {
         None => return respond::json(200, &json!({ "status": "ignored", "reason": "muted" })),

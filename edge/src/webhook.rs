@@ -53,8 +53,7 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
         Action::Classify(record) => *record,
     };
     // (4) Limit.
-    let limit_key = record.installation_id.map_or_else(|| record.repository.clone(), |id| id.to_string());
-    guard::within_rate(app, "WEBHOOK_LIMITER", &limit_key).await?;
+    guard::delivery_within_rate(app, record.installation_id, &record.repository).await?;
     // (5) Record.
     let answers = turso::commit(app, &store::accept(&delivery.key, &delivery.event, &record, now())).await?;
     let (outcome, active) = store::accepted(&answers)?;

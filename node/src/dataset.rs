@@ -5,6 +5,7 @@ use sentinel_shared::excerpt::Excerpt;
 use sentinel_shared::failure::FailureClass;
 use sentinel_shared::features::{Patterns, Telemetry};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -72,28 +73,38 @@ impl Record {
     }
 }
 
-/// Reads JSON lines, plain or gzip (by content, not by name).
+/// Reads labelled failures.
 ///
 /// # Errors
 /// Naming the file and the line that is not a record.
 pub fn read(path: &Path) -> Result<Vec<Record>> {
-    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
-    let mut file = BufReader::new(file);
-    let gzip = file.fill_buf().context("reading")?.starts_with(&[0x1f, 0x8b]);
-    let plain: Box<dyn Read> =
-        if gzip { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
-    let mut records = Vec::new();
-    for (number, line) in BufReader::new(plain).lines().enumerate() {
-        let line = line.with_context(|| format!("reading {}", path.display()))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let record = serde_json::from_str(&line)
-            .with_context(|| format!("{}, line {}", path.display(), number + 1))?;
-        records.push(record);
-    }
+    let records: Vec<Record> = records(path)?.collect::<Result<_>>()?;
     anyhow::ensure!(!records.is_empty(), "{} holds no record", path.display());
     Ok(records)
+}
+
+/// The records of a file of JSON lines, one at a time: plain, gzip or zstd (by content, not by name).
+///
+/// # Errors
+/// A file that can't be opened; of an item, naming the file and the line that is not a record.
+pub fn records<T: DeserializeOwned>(path: &Path) -> Result<impl Iterator<Item = Result<T>> + use<'_, T>> {
+    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+    let mut file = BufReader::new(file);
+    let plain: Box<dyn Read> = match file.fill_buf().context("reading")? {
+        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(file)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::with_buffer(file).context("reading")?),
+        _ => Box::new(file),
+    };
+    let record = |(number, line): (usize, std::io::Result<String>)| {
+        let line = match line.with_context(|| format!("reading {}", path.display())) {
+            Ok(line) if line.trim().is_empty() => return None,
+            Ok(line) => line,
+            Err(error) => return Some(Err(error)),
+        };
+        let place = || format!("{}, line {}", path.display(), number + 1);
+        Some(serde_json::from_str(&line).with_context(place))
+    };
+    Ok(BufReader::new(plain).lines().enumerate().filter_map(record))
 }
 
 #[cfg(test)]

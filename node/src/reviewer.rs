@@ -238,11 +238,7 @@ impl Reviewer {
     }
 
     async fn renew(&self, job: &Leased) -> Result<Renewed> {
-        let answers = self
-            .store
-            .commit(&sentinel_shared::store::Transaction(vec![reviews::renew(job.id, &self.owner, now())]))
-            .await?;
-        reviews::renewed(answers.first().ok_or(Error::StoreShape("renew_lease"))?)
+        reviews::renewed(&self.store.commit(&reviews::renew(job.id, &self.owner, now())).await?)
     }
 
     /// Writes down how a job ended; its new status, None where another node has it.

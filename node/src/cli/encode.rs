@@ -1,5 +1,6 @@
 //! `sentinel encode`: labelled hunks to the tokens the review model is trained on. The only place they are made.
 
+use crate::dataset;
 use crate::review_model::ReviewModel;
 use crate::tokenizer::Encoder;
 use anyhow::{Context, Result};
@@ -10,8 +11,8 @@ use sentinel_shared::review::{Category, Severity};
 use serde::Deserialize;
 use serde_json::json;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
 
 /// Turn labelled hunks into the tokens the review model reads, one JSON line a piece.
 ///
@@ -49,9 +50,8 @@ impl Encode {
         let encoder = Encoder::new(&ReviewModel::load(self.model.as_deref())?)?;
         let mut out = BufWriter::new(File::create(&self.out).context("creating the output")?);
         let (mut records, mut pieces, mut unread) = (0, 0, 0);
-        for (at, line) in BufReader::new(reader(&self.data)?).lines().enumerate() {
-            let record: Record = serde_json::from_str(&line?)
-                .with_context(|| format!("{}, line {}", self.data.display(), at + 1))?;
+        for (at, record) in dataset::records::<Record>(&self.data)?.enumerate() {
+            let record = record?;
             records += 1;
             let (Some(language), Ok(hunks)) = (Language::of_path(&record.path), parse_patch(&record.hunk))
             else {
@@ -94,13 +94,4 @@ fn write(
         writeln!(out, "{line}")?;
     }
     Ok(pieces.len())
-}
-
-fn reader(path: &Path) -> Result<Box<dyn Read>> {
-    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
-    Ok(match path.extension().and_then(std::ffi::OsStr::to_str) {
-        Some("zst") => Box::new(zstd::Decoder::new(file)?),
-        Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(file)),
-        _ => Box::new(file),
-    })
 }

@@ -2,7 +2,7 @@
 
 use crate::backend::ort::{Options, Provider};
 use crate::batcher::Limits;
-use crate::engine::{Engine, digest};
+use crate::engine::Engine;
 use crate::metrics::Metrics;
 use crate::policy;
 use crate::review_model::ReviewModel;
@@ -82,9 +82,7 @@ impl Review {
         let result = runtime.block_on(self.review(&plan, &policy))?;
         let mut out = std::io::stdout().lock();
         if self.json {
-            let mut document = json!(result);
-            document["input_sha256"] = json!(digest(&plan));
-            writeln!(out, "{document:#}")?;
+            writeln!(out, "{:#}", json!(result))?;
         } else if self.sarif {
             writeln!(out, "{:#}", sarif(&result))?;
         } else {

@@ -85,24 +85,11 @@ impl Reviewer {
             };
             comments.push((finding, render::comment(finding, policy.speech, explanation.as_deref())));
         }
-        let placed = |comments: &[(&Finding, String)], unplaced: &[Finding]| {
-            render::summary(&Summary {
-                key: &job.key,
-                head_sha: &result.head_sha,
-                receipt: &result.receipt,
-                shown: comments.len(),
-                unplaced,
-                withheld: &result.withheld,
-                model_version: &result.model_version,
-                input_sha256: &result.input_sha256,
-                speech: policy.speech,
-            })
-        };
         let turn = match self.turn(job, access).await? {
             Ok(turn) => turn,
             Err(end) => return Ok(Err(end)),
         };
-        let body = placed(&comments, &[]);
+        let body = summary(job, policy, result, comments.len(), &[]);
         let refused = match access.post_review(turn, job.number, &result.head_sha, &body, &comments).await {
             Err(Trouble::Unprocessable(what)) => what,
             answer => {
@@ -130,11 +117,11 @@ impl Reviewer {
             Ok(turn) => turn,
             Err(end) => return Ok(Err(end)),
         };
-        let body = placed(&comments, &unplaced);
+        let body = summary(job, policy, result, comments.len(), &unplaced);
         let url = match access.post_review(turn, job.number, &result.head_sha, &body, &comments).await {
             Err(Trouble::Unprocessable(_)) if !comments.is_empty() => {
                 unplaced.extend(comments.drain(..).map(|(finding, _)| finding.clone()));
-                let body = placed(&[], &unplaced);
+                let body = summary(job, policy, result, 0, &unplaced);
                 access.post_review(access.turn().await?, job.number, &result.head_sha, &body, &[]).await?
             }
             answer => answer?,
@@ -188,17 +175,7 @@ impl Reviewer {
             (0, true) => "Reviewed in part".to_owned(),
             (n, _) => format!("{n} to look at again"),
         };
-        let summary = render::summary(&Summary {
-            key: &job.key,
-            head_sha: &result.head_sha,
-            receipt: &result.receipt,
-            shown: found,
-            unplaced: &[],
-            withheld: &result.withheld,
-            model_version: &result.model_version,
-            input_sha256: &result.input_sha256,
-            speech: policy.speech,
-        });
+        let summary = summary(job, policy, result, found, &[]);
         let check = CheckRun {
             name: CHECK_NAME,
             external_id: &job.key,
@@ -222,6 +199,27 @@ impl Reviewer {
             self.metrics.review_posted.with_label_values(&[finding.severity.label(), status]).inc();
         }
     }
+}
+
+/// The body that accounts for a review with so many inline comments.
+fn summary(
+    job: &Leased,
+    policy: &Policy,
+    result: &ReviewResult,
+    shown: usize,
+    unplaced: &[Finding],
+) -> String {
+    render::summary(&Summary {
+        key: &job.key,
+        head_sha: &result.head_sha,
+        receipt: &result.receipt,
+        shown,
+        unplaced,
+        withheld: &result.withheld,
+        model_version: &result.model_version,
+        input_sha256: &result.input_sha256,
+        speech: policy.speech,
+    })
 }
 
 /// Every (path, line) of the new side that GitHub takes a comment on.

@@ -1,6 +1,6 @@
 //! The statements of people's feedback and of the telemetry it is learned from.
 
-use super::{COUNT_IF_CHANGED, Rows, Statement, Transaction, Value, statement, text};
+use super::{Rows, Statement, Transaction, Value, count_if_changed, statement, text};
 use crate::feedback::{Feedback, FeedbackRecord, FeedbackStats};
 use crate::github::rfc3339;
 use crate::{Error, Result};
@@ -40,7 +40,7 @@ pub fn record(feedback: &Feedback, now: i64) -> Transaction {
     let (id, class) = (Value::Integer(feedback.inference_id), text(feedback.corrected.name()));
     Transaction(vec![
         statement(INSERT_FEEDBACK, [id.clone(), class, text(&feedback.author), Value::Integer(now)]),
-        statement(COUNT_IF_CHANGED, [text("feedback"), text(feedback.corrected.name())]),
+        count_if_changed("feedback", feedback.corrected.name(), 1),
         statement(FEEDBACK_OF, [id, text(&feedback.author)]),
     ])
 }

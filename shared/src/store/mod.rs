@@ -174,8 +174,8 @@ INSERT INTO deliveries (hook, id, event, repository, installation_id, status, re
 VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?8) ON CONFLICT (hook, id) DO NOTHING";
 
 const COUNT_IF_CHANGED: &str = "-- count_if_changed
-INSERT INTO counters (name, label, value) SELECT ?1, ?2, 1 WHERE changes() > 0
-ON CONFLICT (name, label) DO UPDATE SET value = value + 1";
+INSERT INTO counters (name, label, value) SELECT ?1, ?2, ?3 WHERE changes() > 0
+ON CONFLICT (name, label) DO UPDATE SET value = value + ?3";
 
 const DELIVERY_STATUS: &str = "-- delivery_status
 SELECT status FROM deliveries WHERE hook = ?1 AND id = ?2";
@@ -264,7 +264,7 @@ pub fn accept(key: &DeliveryKey, event: &str, record: &FailureRecord, now: i64) 
                 Value::Integer(now),
             ],
         ),
-        statement(COUNT_IF_CHANGED, [text("deliveries"), text(event)]),
+        count_if_changed("deliveries", event, 1),
         statement(DELIVERY_STATUS, [text(&key.hook), text(&key.id)]),
         models::active(),
     ])
@@ -327,8 +327,8 @@ pub fn finish(finding: Finding<'_>, now: i64) -> Transaction {
                 Value::Text(json_of(&finding.cells)),
             ],
         ),
-        statement(COUNT_IF_CHANGED, [text("inferences"), text(prediction)]),
-        statement(COUNT_IF_CHANGED, [text("evidence"), text(finding.evidence.label())]),
+        count_if_changed("inferences", prediction, 1),
+        count_if_changed("evidence", finding.evidence.label(), 1),
         statement(
             KEEP_TELEMETRY,
             [
@@ -592,6 +592,11 @@ fn inference(row: &[Value]) -> Option<Inference> {
         model_version: model_version.clone(),
         corrected: text_in(corrected),
     })
+}
+
+/// Counts what the statement before changed, if it changed anything.
+fn count_if_changed(name: &str, label: &str, by: i64) -> Statement {
+    statement(COUNT_IF_CHANGED, [text(name), text(label), Value::Integer(by)])
 }
 
 fn statement<const N: usize>(sql: &'static str, args: [Value; N]) -> Statement {

@@ -3,7 +3,9 @@
 //! A lease says that another node may be assumed alive, not that it is: every statement that ends a job names the
 //! lease's owner, and changes nothing once another node has it.
 
-use super::{Rows, Statement, Transaction, Value, json_of, optional, statement, text, text_in};
+use super::{
+    Rows, Statement, Transaction, Value, count_if_changed, json_of, optional, statement, text, text_in,
+};
 use crate::github::rfc3339;
 use crate::review::receipt::Receipt;
 use crate::review::select::Withheld;
@@ -204,10 +206,6 @@ const FINISH: &str = "-- finish_job
 UPDATE review_jobs SET status = ?3, finished_at = ?4, error = ?5, review_url = ?6, lease_owner = NULL
 WHERE id = ?1 AND lease_owner = ?2 AND status = 'running'";
 
-const COUNT_IF_CHANGED: &str = "-- count_job
-INSERT INTO counters (name, label, value) SELECT ?1, ?2, ?3 WHERE changes() > 0
-ON CONFLICT (name, label) DO UPDATE SET value = value + ?3";
-
 const RETRY: &str = "-- retry_job
 UPDATE review_jobs SET status = CASE WHEN failures + 1 >= ?6 THEN 'dead' ELSE 'queued' END,
   finished_at = CASE WHEN failures + 1 >= ?6 THEN ?5 END, failures = failures + 1, not_before = ?4, error = ?3,
@@ -223,18 +221,26 @@ SELECT key, repository, number, base_sha, head_sha, installation_id FROM review_
 WHERE (status = 'queued' AND not_before <= ?1) OR (status = 'running' AND lease_until < ?1)
 ORDER BY not_before, id LIMIT ?2";
 
-const JOBS: &str = "-- jobs
+/// The columns [`job_row`] reads, of the rows that `$rest` says.
+macro_rules! select_jobs {
+    ($name:literal, $rest:literal) => {
+        concat!(
+            "-- ",
+            $name,
+            "
 SELECT key, kind, repository, number, head_sha, status, attempts, failures, created_at, finished_at, error,
-  review_url, result FROM review_jobs WHERE ?1 IS NULL OR status = ?1 ORDER BY id DESC LIMIT ?2";
+  review_url, result FROM review_jobs ",
+            $rest
+        )
+    };
+}
 
-const JOB_BY_KEY: &str = "-- job_by_key
-SELECT key, kind, repository, number, head_sha, status, attempts, failures, created_at, finished_at, error,
-  review_url, result FROM review_jobs WHERE key = ?1";
-
-const LAST_REVIEW: &str = "-- last_review
-SELECT key, kind, repository, number, head_sha, status, attempts, failures, created_at, finished_at, error,
-  review_url, result FROM review_jobs WHERE repository = ?1 AND number = ?2 AND kind = 'review' AND result IS NOT NULL
-ORDER BY id DESC LIMIT 1";
+const JOBS: &str = select_jobs!("jobs", "WHERE ?1 IS NULL OR status = ?1 ORDER BY id DESC LIMIT ?2");
+const JOB_BY_KEY: &str = select_jobs!("job_by_key", "WHERE key = ?1");
+const LAST_REVIEW: &str = select_jobs!(
+    "last_review",
+    "WHERE repository = ?1 AND number = ?2 AND kind = 'review' AND result IS NOT NULL ORDER BY id DESC LIMIT 1"
+);
 
 const REVIVE: &str = "-- revive_jobs
 UPDATE review_jobs SET status = 'queued', attempts = 0, failures = 0, not_before = ?2, finished_at = NULL
@@ -271,7 +277,7 @@ pub fn accept(delivery: &DeliveryKey, event: &str, kind: JobKind, job: &ReviewJo
                 Value::Integer(now),
             ],
         ),
-        count("deliveries", event, 1),
+        count_if_changed("deliveries", event, 1),
     ];
     statements.extend(enqueue(kind, job, now).0);
     Transaction(statements)
@@ -338,8 +344,8 @@ pub fn mute(delivery: &DeliveryKey, event: &str, job: &ReviewJob, by: &str, now:
 
 /// Ends the silence: somebody asks for a review again.
 #[must_use]
-pub fn unmute(job: &ReviewJob) -> Statement {
-    statement(UNMUTE, [text(&job.repository), number(job.number)])
+pub fn unmute(job: &ReviewJob) -> Transaction {
+    Transaction(vec![statement(UNMUTE, [text(&job.repository), number(job.number)])])
 }
 
 /// The jobs a node should be told of. Read the answer with [`due_jobs`].
@@ -391,8 +397,9 @@ pub fn claimed(answers: &[Rows]) -> Result<Option<Leased>> {
 
 /// Says that the node is alive. Read the answer with [`renewed`].
 #[must_use]
-pub fn renew(id: i64, owner: &str, now: i64) -> Statement {
-    statement(RENEW, [Value::Integer(id), text(owner), Value::Integer(now + LEASE_SECONDS)])
+pub fn renew(id: i64, owner: &str, now: i64) -> Transaction {
+    let args = [Value::Integer(id), text(owner), Value::Integer(now + LEASE_SECONDS)];
+    Transaction(vec![statement(RENEW, args)])
 }
 
 /// What [`renew`] found.
@@ -410,7 +417,8 @@ pub enum Renewed {
 ///
 /// # Errors
 /// [`Error::StoreShape`].
-pub fn renewed(rows: &Rows) -> Result<Renewed> {
+pub fn renewed(answers: &[Rows]) -> Result<Renewed> {
+    let [rows] = answers else { return Err(Error::StoreShape("renew_lease")) };
     match rows.rows.first().map(Vec::as_slice) {
         None => Ok(Renewed::Lost),
         Some([Value::Integer(0)]) => Ok(Renewed::Held),
@@ -456,10 +464,12 @@ pub fn finish(id: i64, owner: &str, ending: &Ending<'_>, now: i64) -> Transactio
                 optional(ending.review_url),
             ],
         ),
-        count("jobs", ending.status.label(), 1),
+        count_if_changed("jobs", ending.status.label(), 1),
     ];
     // Each count follows a change: the one before it.
-    statements.extend(ending.posted.iter().map(|(severity, n)| count("comments", severity, i64::from(*n))));
+    statements.extend(
+        ending.posted.iter().map(|(severity, n)| count_if_changed("comments", severity, i64::from(*n))),
+    );
     Transaction(statements)
 }
 
@@ -612,10 +622,6 @@ impl JobStatus {
     pub fn parse(label: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.label() == label)
     }
-}
-
-fn count(name: &str, label: &str, by: i64) -> Statement {
-    statement(COUNT_IF_CHANGED, [text(name), text(label), Value::Integer(by)])
 }
 
 fn leased(row: &[Value]) -> Option<Leased> {
