@@ -22,11 +22,12 @@ use sentinel_shared::review::policy::Policy;
 use sentinel_shared::store::reviews;
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
@@ -202,21 +203,34 @@ impl Node {
                 .context("the TLS certificate or key")?;
         }
         let draining = Arc::clone(&readiness);
+        let (tell, told) = oneshot::channel();
         let drain = async move {
             stop.await;
             info!("serve.draining");
             draining.draining.store(true, Ordering::Relaxed);
             wake.notify_waiters();
+            let _ = tell.send(());
         };
-        server
+        let serving = server
             .add_routes(Routes::from(router))
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), drain)
-            .await
-            .context("serving")?;
-        let finished = async { while workers.join_next().await.is_some() {} };
+            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), drain);
+        let finished = async {
+            serving.await.context("serving")?;
+            while workers.join_next().await.is_some() {}
+            anyhow::Ok(true)
+        };
         let time = Duration::from_secs(config.settings.drain_seconds);
-        if tokio::time::timeout(time, finished).await.is_err() {
-            warn!("serve.cut_off: some jobs did not finish in {} s and go back to the queue", time.as_secs());
+        let cut_off = async {
+            match told.await {
+                Ok(()) => tokio::time::sleep(time).await,
+                // The server ended by itself: `finished` says why.
+                Err(_) => std::future::pending().await,
+            }
+        };
+        let finished = tokio::select! { finished = finished => finished?, () = cut_off => false };
+        if !finished {
+            let seconds = time.as_secs();
+            warn!("serve.cut_off: some calls or jobs took over {seconds} s; the jobs go back to the queue");
             workers.shutdown().await;
             reviewer.release_held().await;
         }
@@ -295,8 +309,14 @@ async fn work(reviewer: Arc<Reviewer>, wake: Arc<Notify>, readiness: Arc<Readine
                 STORE_PAUSE
             }
         };
+        let mut woken = pin!(wake.notified());
+        // From here on a call wakes this worker, and an earlier one that told of draining is seen below.
+        woken.as_mut().enable();
+        if readiness.draining.load(Ordering::Relaxed) {
+            break;
+        }
         tokio::select! {
-            () = wake.notified() => {}
+            () = woken => {}
             () = tokio::time::sleep(rest) => {}
         }
     }

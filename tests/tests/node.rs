@@ -1,6 +1,7 @@
 //! The node as a process, as programs and operators meet it: gRPC, gRPC-web, TLS, health, reflection, metrics, and
 //! what it does when it is asked for more than it can.
 
+use anyhow::Context as _;
 use libtest_mimic::{Arguments, Failed, Trial};
 use sentinel_proto::v1::diff_response::Item;
 use sentinel_proto::v1::review_service_client::ReviewServiceClient;
@@ -8,6 +9,8 @@ use sentinel_proto::v1::{ChunkRequest, DiffRequest, GetReviewRequest, ReviewJob,
 use sentinel_tests::deliver;
 use sentinel_tests::github::{FakeGithub, TOKEN};
 use sentinel_tests::stack::{Programs, Server, work_folder};
+use std::io::Write;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -52,6 +55,7 @@ fn main() {
         ("the_metrics_pass_promtools_check_and_every_family_is_there", metrics),
         ("at_four_times_its_rate_it_refuses_at_once_and_serves_what_it_took", overload),
         ("told_to_stop_it_finishes_and_goes", drain),
+        ("no_open_call_keeps_a_stopped_node_beyond_its_time", drain_in_time),
         ("with_bad_settings_it_names_each_and_does_not_start", bad_settings),
     ];
     if arguments.list {
@@ -426,15 +430,61 @@ fn overload(world: &World) -> Outcome {
 }
 
 fn drain(world: &World) -> Outcome {
-    let mut node = world.another("draining", &[])?;
-    same(&deliver::get(&node.url, "/readyz", None)?.status, &200)?;
+    // At rest, and while it looks for work in a database that takes its time.
+    for (name, database) in [("draining", None), ("draining-looking", Some(slow(&world.database_url)?))] {
+        let database = database.map(|url| ("TURSO_DATABASE_URL", url));
+        let mut node = world.another(name, database.as_slice())?;
+        std::thread::sleep(SLOW / 2);
+        told_to_stop(&mut node)?;
+        same(&node.log().contains("serve.cut_off"), &false)?;
+    }
+    Ok(())
+}
+
+/// A client that holds a call open and reads nothing does not hold the node.
+fn drain_in_time(world: &World) -> Outcome {
+    let mut node = world.another("draining-in-time", &[("SENTINEL_DRAIN_SECONDS", "1".to_owned())])?;
+    let address = node.url.strip_prefix("http://").ok_or("an address")?;
+    let mut client = TcpStream::connect(address)?;
+    client.write_all(b"POST /sentinel.review.v1.ReviewService/ReviewDiff HTTP/1.1\r\nhost: node\r\n")?;
+    std::thread::sleep(Duration::from_millis(100));
+    told_to_stop(&mut node)
+}
+
+fn told_to_stop(node: &mut Server) -> Outcome {
     Command::new("kill").args(["-TERM", &node.group().to_string()]).status()?;
     let deadline = Instant::now() + Duration::from_secs(10);
     while !node.has_ended() {
-        same(&(Instant::now() < deadline), &true)?;
+        if Instant::now() > deadline {
+            return Err(format!("it is still there and said:\n{}", node.log()).into());
+        }
         std::thread::sleep(Duration::from_millis(20));
     }
     same(&node.log().contains("serve.stopped"), &true)
+}
+
+/// How long [`slow`] keeps a first caller waiting.
+const SLOW: Duration = Duration::from_millis(600);
+
+/// A way to `url` whose connections take [`SLOW`] to begin.
+fn slow(url: &str) -> anyhow::Result<String> {
+    let upstream = url.strip_prefix("http://").context("a plain URL")?.to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let upstream = upstream.clone();
+            std::thread::spawn(move || -> std::io::Result<()> {
+                std::thread::sleep(SLOW);
+                let server = TcpStream::connect(upstream)?;
+                let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                std::io::copy(&mut &server, &mut &client)?;
+                client.shutdown(Shutdown::Both)
+            });
+        }
+    });
+    Ok(format!("http://{address}"))
 }
 
 fn bad_settings(world: &World) -> Outcome {

@@ -36,12 +36,13 @@ impl Db {
         );
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         runtime.block_on(async {
+            let stop = stopped()?;
             let server = Server::open(&self.file, token).await?;
             let listener = tokio::net::TcpListener::bind(self.listen)
                 .await
                 .with_context(|| format!("listening on {}", self.listen))?;
             println!("listening on http://{}", listener.local_addr()?);
-            axum::serve(listener, server.router()).with_graceful_shutdown(stopped()).await.context("serving")
+            axum::serve(listener, server.router()).with_graceful_shutdown(stop).await.context("serving")
         })
     }
 }

@@ -28,9 +28,10 @@ impl Serve {
         let config = Config::new(self.settings)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
+            let stop = stopped()?;
             let node = Node::start(config).await?;
             println!("listening on {} (ready after {} ms)", node.address, started.elapsed().as_millis());
-            node.serve(stopped()).await
+            node.serve(stop).await
         })
     }
 }
