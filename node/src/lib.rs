@@ -16,6 +16,7 @@ pub mod github;
 pub mod grpc;
 pub mod hrana;
 pub mod http;
+pub mod hunks;
 pub mod metrics;
 pub mod model;
 pub mod policy;

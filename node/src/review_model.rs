@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 const MANIFEST: &[u8] = include_bytes!("../../models/review/manifest.json");
-const TOKENIZER: &[u8] = include_bytes!("../../models/review/tokenizer.json");
-const ONNX: &[u8] = include_bytes!("../../models/review/model.onnx");
+const TOKENIZER: (&str, &[u8]) = ("tokenizer.json", include_bytes!("../../models/review/tokenizer.json"));
+const ONNX: (&str, &[u8]) = ("model.onnx", include_bytes!("../../models/review/model.onnx"));
+const CONTROLS: (&str, &[u8]) = ("controls.json", include_bytes!("../../models/review/controls.json"));
 
 /// The longest sequence any model may ask for: what one batch can cost is bounded by it.
 const TOKENS_MAX: usize = 2048;
@@ -40,6 +41,8 @@ pub struct ReviewModel {
     pub tokenizer: Cow<'static, [u8]>,
     /// `model.onnx`
     pub onnx: Cow<'static, [u8]>,
+    /// `controls.json`: what the model is compared with.
+    pub controls: Cow<'static, [u8]>,
 }
 
 impl ReviewModel {
@@ -51,9 +54,9 @@ impl ReviewModel {
         let Some(directory) = directory else { return Self::embedded() };
         let read = |name: &str| {
             let path = directory.join(name);
-            std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
+            std::fs::read(&path).map(Cow::from).with_context(|| format!("reading {}", path.display()))
         };
-        Self::checked(&read("manifest.json")?, read("tokenizer.json")?.into(), read("model.onnx")?.into())
+        Self::checked(&read("manifest.json")?, [read(TOKENIZER.0)?, read(ONNX.0)?, read(CONTROLS.0)?])
             .with_context(|| format!("the review model in {}", directory.display()))
     }
 
@@ -62,20 +65,22 @@ impl ReviewModel {
     /// # Errors
     /// Files that are not the manifest's.
     pub fn embedded() -> Result<Self> {
-        Self::checked(MANIFEST, TOKENIZER.into(), ONNX.into()).context("the embedded review model")
+        Self::checked(MANIFEST, [TOKENIZER.1, ONNX.1, CONTROLS.1].map(Cow::from))
+            .context("the embedded review model")
     }
 
-    fn checked(manifest: &[u8], tokenizer: Cow<'static, [u8]>, onnx: Cow<'static, [u8]>) -> Result<Self> {
+    fn checked(manifest: &[u8], files: [Cow<'static, [u8]>; 3]) -> Result<Self> {
         let manifest: Manifest = serde_json::from_slice(manifest).context("its manifest.json")?;
         ensure!(
             (64..=TOKENS_MAX).contains(&manifest.max_tokens),
             "max_tokens must be from 64 to {TOKENS_MAX}"
         );
-        for (name, bytes) in [("tokenizer.json", &tokenizer), ("model.onnx", &onnx)] {
+        for (name, bytes) in [TOKENIZER.0, ONNX.0, CONTROLS.0].iter().zip(&files) {
             let digest = hex::encode(&Sha256::digest(bytes));
-            ensure!(manifest.files.get(name) == Some(&digest), "{name} is not the file its manifest names");
+            ensure!(manifest.files.get(*name) == Some(&digest), "{name} is not the file its manifest names");
         }
-        Ok(Self { manifest, tokenizer, onnx })
+        let [tokenizer, onnx, controls] = files;
+        Ok(Self { manifest, tokenizer, onnx, controls })
     }
 }
 
@@ -85,9 +90,10 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_the_manifests_does_not_load() {
-        let mut onnx = ONNX.to_vec();
+        let mut onnx = ONNX.1.to_vec();
         onnx[100] ^= 1;
-        let error = ReviewModel::checked(MANIFEST, TOKENIZER.into(), onnx.into()).err().unwrap().to_string();
+        let files = [TOKENIZER.1.into(), onnx.into(), CONTROLS.1.into()];
+        let error = ReviewModel::checked(MANIFEST, files).err().unwrap().to_string();
         assert!(error.contains("model.onnx is not the file"), "{error}");
     }
 }

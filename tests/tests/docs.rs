@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use sentinel_node::evaluation::{Report, WordBaseline};
+use sentinel_node::evaluation::classifier::{Report, WordBaseline};
 use sentinel_node::{dataset, model};
 use serde_json::Value;
 use std::path::Path;

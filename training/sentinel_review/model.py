@@ -1,8 +1,13 @@
-"""The reviewing transformer: a pre-norm encoder with four heads.
+"""The reviewing transformer: a pre-norm encoder that reads one piece of a hunk, with counts of what is in it beside.
 
-Shapes: `input_ids` and `attention_mask` are [batch, length] int64; out come logits: `needs_comment` [batch],
-`severity` [batch, 4], `category` [batch, 12] and `line` [batch, length], of which only the values at the marks of added
-lines mean something.
+Everything is computed from `input_ids` and `attention_mask`, both [batch, length] int64: which line a token is in, of
+which kind that line is, where the same token stands elsewhere, and how many brackets, digits or keywords each kind of
+line holds. So nothing is assembled outside the model, and nothing can differ between training and serving.
+
+Out come logits: `needs_comment` [batch], `severity` [batch, 4], `category` [batch, 12] and `line` [batch, length], of
+which only the values at the marks of added lines mean something.
+
+Positions are relative: ALiBi (Press et al. 2022, in both directions) and a bonus for tokens of the same line.
 """
 
 from dataclasses import asdict, dataclass
@@ -11,66 +16,139 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .vocabulary import ADDED, CONTEXT, LANGUAGES, REMOVED, SPECIAL
+
 SEVERITIES, CATEGORIES = 4, 12
+# Of attention's heads, repeated: how fast its sight fades per token, and what being in the same line is worth.
+FADES, SAME_LINE = (0.5, 0.125, 0.03, 0.0), (2.0, 1.0, 0.0, 0.0)
+HEAD_WIDTH = 32
 
 
 @dataclass(frozen=True)
 class Shape:
     vocabulary: int = 32_000
-    width: int = 512
-    heads: int = 8
-    layers: int = 6
+    width: int = 256
+    layers: int = 4
     length: int = 512
+    # Columns of the table of what each token holds.
+    counts: int = 0
     dropout: float = 0.1
 
     def as_json(self) -> dict:
         return asdict(self)
 
 
+@dataclass
+class Lines:
+    """What a sequence looks like as lines. Floats of 0 and 1 but for the counts."""
+
+    # [batch, length, length]: two tokens are in the same line
+    same: Tensor
+    # [batch, length, 3]: the token is in an added, a removed, a context line
+    kind: Tensor
+    # [batch, length, 3]: the token is the mark of such a line
+    mark: Tensor
+    # [batch, length, 3]: the same token is in removed lines, in context, and one part of how often in added ones
+    seen: Tensor
+
+
+def lines_of(ids: Tensor, mask: Tensor) -> Lines:
+    valid = mask.float()
+    mark = torch.stack([(ids == each).float() for each in (ADDED, REMOVED, CONTEXT)], -1)
+    line = mark.sum(-1).cumsum(1)
+    both = valid[:, :, None] * valid[:, None, :]
+    same = (line[:, :, None] == line[:, None, :]).float() * both
+    kind = same @ mark
+    equal = (ids[:, :, None] == ids[:, None, :]).float() @ kind
+    seen = torch.cat([equal[..., 1:].clamp(max=1.0), 1.0 / equal[..., :1].clamp(min=1.0)], -1)
+    return Lines(same, kind, mark, seen * valid[..., None])
+
+
 class Block(nn.Module):
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.heads, self.head_width = shape.heads, shape.width // shape.heads
-        self.before_attention = nn.LayerNorm(shape.width)
-        self.query = nn.Linear(shape.width, shape.width)
-        self.key = nn.Linear(shape.width, shape.width)
-        self.value = nn.Linear(shape.width, shape.width)
-        self.mixed = nn.Linear(shape.width, shape.width)
-        self.before_feed = nn.LayerNorm(shape.width)
-        self.up = nn.Linear(shape.width, 4 * shape.width)
-        self.down = nn.Linear(4 * shape.width, shape.width)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.heads = width // HEAD_WIDTH
+        self.before_attention = nn.LayerNorm(width)
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.mixed = nn.Linear(width, width)
+        self.before_feed = nn.LayerNorm(width)
+        self.up = nn.Linear(width, 4 * width)
+        self.down = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        x = x + self.dropout(self.attend(self.before_attention(x), bias))
-        return x + self.dropout(self.down(F.gelu(self.up(self.before_feed(x)))))
+        x = x + self.attend(self.before_attention(x), bias)
+        return x + self.down(F.gelu(self.up(self.before_feed(x))))
 
     def attend(self, x: Tensor, bias: Tensor) -> Tensor:
         batch, length, width = x.shape
-
-        def split(y: Tensor) -> Tensor:
-            return y.view(batch, length, self.heads, self.head_width).transpose(1, 2)
-
-        query, key, value = split(self.query(x)), split(self.key(x)), split(self.value(x))
-        if torch.onnx.is_in_onnx_export() or torch.jit.is_tracing():
-            scores = query @ key.transpose(-1, -2) * self.head_width**-0.5 + bias
-            mixed = scores.softmax(-1) @ value
-        else:
-            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        parts = self.query_key_value(x).view(batch, length, 3, self.heads, HEAD_WIDTH).permute(2, 0, 3, 1, 4)
+        # By hand: on a CPU its backward pass is faster than that of the fused kernel.
+        scores = (parts[0] * HEAD_WIDTH**-0.5) @ parts[1].transpose(-1, -2) + bias.to(parts.dtype)
+        mixed = scores.softmax(-1).to(parts.dtype) @ parts[2]
         return self.mixed(mixed.transpose(1, 2).reshape(batch, length, width))
+
+
+class Counts(nn.Module):
+    """How much of what there is: sums of the table's columns, per line and per kind of line."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        # [vocabulary, counts]: what each token holds; its first two columns are characters and blanks.
+        self.register_buffer("table", torch.zeros(shape.vocabulary, shape.counts, dtype=torch.uint8))
+        self.per_line = shape.counts + 3
+        self.width = 3 * self.per_line + 2 * self.per_line + 3 + 6 + len(LANGUAGES)
+        self.register_buffer("mean", torch.zeros(self.width))
+        self.register_buffer("scale", torch.ones(self.width))
+        self.register_buffer("line_mean", torch.zeros(self.per_line + 4))
+        self.register_buffer("line_scale", torch.ones(self.per_line + 4))
+
+    def raw(self, ids: Tensor, lines: Lines) -> tuple[Tensor, Tensor]:
+        """[batch, width] of the piece and [batch, length, per_line + 4] of the line each token is in."""
+        held = torch.cat([self.table[ids].float(), lines.seen], -1)
+        per_line = lines.same @ held
+        added = lines.mark[..., :1]
+        sums = lines.kind.transpose(1, 2) @ held
+        count = lines.mark.sum(1)
+        characters, blanks = per_line[..., :1], per_line[..., 1:2]
+        # The blanks before the first word are the token after the mark.
+        indent = F.pad(held[:, 1:, 1:2], (0, 0, 0, 1))
+        shares = sums[:, 0] / (count[:, :1] + 1.0)
+        densities = sums[:, 0] / (sums[:, 0, :1] + 10.0)
+        empty = added * (characters - blanks < 1.0).float()
+        most = torch.cat([characters, indent], -1) * added
+        language = [(ids[:, 1:2] == SPECIAL.index(f"<lang:{each}>")).float() for each in LANGUAGES]
+        whole = [sums.flatten(1).log1p(), shares.sqrt(), densities.sqrt(), count.log1p()]
+        whole += [most.amax(1).log1p(), (most.sum(1) / (count[:, :1] + 1.0)).log1p()]
+        whole += [empty.sum(1).log1p(), (most[..., 1] > 0).float().sum(1, keepdim=True).log1p()]
+        place = lines.mark[..., 0].cumsum(1)[..., None]
+        around = F.pad(lines.kind[..., :1], (0, 0, 1, 0))[:, :-1]
+        line = [per_line.log1p(), indent.log1p(), place.log1p(), (count[:, :1, None] - place).clamp(min=0.0).log1p(), around]
+        return torch.cat(whole + language, -1), torch.cat(line, -1)
+
+    def forward(self, ids: Tensor, lines: Lines) -> tuple[Tensor, Tensor]:
+        whole, line = self.raw(ids, lines)
+        whole, line = (whole - self.mean) * self.scale, (line - self.line_mean) * self.line_scale
+        return whole.clamp(-4.0, 4.0), line.clamp(-4.0, 4.0)
 
 
 class Reviewer(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.shape = shape
-        self.tokens = nn.Embedding(shape.vocabulary, shape.width, padding_idx=0)
-        self.positions = nn.Embedding(shape.length, shape.width)
-        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
-        self.norm = nn.LayerNorm(shape.width)
+        self.shape, width = shape, shape.width
+        self.counts = Counts(shape)
+        self.tokens = nn.Embedding(shape.vocabulary, width, padding_idx=0)
+        self.about = nn.Linear(6, width)
+        self.blocks = nn.ModuleList(Block(width) for _ in range(shape.layers))
+        self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(shape.dropout)
-        self.heads = nn.Linear(2 * shape.width, 1 + SEVERITIES + CATEGORIES)
-        self.line = nn.Linear(shape.width, 1)
+        self.counted = nn.Sequential(nn.Dropout(0.2), nn.Linear(self.counts.width, 128), nn.GELU(), nn.Dropout(0.5))
+        self.read = nn.Sequential(nn.Linear(4 * width, 128), nn.GELU(), nn.Dropout(0.3))
+        self.heads = nn.Sequential(nn.Linear(256, 128), nn.GELU(), nn.Dropout(0.3), nn.Linear(128, 1 + SEVERITIES + CATEGORIES))
+        self.line = nn.Sequential(nn.Linear(2 * width + self.counts.per_line + 4, 128), nn.GELU(), nn.Dropout(0.1), nn.Linear(128, 1))
+        fades = [FADES[head % 4] for head in range(width // HEAD_WIDTH)]
+        bonus = [SAME_LINE[head % 4] for head in range(width // HEAD_WIDTH)]
+        self.register_buffer("fades", torch.tensor(fades)[None, :, None, None], persistent=False)
+        self.register_buffer("bonus", torch.tensor(bonus)[None, :, None, None], persistent=False)
         self.apply(self._initial)
 
     @staticmethod
@@ -80,18 +158,33 @@ class Reviewer(nn.Module):
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.bias)
 
-    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        positions = torch.arange(input_ids.shape[1], device=input_ids.device)
-        x = self.dropout(self.tokens(input_ids) + self.positions(positions))
-        bias = (1.0 - attention_mask[:, None, None, :].to(x.dtype)) * -1e4
+    def encode(self, ids: Tensor, mask: Tensor, lines: Lines) -> Tensor:
+        x = self.dropout(self.tokens(ids) + self.about(torch.cat([lines.kind, lines.seen], -1)))
+        at = torch.arange(ids.shape[1], device=ids.device).float()
+        apart = (at[:, None] - at[None, :]).abs()
+        bias = self.bonus * lines.same[:, None] - self.fades * apart - 1e4 * (1.0 - mask[:, None, None, :].float())
+        bias = bias.to(x.dtype if not torch.is_autocast_enabled("cpu") else torch.bfloat16)
         for block in self.blocks:
             x = block(x, bias)
         return self.norm(x)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        x = self.encode(input_ids, attention_mask)
-        weight = attention_mask[:, :, None].to(x.dtype)
+        lines = lines_of(input_ids, attention_mask)
+        x = self.encode(input_ids, attention_mask, lines).float()
+        counted, counted_line = self.counts(input_ids, lines)
+        added = lines.kind[..., :1]
+        weight = attention_mask[:, :, None].float()
+        mean_added = (x * added).sum(1) / added.sum(1).clamp(min=1.0)
+        most_added = (x * added - 1e2 * (1.0 - added)).amax(1).clamp(min=-1e1)
         mean = (x * weight).sum(1) / weight.sum(1).clamp(min=1.0)
-        logits = self.heads(torch.cat([x[:, 0], mean], -1))
+        read = self.read(torch.cat([x[:, 0], mean, mean_added, most_added], -1))
+        logits = self.heads(torch.cat([read, self.counted(counted)], -1))
         needs, severity, category = logits.split([1, SEVERITIES, CATEGORIES], -1)
-        return needs.squeeze(-1), severity, category, self.line(x).squeeze(-1)
+        in_line = lines.same @ x / lines.same.sum(-1, keepdim=True).clamp(min=1.0)
+        line = self.line(torch.cat([x, in_line, counted_line], -1))
+        return needs.squeeze(-1), severity, category, line.squeeze(-1)
+
+    def guesses(self, ids: Tensor, mask: Tensor, at: Tensor) -> Tensor:
+        """Logits over the vocabulary for the hidden tokens where `at` [batch, length] is true."""
+        x = self.encode(ids, mask, lines_of(ids, mask))
+        return F.linear(x[at], self.tokens.weight)

@@ -1,8 +1,7 @@
-"""Fits the reviewer on encoded hunks and chooses its calibration and thresholds on the validation split.
+"""Pre-training and fitting, in slices: a run that was stopped goes on from its checkpoint as if it had not been.
 
-What is learned: that a hunk was mended later (all pieces), how severely and in which category, and which of its added
-lines (repaired pieces only). A piece of a repaired hunk that holds no repaired line says nothing either way and is left
-out.
+Every step has its own seed and its own batch, both a function of the run's seed and the step's number alone. So what a
+step does depends on nothing but the weights and the optimizer, which are the checkpoint.
 """
 
 import argparse
@@ -10,205 +9,228 @@ import json
 import math
 import random
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .export import to_int8, to_onnx, write_manifest
-from .model import Reviewer, Shape
+from .data import Piece, batches, load, telling, tensors
+from .model import CATEGORIES, SEVERITIES, Reviewer, Shape, lines_of
+from .vocabulary import MASK, SPECIAL, table
 
-SEVERITIES = ["nit", "suggestion", "bug", "critical"]
-
-
-def load(path: Path, length: int) -> list[dict]:
-    pieces = []
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            piece = json.loads(line)
-            positive = piece["severity"] is not None
-            if positive and not any(piece["repaired"]) or not piece["added_at"]:
-                continue
-            piece["ids"] = np.array(piece["ids"][:length], dtype=np.int32)
-            pieces.append(piece)
-    return pieces
+# Shares of the tokens that are hidden, and of those the ones that become another token or stay (Devlin et al. 2019).
+HIDDEN, REPLACED, KEPT = 0.2, 0.1, 0.1
 
 
-def batches(pieces: list[dict], tokens: int, rng: random.Random | None) -> list[list[dict]]:
-    """Pieces of like length together, so that little is padding; in random order where there is a generator."""
-    key = (lambda piece: len(piece["ids"]) + rng.random() * 32) if rng else (lambda piece: len(piece["ids"]))
-    made, batch, longest = [], [], 0
-    for piece in sorted(pieces, key=key):
-        longest = max(longest, len(piece["ids"]))
-        if batch and longest * (len(batch) + 1) > tokens:
-            made.append(batch)
-            batch, longest = [], len(piece["ids"])
-        batch.append(piece)
-    made.append(batch)
-    if rng:
-        rng.shuffle(made)
-    return made
+@dataclass
+class Run:
+    """One run of many steps, and how far it is."""
+
+    model: Reviewer
+    optimizer: torch.optim.Optimizer
+    rates: list[float]
+    plan: list[list[Piece]]
+    seed: int
+    device: torch.device
+    bf16: bool
+    checkpoint: Path
+    step: int = 0
+
+    def resume(self) -> None:
+        if self.checkpoint.exists():
+            state = torch.load(self.checkpoint, map_location=self.device)
+            self.model.load_state_dict(state["weights"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step = state["step"]
+            print(f"goes on at step {self.step}", flush=True)
+
+    def save(self) -> None:
+        state = {"weights": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
+        beside = self.checkpoint.with_suffix(".new")
+        torch.save(state, beside)
+        beside.replace(self.checkpoint)
+
+    def go(self, loss_of: Callable[[list[Piece]], dict[str, Tensor]], minutes: float, log: Path) -> bool:
+        """Takes steps until the plan or the time is over; tells whether the plan is."""
+        started, recent, saved = time.time(), [], time.time()
+        self.model.train()
+        warm = max(1, len(self.plan) // 20)
+        with log.open("a", encoding="utf-8") as curve:
+            while self.step < len(self.plan):
+                torch.manual_seed(self.seed * 1_000_003 + self.step)
+                share = min((self.step + 1) / warm, 0.5 + 0.5 * math.cos(math.pi * self.step / len(self.plan)))
+                for group, rate in zip(self.optimizer.param_groups, self.rates):
+                    group["lr"] = rate * share
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+                    losses = loss_of(self.plan[self.step])
+                self.optimizer.zero_grad(set_to_none=True)
+                sum(losses.values()).backward()
+                nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+                self.optimizer.step()
+                self.step += 1
+                recent.append({name: float(loss.detach()) for name, loss in losses.items()})
+                if len(recent) == 100 or self.step == len(self.plan):
+                    row = {name: round(float(np.mean([each.get(name, np.nan) for each in recent])), 4) for name in recent[0]}
+                    print(f"step {self.step}/{len(self.plan)} {row} {time.time() - started:.0f} s", flush=True)
+                    curve.write(json.dumps({"step": self.step} | row) + "\n")
+                    curve.flush()
+                    recent.clear()
+                out_of_time = time.time() - started > minutes * 60
+                if out_of_time or time.time() - saved > 120:
+                    self.save()
+                    saved = time.time()
+                if out_of_time:
+                    print("time is over; the same command goes on", flush=True)
+                    return False
+        self.save()
+        return True
 
 
-def tensors(batch: list[dict], device: torch.device) -> tuple[Tensor, Tensor]:
-    longest = max(len(piece["ids"]) for piece in batch)
-    ids = np.zeros((len(batch), longest), dtype=np.int64)
-    for row, piece in enumerate(batch):
-        ids[row, : len(piece["ids"])] = piece["ids"]
-    ids = torch.from_numpy(ids).to(device)
-    return ids, (ids != 0).long()
+def hide(ids: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
+    """The sequence with some tokens hidden, and where. Marks, languages and padding are never."""
+    at = (torch.rand(ids.shape, device=ids.device) < HIDDEN) & (ids >= len(SPECIAL))
+    dice = torch.rand(ids.shape, device=ids.device)
+    other = torch.randint(len(SPECIAL), vocabulary, ids.shape, device=ids.device)
+    shown = torch.where(dice < REPLACED, other, torch.where(dice < REPLACED + KEPT, ids, torch.full_like(ids, MASK)))
+    return torch.where(at, shown, ids), at
 
 
-def loss_of(model: Reviewer, batch: list[dict], device: torch.device) -> Tensor:
+def guessing_loss(model: Reviewer, batch: list[Piece], device: torch.device) -> dict[str, Tensor]:
     ids, mask = tensors(batch, device)
-    needs, severity, category, line = model(ids, mask)
-    positive = torch.tensor([piece["severity"] is not None for piece in batch], device=device)
-    # A surer label weighs more, but never chooses the side: conf is partly a function of size.
-    loss = F.binary_cross_entropy_with_logits(needs, positive.float() * 0.9 + 0.05)
+    shown, at = hide(ids, model.shape.vocabulary)
+    return {"guess": F.cross_entropy(model.guesses(shown, mask, at).float(), ids[at])}
+
+
+@dataclass
+class Weights:
+    """How much a class weighs: by the square root of how rare it is, one on average."""
+
+    severity: Tensor
+    category: Tensor
+
+    @classmethod
+    def of(cls, pieces: list[Piece]) -> "Weights":
+        def weigh(labels: list[int], classes: int) -> Tensor:
+            count = np.bincount(labels, minlength=classes).astype(float)
+            weight = (len(labels) / np.maximum(count, 20.0)) ** 0.5
+            return torch.tensor(weight * len(labels) / (weight * count).sum(), dtype=torch.float32)
+
+        positive = [piece for piece in pieces if piece.positive]
+        severities = [piece.severity for piece in positive]
+        return cls(weigh(severities, SEVERITIES), weigh([piece.category for piece in positive], CATEGORIES))
+
+
+def review_loss(model: Reviewer, batch: list[Piece], device: torch.device, weights: Weights) -> dict[str, Tensor]:
+    needs, severity, category, line = (out.float() for out in model(*tensors(batch, device)))
+    positive = torch.tensor([piece.positive for piece in batch], device=device)
+    compared = torch.tensor([piece.compared for piece in batch], device=device)
+    # Hindsight is wrong about as often as this: see the labels' notes.
+    target = positive.float() * 0.9 + 0.05
+    nothing = line.sum() * 0.0
+    losses = {"needs": nothing, "severity": nothing, "category": nothing, "line": nothing}
+    if compared.any():
+        losses["needs"] = F.binary_cross_entropy_with_logits(needs[compared], target[compared])
     if positive.any():
-        targets = [(piece["severity"], piece["category"]) for piece in batch if piece["severity"] is not None]
-        severities, categories = (torch.tensor(column, device=device) for column in zip(*targets))
-        loss = loss + 0.3 * F.cross_entropy(severity[positive], severities)
-        loss = loss + 0.3 * F.cross_entropy(category[positive], categories)
-        lines = [line_loss(line[row], piece, device) for row, piece in enumerate(batch) if piece["severity"] is not None]
-        loss = loss + 0.3 * torch.stack(lines).mean()
-    return loss
+        labels = [(piece.severity, piece.category) for piece in batch if piece.positive]
+        severities, categories = (torch.tensor(column, device=device) for column in zip(*labels))
+        losses["severity"] = 0.3 * F.cross_entropy(severity[positive], severities, weights.severity)
+        losses["category"] = 0.2 * F.cross_entropy(category[positive], categories, weights.category)
+        lines = [line_loss(line[row], piece, device) for row, piece in enumerate(batch) if piece.repaired.any()]
+        losses["line"] = 0.3 * torch.stack(lines).mean() if lines else nothing
+    return losses
 
 
-def line_loss(scores: Tensor, piece: dict, device: torch.device) -> Tensor:
-    """The share of probability that falls on repaired lines, among the added ones."""
-    marks = [(at, repaired) for at, repaired in zip(piece["added_at"], piece["repaired"]) if at < len(piece["ids"])]
-    if not any(repaired for _, repaired in marks):
-        return scores.sum() * 0
-    at, repaired = (torch.tensor(column, device=device) for column in zip(*marks))
-    chances = scores[at].log_softmax(-1)
-    return -chances[repaired].logsumexp(-1)
+def line_loss(scores: Tensor, piece: Piece, device: torch.device) -> Tensor:
+    """How little of the probability, shared among the added lines, falls on repaired ones."""
+    chances = scores[torch.from_numpy(piece.added_at).to(device)].log_softmax(-1)
+    return -chances[torch.from_numpy(piece.repaired).to(device)].logsumexp(-1)
 
 
 @torch.no_grad()
-def predict(model: Reviewer, pieces: list[dict], device: torch.device, tokens: int) -> list[dict]:
-    model.eval()
-    rows = []
-    for batch in batches(pieces, tokens, None):
-        needs, severity, category, line = (out.float().cpu().numpy() for out in model(*tensors(batch, device)))
-        for row, piece in enumerate(batch):
-            marks = [at for at in piece["added_at"] if at < len(piece["ids"])]
-            hit = None
-            if piece["severity"] is not None and marks:
-                hit = piece["repaired"][int(np.argmax(line[row][marks]))]
-            rows.append({"piece": piece, "needs": float(needs[row]), "severity": int(severity[row].argmax()), "category": int(category[row].argmax()), "hit": hit})
-    model.train()
-    return rows
+def standardise(model: Reviewer, pieces: list[Piece], device: torch.device) -> None:
+    """Means and scales of the counts, over a sample."""
+    whole, line = [], []
+    for batch in batches(random.Random(0).sample(pieces, min(4000, len(pieces))), 8192, None):
+        ids, mask = tensors(batch, device)
+        each, each_line = model.counts.raw(ids, lines_of(ids, mask))
+        whole.append(each)
+        line += [each_line[row, torch.from_numpy(piece.added_at)] for row, piece in enumerate(batch)]
+    for values, mean, scale in [(torch.cat(whole), model.counts.mean, model.counts.scale), (torch.cat(line), model.counts.line_mean, model.counts.line_scale)]:
+        mean.copy_(values.mean(0))
+        scale.copy_(1.0 / (values.std(0) + 1e-2))
 
 
-def report(rows: list[dict]) -> dict:
-    truth = np.array([row["piece"]["severity"] is not None for row in rows])
-    score = np.array([row["needs"] for row in rows])
-    positive = [row for row in rows if row["piece"]["severity"] is not None]
-    f1 = lambda key: f1_score([row["piece"][key] for row in positive], [row[key] for row in positive], average="macro")
-    return {
-        "pieces": len(rows),
-        "base": float(truth.mean()),
-        "roc_auc": float(roc_auc_score(truth, score)),
-        "pr_auc": float(average_precision_score(truth, score)),
-        "severity_f1": float(f1("severity")),
-        "category_f1": float(f1("category")),
-        "hit1": float(np.mean([row["hit"] for row in positive if row["hit"] is not None])),
-        "random_hit1": float(np.mean([np.mean(row["piece"]["repaired"]) for row in positive])),
-    }
+def plan_of(pieces: list[Piece], epochs: int, tokens: int, seed: int) -> list[list[Piece]]:
+    return [batch for epoch in range(epochs) for batch in batches(pieces, tokens, random.Random(seed * 1009 + epoch))]
 
 
-def calibration_of(rows: list[dict]) -> dict:
-    truth = [row["piece"]["severity"] is not None for row in rows]
-    fitted = LogisticRegression(C=1e6).fit([[row["needs"]] for row in rows], truth)
-    return {"a": float(fitted.coef_[0, 0]), "b": float(fitted.intercept_[0])}
-
-
-def thresholds_of(rows: list[dict], calibration: dict, aim: float) -> dict:
-    """Per predicted severity the lowest probability from which on at least `aim` were right, on at least 20 pieces.
-
-    A severity for which there is none gets no threshold: it has not earned the right to speak.
-    """
-    thresholds = {}
-    for index, name in enumerate(SEVERITIES):
-        mine = [row for row in rows if row["severity"] == index]
-        scored = sorted(((1 / (1 + math.exp(-(calibration["a"] * row["needs"] + calibration["b"]))), row["piece"]["severity"] is not None) for row in mine), reverse=True)
-        right = 0
-        for count, (probability, is_right) in enumerate(scored, 1):
-            right += is_right
-            if count >= 20 and right / count >= aim:
-                thresholds[name] = round(probability, 4)
-    return thresholds
-
-
-def train(options: argparse.Namespace) -> None:
+def new_model(options: argparse.Namespace, device: torch.device) -> Reviewer:
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    rng = random.Random(options.seed)
-    shape = Shape(width=options.width, heads=options.heads, layers=options.layers)
-    model = Reviewer(shape).to(device)
-    pieces, valid = load(options.train, options.length), load(options.valid, 512)
-    plan = [batch for _ in range(options.epochs) for batch in batches(pieces, options.batch_tokens, rng)]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, weight_decay=0.01, betas=(0.9, 0.98))
-    warm = max(1, len(plan) // 20)
-    schedule = lambda step: min((step + 1) / warm, 0.5 + 0.5 * math.cos(math.pi * step / len(plan)))
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
-    print(f"{len(pieces)} pieces, {len(plan)} steps, {sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
-    started, recent = time.time(), []
+    counts = table(options.tokenizer)
+    model = Reviewer(Shape(counts.shape[0], options.width, options.layers, counts=counts.shape[1]))
+    model.counts.table.copy_(torch.from_numpy(counts))
+    return model.to(device)
+
+
+def optimizer_of(groups: list[list[nn.Parameter]]) -> torch.optim.Optimizer:
+    return torch.optim.AdamW([{"params": group} for group in groups], lr=0.0, weight_decay=0.01, betas=(0.9, 0.98), fused=True)
+
+
+def chosen(pieces: list[Piece], share: float) -> list[Piece]:
+    """A part of the records, always the same."""
+    return [piece for piece in pieces if random.Random(piece.record).random() < share] if share < 1 else pieces
+
+
+def pretrain(options: argparse.Namespace) -> bool:
+    device = torch.device(options.device)
+    model = new_model(options, device)
+    pieces = load(options.train)
+    if options.extra:
+        pieces += load(options.extra, False, {piece.repo for piece in pieces})
+    for piece in pieces:
+        piece.ids = piece.ids[: options.length]
+    plan = plan_of(pieces, options.epochs, options.batch_tokens, options.seed)
     options.work.mkdir(parents=True, exist_ok=True)
-    for step, batch in enumerate(plan):
-        loss = loss_of(model, batch, device)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        scheduler.step()
-        recent.append(float(loss.detach()))
-        if (step + 1) % options.report_every == 0:
-            print(f"step {step + 1}/{len(plan)} loss {np.mean(recent):.4f} {time.time() - started:.0f} s", flush=True)
-            recent.clear()
-        if time.time() - started > options.minutes * 60:
-            print("time is over: the schedule was cut short", flush=True)
-            break
-    rows = predict(model, valid, device, 8192)
-    calibration = calibration_of(rows)
-    thresholds = thresholds_of(rows, calibration, options.precision)
-    figures = report(rows) | {"calibration": calibration, "thresholds": thresholds}
-    print(json.dumps(figures), flush=True)
-    torch.save({"shape": shape.as_json(), "weights": model.state_dict()}, options.work / "reviewer.pt")
-    (options.work / "valid.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    if options.out:
-        to_onnx(model.cpu(), options.work / "fp32.onnx")
-        to_int8(options.work / "fp32.onnx", options.out / "model.onnx")
-        write_manifest(options.out, options.version, 512, calibration, thresholds)
+    run = Run(model, optimizer_of([list(model.parameters())]), [options.rate], plan, options.seed, device, options.bf16, options.work / "pretrain.pt")
+    run.resume()
+    return run.go(lambda batch: guessing_loss(model, batch, device), options.minutes, options.work / "pretrain.jsonl")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--train", type=Path, required=True, help="pieces of `sentinel encode`")
-    parser.add_argument("--valid", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True, help="checkpoint and figures")
-    parser.add_argument("--out", type=Path, help="the model's folder, which already has tokenizer.json")
-    parser.add_argument("--version", default="review_v0.1")
-    parser.add_argument("--width", type=int, default=512)
-    parser.add_argument("--heads", type=int, default=8)
-    parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--length", type=int, default=512, help="longer pieces are cut, in training only")
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--batch-tokens", type=int, default=8192)
-    parser.add_argument("--rate", type=float, default=3e-4)
-    parser.add_argument("--minutes", type=float, default=25, help="stop training after this long")
-    parser.add_argument("--precision", type=float, default=0.6, help="what thresholds aim at on the validation split")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--report-every", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=42)
-    train(parser.parse_args())
+def fit(options: argparse.Namespace) -> bool:
+    device = torch.device(options.device)
+    model = new_model(options, device)
+    pieces = chosen(telling(load(options.train)), options.share)
+    standardise(model, pieces, device)
+    if options.init:
+        before = torch.load(options.init, map_location=device)["weights"]
+        model.load_state_dict({name: value for name, value in before.items() if name.split(".")[0] in ("tokens", "about", "blocks", "norm")}, strict=False)
+    if options.extra:
+        pieces += telling(load(options.extra, False, {piece.repo for piece in pieces}))
+    if options.shuffle:
+        shuffle(pieces, options.seed)
+    encoder = [*model.tokens.parameters(), *model.about.parameters(), *model.blocks.parameters(), *model.norm.parameters()]
+    known = {id(each) for each in encoder}
+    rest = [each for each in model.parameters() if id(each) not in known]
+    plan = plan_of(pieces, options.epochs, options.batch_tokens, options.seed)
+    options.work.mkdir(parents=True, exist_ok=True)
+    run = Run(model, optimizer_of([encoder, rest]), [options.rate, options.heads_rate], plan, options.seed, device, options.bf16, options.work / "fit.pt")
+    run.resume()
+    weights = Weights.of(pieces)
+    done = run.go(lambda batch: review_loss(model, batch, device, weights), options.minutes, options.work / "fit.jsonl")
+    if done:
+        torch.save({"shape": model.shape.as_json(), "weights": model.state_dict()}, options.work / "reviewer.pt")
+    return done
 
 
-if __name__ == "__main__":
-    main()
+def shuffle(pieces: list[Piece], seed: int) -> None:
+    """Gives each record another one's label: what is learned then is nothing, or the input holds its label."""
+    labels = [(piece.severity, piece.category, piece.conf) for piece in pieces]
+    random.Random(seed).shuffle(labels)
+    for piece, (piece.severity, piece.category, piece.conf) in zip(pieces, labels):
+        piece.repaired = np.zeros(len(piece.added_at), dtype=bool)
+        piece.repaired[0] = piece.positive

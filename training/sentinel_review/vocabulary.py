@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tokenizers import Regex
 
@@ -17,6 +18,14 @@ from .data import read
 LANGUAGES = ["C", "C++", "C#", "Go", "Java", "JavaScript", "Kotlin", "PHP", "Python", "Ruby", "Rust", "TypeScript"]
 SPECIAL = ["<pad>", "<unk>", "<bos>", "<eos>", "<sep>", "<mask>", "<add>", "<del>", "<ctx>"]
 SPECIAL += [f"<lang:{language}>" for language in LANGUAGES]
+ADDED, REMOVED, CONTEXT, MASK = (SPECIAL.index(mark) for mark in ("<add>", "<del>", "<ctx>", "<mask>"))
+# What is counted of each token: characters of these kinds, and whether it is one of these words.
+MARKS = "()[]{}<>=+-*/%!?&|^~.,;:'\"`#@$\\_"
+WORDS = """if else elif for while loop switch case match when catch except rescue try finally return throw raise async await
+lock mutex null nil None undefined unsafe assert def fn fun func function class struct interface enum trait impl public
+private static const var let val new delete unwrap clone print log error err Error Exception import use include require int
+string bool true false self this super default break continue go defer yield lambda TODO""".split()
+COMMENTS = ("//", "#", "/*", "*", '"""', "'''", "--")
 # Words with one character before them, numbers by three digits, runs of marks, runs of blanks: indentation stays whole.
 PIECES = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
@@ -42,6 +51,34 @@ def train(data: Path, size: int, out: Path) -> None:
     document = json.loads(tokenizer.to_str())
     document["added_tokens"] = []
     out.write_text(json.dumps(document, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
+
+
+def table(tokenizer: Path) -> np.ndarray:
+    """[vocabulary, columns] uint8: characters, blanks, letters, capitals, digits, others, words, openings of a comment,
+    each of `MARKS`, each of `WORDS`. Marks of the diff and languages hold nothing."""
+    document = json.loads(tokenizer.read_text(encoding="utf-8"))
+    spelt = {letter: byte for byte, letter in bytes_to_letters().items()}
+    rows = np.zeros((len(document["model"]["vocab"]), 8 + len(MARKS) + len(WORDS)), dtype=np.uint8)
+    for token, at in document["model"]["vocab"].items():
+        if token in SPECIAL:
+            continue
+        text = bytes(spelt[letter] for letter in token).decode("utf-8", errors="replace")
+        word = text.strip()
+        kinds = (sum(map(test, text)) for test in (str.isspace, str.isalpha, str.isupper, str.isdigit))
+        rows[at, :5] = (len(text), *kinds)
+        rows[at, 5] = sum(not letter.isascii() for letter in text)
+        rows[at, 6] = any(map(str.isalpha, text))
+        rows[at, 7] = word.startswith(COMMENTS)
+        rows[at, 8 : 8 + len(MARKS)] = [min(text.count(mark), 255) for mark in MARKS]
+        rows[at, 8 + len(MARKS) :] = [word == each for each in WORDS]
+    return rows
+
+
+def bytes_to_letters() -> dict[int, str]:
+    """How byte-level BPE spells bytes (Radford et al. 2019): printable ones as themselves, others from U+0100 on."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in plain]
+    return {byte: chr(byte) for byte in plain} | {byte: chr(256 + at) for at, byte in enumerate(others)}
 
 
 def lines(data: Path) -> Iterator[str]:

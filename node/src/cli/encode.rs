@@ -1,14 +1,13 @@
 //! `sentinel encode`: labelled hunks to the tokens the review model is trained on. The only place they are made.
 
 use crate::dataset;
+use crate::evaluation::controls::bag;
+use crate::hunks::{Input, Record};
 use crate::review_model::ReviewModel;
 use crate::tokenizer::Encoder;
 use anyhow::{Context, Result};
 use clap::Args;
-use sentinel_shared::diff::{Place, parse_patch};
-use sentinel_shared::review::language::Language;
-use sentinel_shared::review::{Category, Severity};
-use serde::Deserialize;
+use sentinel_shared::diff::Place;
 use serde_json::json;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -26,23 +25,12 @@ pub(super) struct Encode {
     /// A folder with another model, whose tokenizer is used.
     #[arg(long)]
     model: Option<PathBuf>,
+    /// Write also what the controls read: the hashed bag of words and the number of added lines.
+    #[arg(long)]
+    bag: bool,
     /// Where to write.
     #[arg(long)]
     out: PathBuf,
-}
-
-/// What is read of a record: the model's input, and the labels that are copied.
-#[derive(Deserialize)]
-struct Record {
-    hunk: String,
-    path: String,
-    repo: String,
-    severity: String,
-    category: String,
-    #[serde(default)]
-    lines: Vec<usize>,
-    #[serde(default)]
-    conf: u32,
 }
 
 impl Encode {
@@ -53,45 +41,48 @@ impl Encode {
         for (at, record) in dataset::records::<Record>(&self.data)?.enumerate() {
             let record = record?;
             records += 1;
-            let (Some(language), Ok(hunks)) = (Language::of_path(&record.path), parse_patch(&record.hunk))
-            else {
-                unread += 1;
-                continue;
-            };
-            pieces += write(&mut out, &encoder, at, &record, language, &hunks)?;
+            let place = || format!("{}, record {}", self.data.display(), at + 1);
+            match record.input().with_context(place)? {
+                Some(input) => pieces += self.write(&mut out, &encoder, at, &record, &input)?,
+                None => unread += 1,
+            }
         }
         out.flush()?;
-        eprintln!("{records} records, {pieces} pieces, {unread} in no language the model knows or no hunk");
+        eprintln!("{records} records, {pieces} pieces, {unread} in no language the model knows");
         Ok(())
     }
-}
 
-fn write(
-    out: &mut impl Write,
-    encoder: &Encoder,
-    at: usize,
-    record: &Record,
-    language: Language,
-    hunks: &[sentinel_shared::diff::Hunk<'_>],
-) -> Result<usize> {
-    let Some(hunk) = hunks.first() else { return Ok(0) };
-    let severity = Severity::parse(&record.severity).map(|severity| severity as usize);
-    let category = Category::parse(&record.category).map(|category| category as usize);
-    let mut before = 0;
-    let pieces = encoder.pieces(&record.path, language, hunk);
-    for (number, (piece, encoded)) in pieces.iter().enumerate() {
-        let inside = before..before + piece.lines.len();
-        let repaired: Vec<bool> = inside
-            .filter(|index| matches!(hunk.lines[*index].place, Place::Added { .. }))
-            .map(|index| record.lines.contains(&index))
-            .collect();
-        before += piece.lines.len();
-        let line = json!({
-            "record": at, "piece": number, "of": pieces.len(), "repo": record.repo, "language": language.name(),
-            "ids": encoded.ids, "added_at": encoded.added_at, "repaired": repaired,
-            "severity": severity, "category": category, "conf": record.conf,
-        });
-        writeln!(out, "{line}")?;
+    fn write(
+        &self,
+        out: &mut impl Write,
+        encoder: &Encoder,
+        at: usize,
+        record: &Record,
+        input: &Input<'_>,
+    ) -> Result<usize> {
+        let repair = record.repair()?;
+        let mut before = 0;
+        let pieces = encoder.pieces(input.path, input.language, &input.hunk);
+        for (number, (piece, encoded)) in pieces.iter().enumerate() {
+            let inside = before..before + piece.lines.len();
+            let repaired: Vec<bool> = inside
+                .filter(|index| matches!(input.hunk.lines[*index].place, Place::Added { .. }))
+                .map(|index| record.lines.contains(&index))
+                .collect();
+            before += piece.lines.len();
+            let mut line = json!({
+                "record": at, "piece": number, "repo": record.repo, "language": input.language.name(),
+                "ids": encoded.ids, "added_at": encoded.added_at, "repaired": repaired,
+                "severity": repair.map(|repair| repair.severity as usize),
+                "category": repair.map(|repair| repair.category as usize), "conf": record.conf,
+            });
+            if self.bag && number == 0 {
+                let bag = bag(input);
+                line["bag"] = json!([bag.keys().collect::<Vec<_>>(), bag.values().collect::<Vec<_>>()]);
+                line["added"] = json!(input.hunk.added().count());
+            }
+            writeln!(out, "{line}")?;
+        }
+        Ok(pieces.len())
     }
-    Ok(pieces.len())
 }

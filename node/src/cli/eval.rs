@@ -1,9 +1,16 @@
 //! `sentinel eval`: how well a model does on labelled data, with baselines beside it.
 
-use crate::evaluation::{Report, WordBaseline};
+use crate::backend::ort::{Options, Pool, Provider};
+use crate::evaluation::classifier::{Report, WordBaseline};
+use crate::evaluation::controls::Controls;
+use crate::evaluation::review;
+use crate::review_model::ReviewModel;
+use crate::tokenizer::Encoder;
 use crate::{dataset, model};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 const BASELINE: &[u8] = include_bytes!("../../../models/failure/baseline.json");
@@ -18,6 +25,7 @@ pub(super) struct Eval {
 #[derive(Debug, Subcommand)]
 enum What {
     Classifier(ClassifierEval),
+    Review(ReviewEval),
 }
 
 /// Score the failure classifier on JSON lines with `excerpt` and `label` (and `alt_label`, `step_name`, `job_name`).
@@ -34,10 +42,35 @@ struct ClassifierEval {
     json: bool,
 }
 
+/// Score the review model on labelled hunks: JSON lines with `hunk`, `path`, `repo`, `severity`, `category`, `lines`.
+///
+/// Of each record the model sees `hunk` and `path` only. Beside it on the same hunks: no model, the hunk's size, its
+/// words without their order, and the model against labels that were shuffled.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sentinel eval review --data test.jsonl.zst --json")]
+struct ReviewEval {
+    /// Labelled hunks: JSON lines, plain, .gz or .zst.
+    #[arg(long)]
+    data: PathBuf,
+    /// A folder with another model, and its controls.json.
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// What runs the model.
+    #[arg(long, value_enum, default_value = "auto")]
+    provider: Provider,
+    /// Write also what was predicted for each hunk, as JSON lines.
+    #[arg(long)]
+    predictions: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
 impl Eval {
     pub(super) fn run(self) -> Result<()> {
         match self.what {
             What::Classifier(eval) => eval.run(),
+            What::Review(eval) => eval.run(),
         }
     }
 }
@@ -53,6 +86,37 @@ impl ClassifierEval {
         };
         let records = dataset::read(&self.data)?;
         let report = Report::of(&bundle, &WordBaseline::parse(&baseline)?, &records)?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&report)?);
+        } else {
+            print!("{}", report.table());
+        }
+        Ok(())
+    }
+}
+
+impl ReviewEval {
+    fn run(self) -> Result<()> {
+        let model = ReviewModel::load(self.model.as_deref())?;
+        let encoder = Encoder::new(&model)?;
+        let options = Options { provider: self.provider, sessions: None, library: None };
+        let mut pool = Pool::load(&model, &options)?;
+        let (judged, abstained) = review::judge(
+            &encoder,
+            model.manifest.calibration,
+            &mut pool.sessions,
+            &Controls::parse(&model.controls)?,
+            dataset::records(&self.data)?,
+        )?;
+        anyhow::ensure!(!judged.is_empty(), "{} holds no hunk the model can read", self.data.display());
+        if let Some(path) = &self.predictions {
+            let mut out = BufWriter::new(File::create(path).context("creating the predictions")?);
+            for judged in &judged {
+                writeln!(out, "{}", serde_json::to_string(judged)?)?;
+            }
+            out.flush()?;
+        }
+        let report = review::Report::of(&model.manifest, &judged, abstained);
         if self.json {
             println!("{}", serde_json::to_string_pretty(&report)?);
         } else {

@@ -1,7 +1,7 @@
 //! `sentinel retrain`: from people's corrections to a candidate, or to the reason why there is none.
 
 use super::replay::Diff;
-use crate::evaluation::{Report, WordBaseline};
+use crate::evaluation::classifier::{Report, WordBaseline};
 use crate::worker_api::Worker;
 use crate::{dataset, model};
 use anyhow::{Context, Result, bail, ensure};

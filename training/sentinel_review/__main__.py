@@ -1,0 +1,67 @@
+"""`python -m sentinel_review`: the steps from labelled hunks to the model the node loads."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from . import controls, scores, train, vocabulary
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="sentinel_review", description=__doc__)
+    steps = parser.add_subparsers(required=True)
+
+    words = steps.add_parser("vocabulary", help="fit tokenizer.json on the training split")
+    words.add_argument("--train", type=Path, required=True, help="labelled hunks, .jsonl.zst")
+    words.add_argument("--size", type=int, default=32_000)
+    words.add_argument("--out", type=Path, required=True)
+    words.set_defaults(step=lambda options: vocabulary.train(options.train, options.size, options.out))
+
+    for name, step, about in [
+        ("pretrain", train.pretrain, "learn to guess hidden tokens; needs no labels"),
+        ("fit", train.fit, "learn what was mended, how and where"),
+    ]:
+        learn = steps.add_parser(name, help=about, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        learn.add_argument("--train", type=Path, required=True, help="pieces of `sentinel encode`")
+        learn.add_argument("--extra", type=Path, help="pieces without harmless ones to compare with")
+        learn.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json")
+        learn.add_argument("--work", type=Path, required=True, help="checkpoint, curve and result")
+        learn.add_argument("--width", type=int, default=256, help="a multiple of 64")
+        learn.add_argument("--layers", type=int, default=4)
+        learn.add_argument("--epochs", type=int, default=2)
+        learn.add_argument("--batch-tokens", type=int, default=8192)
+        learn.add_argument("--rate", type=float, default=1e-3 if name == "pretrain" else 2e-4, help="of the encoder")
+        learn.add_argument("--minutes", type=float, default=25, help="a slice: then save and stop")
+        learn.add_argument("--threads", type=int, default=1)
+        learn.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+        learn.add_argument("--bf16", action="store_true", help="half the width of numbers where that loses nothing")
+        learn.add_argument("--seed", type=int, default=42)
+        if name == "pretrain":
+            learn.add_argument("--length", type=int, default=256, help="longer pieces are cut")
+        if name == "fit":
+            learn.add_argument("--heads-rate", type=float, default=1e-3)
+            learn.add_argument("--init", type=Path, help="a checkpoint of pretrain to begin from")
+            learn.add_argument("--share", type=float, default=1.0, help="of the records, for a learning curve")
+            learn.add_argument("--shuffle", action="store_true", help="give each record another one's label")
+        learn.set_defaults(step=step)
+
+    compare = steps.add_parser("controls", help="fit what the model must beat")
+    compare.add_argument("--train", type=Path, required=True, help="pieces of `sentinel encode --bag`")
+    compare.add_argument("--valid", type=Path, required=True, help="likewise; chooses the strength")
+    compare.add_argument("--out", type=Path, required=True, help="controls.json")
+    compare.set_defaults(step=controls.fit)
+
+    score = steps.add_parser("score", help="figures of a fitted model on encoded pieces")
+    score.add_argument("--model", type=Path, required=True, help="reviewer.pt")
+    score.add_argument("--data", type=Path, required=True)
+    score.add_argument("--threads", type=int, default=1)
+    score.add_argument("--bf16", action="store_true")
+    score.set_defaults(step=scores.main)
+
+    options = parser.parse_args()
+    options.step(options)
+
+
+if __name__ == "__main__":
+    main()
