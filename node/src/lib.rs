@@ -1,7 +1,7 @@
 //! The native side of Sentinel.
 //!
 //! Here: the command line ([`cli`]), the model it embeds ([`model`]), labelled data and how well a model does
-//! on it ([`dataset`], [`evaluation`]), and the embedded database server ([`hrana`]). Decisions are
+//! on it ([`dataset`], [`hunks`], [`mine`], [`evaluation`]), and the embedded database server ([`hrana`]). Decisions are
 //! `sentinel_shared`'s; the edge is never imported.
 
 pub mod backend;
@@ -18,6 +18,7 @@ pub mod hrana;
 pub mod http;
 pub mod hunks;
 pub mod metrics;
+pub mod mine;
 pub mod model;
 pub mod policy;
 pub mod review_model;

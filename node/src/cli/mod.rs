@@ -7,6 +7,7 @@ mod encode;
 mod eval;
 mod features;
 mod jobs;
+mod mine;
 mod model;
 mod replay;
 mod retrain;
@@ -33,6 +34,7 @@ enum Command {
     Features(features::Features),
     Encode(encode::Encode),
     Eval(eval::Eval),
+    Mine(mine::Mine),
     Model(model::Model),
     Replay(replay::Replay),
     Retrain(retrain::Retrain),
@@ -54,6 +56,7 @@ impl Cli {
             Command::Features(command) => command.run(),
             Command::Encode(command) => command.run(),
             Command::Eval(command) => command.run(),
+            Command::Mine(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Replay(command) => command.run(),
             Command::Retrain(command) => command.run(),

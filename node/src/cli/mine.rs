@@ -1,0 +1,92 @@
+//! `sentinel mine`: labelled hunks from a team's own history.
+
+use crate::hunks::Record;
+use crate::mine::{Options, mine, split};
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Make training data of a repository's own history: which hunks later had to be mended, how, and where.
+///
+/// Reads the mainline of HEAD with git and changes nothing. Writes train.jsonl, valid.jsonl and test.jsonl (split by
+/// time) and recent.jsonl (mended, but too young to have harmless hunks beside them). E-mail addresses are replaced,
+/// and hunks that hold a key or token are left out. The files hold your code: keep them where that may lie.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  sentinel mine --repo . --out mined\n  sentinel eval review --data mined/test.jsonl"
+)]
+pub(super) struct Mine {
+    /// A clone, with its history.
+    #[arg(long, default_value = ".")]
+    repo: PathBuf,
+    /// The folder to write into; made where it is missing.
+    #[arg(long)]
+    out: PathBuf,
+    /// How records name the repository [default: the folder's name].
+    #[arg(long)]
+    name: Option<String>,
+    /// Read at most the newest so many commits of the mainline.
+    #[arg(long, default_value_t = 6000)]
+    commits: usize,
+    /// A hunk is harmless when nothing in it was mended for so many days. Less finds more in a young repository, and
+    /// is more often wrong.
+    #[arg(long, default_value_t = 730)]
+    settled_days: u16,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Mine {
+    pub(super) fn run(self) -> Result<()> {
+        let whole = self.repo.canonicalize().with_context(|| format!("opening {}", self.repo.display()))?;
+        let folder = whole.file_name().map(|name| name.to_string_lossy().into_owned());
+        let options = Options {
+            name: self.name.or(folder).unwrap_or_else(|| "repository".to_owned()),
+            commits: self.commits,
+            settled_days: self.settled_days.into(),
+        };
+        let mined = mine(&self.repo, &options, |commits| eprintln!("{commits} commits"))?;
+        std::fs::create_dir_all(&self.out).with_context(|| format!("making {}", self.out.display()))?;
+        let parts = split(&mined.records);
+        let recent = mined.recent.iter().map(|(_, record)| record).collect();
+        let files = ["train", "valid", "test", "recent"].into_iter().zip(parts.into_iter().chain([recent]));
+        let mut counts = serde_json::Map::new();
+        for (name, records) in files {
+            write(&self.out.join(format!("{name}.jsonl")), &records)?;
+            let mended = records.iter().filter(|record| record.severity != "none").count();
+            counts.insert(name.to_owned(), serde_json::json!({"records": records.len(), "mended": mended}));
+        }
+        let report = serde_json::json!({
+            "repo": options.name, "commits": mined.commits, "repairs": mined.repairs, "hunks": mined.hunks,
+            "left_out_secret": mined.secret, "files_that_lost_step": mined.lost_step, "splits": counts,
+        });
+        if self.json {
+            println!("{report}");
+        } else {
+            println!(
+                "{} commits, {} of them repairs; {} hunks followed, {} left out for a secret",
+                mined.commits, mined.repairs, mined.hunks, mined.secret
+            );
+            for (name, count) in &counts {
+                println!("{name:<8}{:>7} hunks, {} of them mended", count["records"], count["mended"]);
+            }
+        }
+        ensure!(
+            !mined.records.is_empty(),
+            "nothing to learn from: no hunk was followed for {} days; try fewer with --settled-days, or a clone with its whole history",
+            self.settled_days
+        );
+        Ok(())
+    }
+}
+
+fn write(path: &Path, records: &[&Record]) -> Result<()> {
+    let mut out = BufWriter::new(File::create(path).with_context(|| format!("creating {}", path.display()))?);
+    for record in records {
+        writeln!(out, "{}", serde_json::to_string(record)?)?;
+    }
+    out.flush().with_context(|| format!("writing {}", path.display()))
+}

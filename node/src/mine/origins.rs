@@ -1,0 +1,342 @@
+//! Where every line of the tree comes from: which hunk brought it in, and which of its lines it is.
+//!
+//! The mainline is replayed diff by diff, so that blame is exact and costs one pass. It looks through moves inside a
+//! commit, changes of blanks, and whole commits that only reformat.
+
+use sentinel_shared::diff::{FileDiff, Place};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// A shorter line is found everywhere: that it is elsewhere does not mean it moved.
+const MOVED_MIN_CHARS: usize = 6;
+
+/// The line of a hunk, both as numbers of the miner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Which hunk.
+    pub hunk: usize,
+    /// Which of its lines, from 0.
+    pub line: usize,
+}
+
+/// What is known of one line of a file.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    origin: Option<Origin>,
+    /// Of its text without blanks; None for a line nobody told of.
+    text: Option<u64>,
+}
+
+/// The tree as it was before the next commit.
+#[derive(Default)]
+pub struct Origins {
+    files: HashMap<String, Vec<Known>>,
+    /// Files that did not hold what a diff said they hold, and were forgotten.
+    pub lost_step: usize,
+}
+
+/// A line a commit took away.
+#[derive(Debug)]
+pub struct Removed {
+    /// Where it came from, as far as that is known.
+    pub origin: Option<Origin>,
+    /// What it said.
+    pub text: String,
+    /// In the tree before.
+    pub path: String,
+    /// The hunk that took it away also brought lines in.
+    pub rewritten: bool,
+    file: usize,
+    hunk: usize,
+    norm: String,
+    moved: bool,
+}
+
+/// What one commit did.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Lines that are gone: not moved, not reindented.
+    pub removed: Vec<Removed>,
+    /// For each file and hunk of the diff: which of its lines are new, from 0.
+    pub fresh: Vec<Vec<Vec<usize>>>,
+    /// Hunks between whose lines something was put without taking any away.
+    pub entered: Vec<usize>,
+}
+
+/// How to read a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Its lines are its own.
+    Own,
+    /// It changes no meaning: a line that replaces another one keeps its origin.
+    Through,
+}
+
+impl Origins {
+    /// Applies a commit. `hunk_of` names the hunk that line `.2` of hunk `.1` of file `.0` belongs to, and its line
+    /// there.
+    pub fn apply(
+        &mut self,
+        files: &[FileDiff<'_>],
+        reading: Reading,
+        mut name: impl FnMut(&[Vec<Vec<usize>>], (usize, usize, usize)) -> Option<Origin>,
+    ) -> Changes {
+        let mut changes = self.removed(files);
+        let mut inherited = HashMap::new();
+        changes.fresh = files
+            .iter()
+            .enumerate()
+            .map(|(file, diff)| {
+                let hunks = diff.hunks.iter().enumerate();
+                hunks
+                    .map(|(at, _)| fresh(files, (file, at), reading, &mut changes.removed, &mut inherited))
+                    .collect()
+            })
+            .collect();
+        changes.removed.retain(|removed| !removed.moved);
+        for (at, diff) in files.iter().enumerate() {
+            let known = diff.old_path.as_ref().and_then(|path| self.files.remove(path.as_ref()));
+            let Some(new_path) = &diff.new_path else { continue };
+            if diff.binary {
+                continue;
+            }
+            let before = known.unwrap_or_default();
+            let mut named = |hunk: usize, line: usize| {
+                let place = (at, hunk, line);
+                inherited.get(&place).copied().unwrap_or_else(|| name(&changes.fresh, place))
+            };
+            match after(&before, diff, &mut named) {
+                Some(after) => drop(self.files.insert(new_path.to_string(), after)),
+                None => self.lost_step += 1,
+            }
+        }
+        changes
+    }
+
+    /// Forgets everything: a commit could not be read.
+    pub fn forget(&mut self) {
+        self.files.clear();
+    }
+
+    /// What the diff takes away, and the hunks it enters; nothing is changed yet.
+    fn removed(&self, files: &[FileDiff<'_>]) -> Changes {
+        let mut changes = Changes::default();
+        for (file, diff) in files.iter().enumerate() {
+            let Some(path) = &diff.old_path else { continue };
+            let known = self.files.get(path.as_ref()).map_or(&[][..], Vec::as_slice);
+            let origin = |old: u32| known.get(old as usize - 1).and_then(|line| line.origin);
+            for (at, hunk) in diff.hunks.iter().enumerate() {
+                let rewritten = hunk.lines.iter().any(|line| matches!(line.place, Place::Added { .. }));
+                for line in &hunk.lines {
+                    if let Place::Removed { old } = line.place {
+                        changes.removed.push(Removed {
+                            origin: origin(old),
+                            text: line.text.to_owned(),
+                            path: path.to_string(),
+                            rewritten,
+                            file,
+                            hunk: at,
+                            norm: norm(line.text),
+                            moved: false,
+                        });
+                    }
+                }
+                // Context, additions only, context.
+                let olds: Vec<u32> = hunk
+                    .lines
+                    .iter()
+                    .filter_map(|line| match line.place {
+                        Place::Context { old, .. } => Some(old),
+                        _ => None,
+                    })
+                    .collect();
+                let only_adds = olds.len() == hunk.lengths().0 as usize;
+                if only_adds {
+                    let between =
+                        hunk.lines.windows(2).filter_map(|pair| match (pair[0].place, pair[1].place) {
+                            (Place::Context { old, .. }, Place::Added { .. }) => {
+                                Some((origin(old)?, origin(old + 1)?))
+                            }
+                            _ => None,
+                        });
+                    changes.entered.extend(between.filter(|(a, b)| a.hunk == b.hunk).map(|(a, _)| a.hunk));
+                }
+            }
+        }
+        changes
+    }
+}
+
+/// The lines of one hunk that are new; what was there before, in the same hunk or moved from elsewhere, is noted in
+/// `inherited`.
+fn fresh(
+    files: &[FileDiff<'_>],
+    (file, at): (usize, usize),
+    reading: Reading,
+    removed: &mut [Removed],
+    inherited: &mut HashMap<(usize, usize, usize), Option<Origin>>,
+) -> Vec<usize> {
+    let hunk = &files[file].hunks[at];
+    let mut fresh = Vec::new();
+    for (index, line) in hunk.lines.iter().enumerate() {
+        if !matches!(line.place, Place::Added { .. }) {
+            continue;
+        }
+        let text = norm(line.text);
+        let here = |it: &&mut Removed| (it.file, it.hunk) == (file, at);
+        let long = text.len() >= MOVED_MIN_CHARS;
+        let mut same = removed.iter_mut().filter(|it| !it.moved && !text.is_empty() && it.norm == text);
+        let found = same.find(here);
+        let found = match found {
+            None if long => removed.iter_mut().find(|it| !it.moved && it.norm == text),
+            found => found,
+        };
+        match found {
+            Some(before) => {
+                before.moved = true;
+                inherited.insert((file, at, index), before.origin);
+            }
+            None => fresh.push(index),
+        }
+    }
+    if reading == Reading::Through {
+        let mut gone: VecDeque<&mut Removed> =
+            removed.iter_mut().filter(|it| !it.moved && (it.file, it.hunk) == (file, at)).collect();
+        let (lines, olds) = (fresh.len(), gone.len());
+        if olds > 0 {
+            for (nth, index) in fresh.drain(..).enumerate() {
+                inherited.insert((file, at, index), gone[nth * olds / lines].origin);
+            }
+            gone.iter_mut().for_each(|it| it.moved = true);
+        }
+    }
+    fresh
+}
+
+/// The file after the diff, or None where it is not the file the diff was made of.
+fn after(
+    before: &[Known],
+    diff: &FileDiff<'_>,
+    name: &mut impl FnMut(usize, usize) -> Option<Origin>,
+) -> Option<Vec<Known>> {
+    const UNKNOWN: Known = Known { origin: None, text: None };
+    let known = |old: usize| before.get(old).copied().unwrap_or(UNKNOWN);
+    let mut after = Vec::with_capacity(before.len());
+    let mut next = 0;
+    for (at, hunk) in diff.hunks.iter().enumerate() {
+        // Without an old line the header names the line before.
+        let start = hunk.old_start as usize - usize::from(hunk.lengths().0 > 0);
+        if start < next {
+            return None;
+        }
+        after.extend((next..start).map(known));
+        next = start;
+        for (index, line) in hunk.lines.iter().enumerate() {
+            let text = Some(hash(&norm(line.text)));
+            if matches!(line.place, Place::Added { .. }) {
+                after.push(Known { origin: name(at, index), text });
+                continue;
+            }
+            let old = known(next);
+            if old.text.is_some() && old.text != text {
+                return None;
+            }
+            if matches!(line.place, Place::Context { .. }) {
+                after.push(Known { text, ..old });
+            }
+            next += 1;
+        }
+    }
+    after.extend((next..before.len()).map(known));
+    Some(after)
+}
+
+fn norm(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sentinel_shared::diff::parse;
+
+    fn apply(origins: &mut Origins, commit: usize, reading: Reading, diff: &str) -> Changes {
+        let files = parse(diff).unwrap();
+        origins.apply(&files, reading, |_, (_, hunk, line)| Some(Origin { hunk: commit * 10 + hunk, line }))
+    }
+
+    fn diff(body: &str) -> String {
+        format!("diff --git a/x.rs b/x.rs\n--- a/x.rs\n+++ b/x.rs\n{body}")
+    }
+
+    const CREATED: &str = "diff --git a/x.rs b/x.rs\nnew file mode 100644\n--- /dev/null\n+++ b/x.rs\n\
+        @@ -0,0 +1,3 @@\n+let a = first();\n+let b = second();\n+let c = third();\n";
+
+    #[test]
+    fn a_line_taken_away_is_traced_to_the_hunk_that_brought_it() {
+        let mut origins = Origins::default();
+        apply(&mut origins, 1, Reading::Own, CREATED);
+        let above = diff("@@ -1,1 +1,2 @@\n+let zero = 0;\n let a = first();\n");
+        apply(&mut origins, 2, Reading::Own, &above);
+        let changes = apply(
+            &mut origins,
+            3,
+            Reading::Own,
+            &diff(
+                "@@ -2,3 +2,3 @@\n let a = first();\n-let b = second();\n+let b = fixed();\n let c = third();\n",
+            ),
+        );
+        assert_eq!(changes.removed.len(), 1);
+        assert_eq!(changes.removed[0].origin, Some(Origin { hunk: 10, line: 1 }));
+        assert!(changes.removed[0].rewritten);
+        assert_eq!(origins.lost_step, 0);
+    }
+
+    #[test]
+    fn blame_looks_through_blanks_moves_and_reformatting() {
+        let mut origins = Origins::default();
+        apply(&mut origins, 1, Reading::Own, CREATED);
+        let indented = diff(
+            "@@ -1,3 +1,3 @@\n-let a = first();\n+    let a = first();\n let b = second();\n let c = third();\n",
+        );
+        assert!(apply(&mut origins, 2, Reading::Own, &indented).removed.is_empty());
+        let moved = diff(
+            "@@ -1,3 +1,3 @@\n-    let a = first();\n let b = second();\n let c = third();\n+    let a = first();\n",
+        );
+        assert!(apply(&mut origins, 3, Reading::Own, &moved).removed.is_empty());
+        let reformatted = diff("@@ -1,1 +1,1 @@\n-let b = second();\n+let b = second( );;\n");
+        assert!(apply(&mut origins, 4, Reading::Through, &reformatted).removed.is_empty());
+        let gone = diff("@@ -1,3 +0,0 @@\n-let b = second( );;\n-let c = third();\n-    let a = first();\n");
+        let lines: Vec<_> = apply(&mut origins, 5, Reading::Own, &gone)
+            .removed
+            .into_iter()
+            .map(|it| it.origin.unwrap().line)
+            .collect();
+        assert_eq!(lines, [1, 2, 0]);
+    }
+
+    #[test]
+    fn a_file_that_is_not_what_the_diff_says_is_forgotten() {
+        let mut origins = Origins::default();
+        apply(&mut origins, 1, Reading::Own, CREATED);
+        apply(&mut origins, 2, Reading::Own, &diff("@@ -1,1 +1,1 @@\n-let other = 1;\n+let other = 2;\n"));
+        assert_eq!(origins.lost_step, 1);
+        let changes = apply(&mut origins, 3, Reading::Own, &diff("@@ -3,1 +2,0 @@\n-let c = third();\n"));
+        assert_eq!(changes.removed[0].origin, None);
+    }
+
+    #[test]
+    fn lines_put_between_those_of_one_hunk_enter_it() {
+        let mut origins = Origins::default();
+        apply(&mut origins, 1, Reading::Own, CREATED);
+        let inside =
+            diff("@@ -1,3 +1,4 @@\n let a = first();\n+check(a);\n let b = second();\n let c = third();\n");
+        assert_eq!(apply(&mut origins, 2, Reading::Own, &inside).entered, [10]);
+    }
+}
