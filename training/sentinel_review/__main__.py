@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from . import controls, scores, train, vocabulary
+from . import controls, export, scores, train, vocabulary
 
 
 def main() -> None:
@@ -42,6 +42,7 @@ def main() -> None:
         if name == "fit":
             learn.add_argument("--heads-rate", type=float, default=1e-3)
             learn.add_argument("--init", type=Path, help="a checkpoint of pretrain to begin from")
+            learn.add_argument("--length", type=int, default=512, help="longer pieces are left out")
             learn.add_argument("--share", type=float, default=1.0, help="of the records, for a learning curve")
             learn.add_argument("--shuffle", action="store_true", help="give each record another one's label")
         learn.set_defaults(step=step)
@@ -51,6 +52,18 @@ def main() -> None:
     compare.add_argument("--valid", type=Path, required=True, help="likewise; chooses the strength")
     compare.add_argument("--out", type=Path, required=True, help="controls.json")
     compare.set_defaults(step=controls.fit)
+
+    ship = steps.add_parser("export", help="write ONNX files and a manifest beside tokenizer.json and controls.json")
+    ship.add_argument("--model", type=Path, required=True, help="reviewer.pt")
+    ship.add_argument("--version", required=True, help="review_v<major>.<minor>")
+    ship.add_argument("--out", type=Path, required=True, help="the model's folder")
+    ship.set_defaults(step=export.export)
+
+    choice = steps.add_parser("choose", help="set calibration and thresholds by the validation split")
+    choice.add_argument("--predictions", type=Path, required=True, help="of `sentinel eval review --predictions`")
+    choice.add_argument("--precision", type=float, default=0.6, help="what each threshold aims at")
+    choice.add_argument("--out", type=Path, required=True, help="the model's folder")
+    choice.set_defaults(step=export.choose)
 
     score = steps.add_parser("score", help="figures of a fitted model on encoded pieces")
     score.add_argument("--model", type=Path, required=True, help="reviewer.pt")

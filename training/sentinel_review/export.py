@@ -1,16 +1,28 @@
-"""From a checkpoint to what the node loads: one ONNX file, its weights eight bits wide."""
+"""From a fitted model to what the node loads: ONNX files, and a manifest with what validation chose.
 
+Eight bits for a CPU, sixteen for a GPU. Calibration and thresholds are chosen from what `sentinel eval review
+--predictions` wrote of the validation split: from the model as it is served, not as it was fitted.
+"""
+
+import argparse
 import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.preprocess import quant_pre_process
+from onnxruntime.transformers.float16 import convert_float_to_float16
+from sklearn.linear_model import LogisticRegression
 
 from .model import Reviewer
+from .scores import restore
 
+SEVERITIES = ["nit", "suggestion", "bug", "critical"]
+# A threshold needs as many hunks on its right side.
+FEWEST = 30
 OUTPUTS = ["needs_comment", "severity", "category", "line"]
 
 
@@ -42,9 +54,56 @@ def to_int8(source: Path, out: Path) -> None:
     onnx.checker.check_model(str(out))
 
 
+def to_fp16(source: Path, out: Path) -> None:
+    """Half the width, for a GPU; what comes in and goes out stays as it is."""
+    model = convert_float_to_float16(onnx.load(str(source)), keep_io_types=True)
+    onnx.save(model, str(out))
+
+
+def export(options: argparse.Namespace) -> None:
+    model = restore(options.model)
+    options.out.mkdir(parents=True, exist_ok=True)
+    whole = options.out / "fp32.onnx"
+    to_onnx(model, whole)
+    to_int8(whole, options.out / "model.onnx")
+    to_fp16(whole, options.out / "fp16.onnx")
+    write_manifest(options.out, options.version, model.shape.length, {"a": 1.0, "b": 0.0}, {})
+
+
+def choose(options: argparse.Namespace) -> None:
+    """Writes calibration and thresholds into the manifest."""
+    rows = [json.loads(line) for line in options.predictions.read_text(encoding="utf-8").splitlines()]
+    logits, mended = np.array([[row["logit"]] for row in rows]), np.array([row["positive"] for row in rows])
+    fitted = LogisticRegression(C=1e6).fit(logits, mended)
+    calibration = {"a": float(fitted.coef_[0, 0]), "b": float(fitted.intercept_[0])}
+    chances = fitted.predict_proba(logits)[:, 1]
+    thresholds = {}
+    for name in SEVERITIES:
+        mine = [at for at, row in enumerate(rows) if row["severity"] == name]
+        found = threshold(chances[mine], mended[mine], options.precision)
+        if found is not None:
+            thresholds[name] = found
+    manifest = json.loads((options.out / "manifest.json").read_text(encoding="utf-8"))
+    write_manifest(options.out, manifest["model_version"], manifest["max_tokens"], calibration, thresholds)
+    print(json.dumps({"calibration": calibration, "thresholds": thresholds}, indent=2))
+
+
+def threshold(chances: np.ndarray, mended: np.ndarray, precision: float) -> float | None:
+    """The lowest chance from which on at least this share was mended, over at least `FEWEST` hunks.
+
+    None where there is none: a severity that is not right often enough has not earned the right to speak.
+    """
+    order = np.argsort(-chances, kind="stable")
+    count = np.arange(1, len(order) + 1)
+    right = np.cumsum(mended[order]) / count
+    good = np.flatnonzero((right >= precision) & (count >= FEWEST))
+    return round(float(chances[order[good[-1]]]), 4) if len(good) else None
+
+
 def write_manifest(folder: Path, version: str, max_tokens: int, calibration: dict, thresholds: dict) -> None:
     """Names the files by their digests; the node refuses others."""
-    files = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ["model.onnx", "tokenizer.json"]}
+    names = ["model.onnx", "tokenizer.json", "controls.json"]
+    files = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
     manifest = {
         "model_version": version,
         "max_tokens": max_tokens,

@@ -211,6 +211,8 @@ def fit(options: argparse.Namespace) -> bool:
         model.load_state_dict({name: value for name, value in before.items() if name.split(".")[0] in ("tokens", "about", "blocks", "norm")}, strict=False)
     if options.extra:
         pieces += telling(load(options.extra, False, {piece.repo for piece in pieces}))
+    # A cut piece may have lost the line it is about.
+    pieces = [piece for piece in pieces if len(piece.ids) <= options.length]
     if options.shuffle:
         shuffle(pieces, options.seed)
     encoder = [*model.tokens.parameters(), *model.about.parameters(), *model.blocks.parameters(), *model.norm.parameters()]

@@ -54,7 +54,7 @@ enum Task {
     Bench(bench::Bench),
     /// Build the optimised worker for `wrangler deploy` and print its size.
     Bundle,
-    /// Score the shipped classifier with its baselines and write the figures into the README.
+    /// Score a shipped model with its baselines, and write the figures into the README.
     Eval(eval::Eval),
 }
 
