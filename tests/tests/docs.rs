@@ -92,3 +92,27 @@ fn every_copied_record_may_be_redistributed() {
         assert!(["MIT", "BSD-3-Clause", "Apache-2.0", "MPL-2.0", "Unlicense"].contains(&license), "{record}");
     }
 }
+
+#[test]
+fn the_readmes_review_figures_are_the_model_cards_and_its_model_the_shipped_one() {
+    let card: Value = serde_json::from_str(&read("models/review/card.json")).unwrap();
+    let manifest: Value = serde_json::from_str(&read("models/review/manifest.json")).unwrap();
+    assert_eq!(card["model_version"], manifest["model_version"]);
+    let figure = |pointer: &str| card.pointer(pointer).and_then(Value::as_f64).unwrap();
+    let row = format!(
+        "| **{}** | {:.3} ({:.3}–{:.3}) | {:.3} ({:.3}–{:.3}) |",
+        card["model_version"].as_str().unwrap(),
+        figure("/needs_comment/roc_auc"),
+        figure("/needs_comment/roc_auc_interval/0"),
+        figure("/needs_comment/roc_auc_interval/1"),
+        figure("/needs_comment/pr_auc"),
+        figure("/needs_comment/pr_auc_interval/0"),
+        figure("/needs_comment/pr_auc_interval/1"),
+    );
+    let readme = read("README.md");
+    assert!(readme.contains(&row), "the README lacks {row}: run `cargo xtask eval review --data … --write`");
+    let control = format!("| control: bag of words | {:.3} |", figure("/controls/bag_of_words/roc_auc"));
+    assert!(readme.contains(&control), "{control}");
+    let paper = read("models/review/README.md");
+    assert!(paper.contains(&format!("{:.3}", figure("/needs_comment/roc_auc"))));
+}

@@ -1,6 +1,7 @@
 """`python -m sentinel_review`: the steps from labelled hunks to the model the node loads."""
 
 import argparse
+import importlib
 from pathlib import Path
 
 import torch
@@ -64,6 +65,13 @@ def main() -> None:
     choice.add_argument("--precision", type=float, default=0.6, help="what each threshold aims at")
     choice.add_argument("--out", type=Path, required=True, help="the model's folder")
     choice.set_defaults(step=export.choose)
+
+    paper = steps.add_parser("card", help="write the model card, its pictures and card.json")
+    paper.add_argument("--report", type=Path, required=True, help="of `sentinel eval review --json`")
+    paper.add_argument("--predictions", type=Path, required=True, help="of the same run")
+    paper.add_argument("--data", type=Path, required=True, help="the labelled hunks it ran on")
+    paper.add_argument("--out", type=Path, required=True, help="the model's folder")
+    paper.set_defaults(step=lambda options: importlib.import_module(".card", __package__).write(options))
 
     score = steps.add_parser("score", help="figures of a fitted model on encoded pieces")
     score.add_argument("--model", type=Path, required=True, help="reviewer.pt")

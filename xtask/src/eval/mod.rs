@@ -40,18 +40,17 @@ impl Eval {
         };
         let mut eval = programs.command(&programs.sentinel);
         eval.args(["eval", what, "--data"]).arg(self.data.unwrap_or_else(|| root().join(data)));
-        run(&mut eval)?;
-        if self.write {
-            let report = json(eval.arg("--json"))?;
-            match self.what {
-                What::Classifier => figures::write("skill", &classifier::table(&report))?,
-                What::Review => {
-                    figures::write("review", &review::table(&report))?;
-                    review::write_report(&programs)?;
-                }
+        if !self.write {
+            return run(&mut eval);
+        }
+        let report = json(eval.arg("--json"))?;
+        match self.what {
+            What::Classifier => figures::write("skill", &classifier::table(&report)),
+            What::Review => {
+                figures::write("review", &review::table(&report))?;
+                review::write_report(&programs)
             }
         }
-        Ok(())
     }
 }
 

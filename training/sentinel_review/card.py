@@ -1,0 +1,140 @@
+"""The model card: what `sentinel eval review` says of the model, with pictures and examples.
+
+Writes the part of the model's README.md between the card's marks, its pictures, and `card.json`: the report as it was.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+from sklearn.metrics import precision_recall_curve  # noqa: E402
+
+from .data import read  # noqa: E402
+
+BEGIN, END = "<!-- card -->", "<!-- end of card -->"
+# Hunks as long as a reader follows.
+EXAMPLE_LINES = 14
+plt.rcParams.update({"font.size": 9, "svg.hashsalt": "sentinel", "figure.constrained_layout.use": True})
+
+
+def write(options: argparse.Namespace) -> None:
+    report = json.loads(options.report.read_text(encoding="utf-8"))
+    rows = [json.loads(line) for line in options.predictions.read_text(encoding="utf-8").splitlines()]
+    records = list(read(options.data))
+    folder = options.out
+    (folder / "card.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    precision_picture(rows, report, folder / "precision.svg")
+    reliability_picture(report["calibration"]["bins"], folder / "reliability.svg")
+    for what in ("severity", "category"):
+        confusion_picture(report[what]["confusion"], what, folder / f"{what}.svg")
+    readme = folder / "README.md"
+    before, rest = readme.read_text(encoding="utf-8").split(BEGIN)
+    after = rest.split(END)[1]
+    readme.write_text(f"{before}{BEGIN}\n{markdown(report, rows, records)}{END}{after}", encoding="utf-8")
+
+
+def markdown(report: dict, rows: list[dict], records: list[dict]) -> str:
+    needs, lines, choice = report["needs_comment"], report["lines"], report["lines"]["choice"]
+    text = [
+        f"{report['model_version']} on {report['n']} hunks of {len({records[row['record']]['repo'] for row in rows})} repositories it has not seen; {report['base_rate']:.1%} were mended later.",
+        "",
+        "| needs a comment | ROC-AUC | PR-AUC |",
+        "|---|---|---|",
+        f"| model | {shown(needs['roc_auc'], needs['roc_auc_interval'])} | {shown(needs['pr_auc'], needs['pr_auc_interval'])} |",
+    ]
+    text += [f"| control: {name.replace('_', ' ')} | {of['roc_auc']:.3f} | {of['pr_auc']:.3f} |" for name, of in report["controls"].items()]
+    text += [
+        "",
+        "| | |",
+        "|---|---|",
+        f"| precision at 1 comment in 1,000 added lines | {needs['precision_at_1']:.3f} |",
+        f"| precision at 3 | {needs['precision_at_3']:.3f} |",
+        f"| at the shipped thresholds | {needs['shown']} comments, {needs['shown_precision']:.3f} right, F1 {needs['f1']:.3f} |",
+        f"| severity, macro-F1 on mended hunks | {report['severity']['macro_f1']:.3f} (always the commonest: {report['severity']['majority_macro_f1']:.3f}) |",
+        f"| category, macro-F1 on mended hunks | {report['category']['macro_f1']:.3f} ({report['category']['majority_macro_f1']:.3f}) |",
+        f"| line, hit at 1 and at 3 | {lines['hit1']:.3f}, {lines['hit3']:.3f} (a random added line: {lines['random_hit1']:.3f}) |",
+        f"| the same in hunks of more than four added lines | {choice['hit1']:.3f}, {choice['hit3']:.3f} ({choice['random_hit1']:.3f}) |",
+        f"| expected calibration error, Brier score | {report['calibration']['ece']:.3f}, {report['calibration']['brier']:.3f} |",
+        "",
+        "![Precision and recall](precision.svg) ![Reliability](reliability.svg)",
+        "![Severity](severity.svg) ![Category](category.svg)",
+        "",
+        "| | hunks | mended | ROC-AUC | line hit at 1 |",
+        "|---|---|---|---|---|",
+    ]
+    for name, part in [*report["per_language"].items(), *report["per_repository"].items()]:
+        text.append(f"| {name} | {part['n']} | {part['base_rate']:.3f} | {part['roc_auc']:.3f} | {part['hit1']:.3f} |")
+    for title, mended in [("Hits: likeliest of all, and mended later", True), ("Misses: likeliest of all, and left as they are", False)]:
+        text += ["", f"### {title}", ""]
+        text += examples(rows, records, mended)
+    return "\n".join(text) + "\n"
+
+
+def examples(rows: list[dict], records: list[dict], mended: bool, count: int = 3) -> list[str]:
+    """Of each repository one at most, so that no habit of one is all there is to see."""
+    text, seen = [], set()
+    for row in sorted(rows, key=lambda row: -row["probability"]):
+        record = records[row["record"]]
+        body = record["hunk"].split("\n")
+        if row["positive"] != mended or record["repo"] in seen or len(body) > EXAMPLE_LINES or "```" in record["hunk"]:
+            continue
+        seen.add(record["repo"])
+        repaired = f"; mended in \"{record['repair_subject']}\"" if mended else ""
+        text += [
+            f"{record['repo']} `{record['path']}` ({record['license']}), {row['probability']:.0%}, {row['severity']} {row['category']}, line {row['line'] + 1}{repaired}",
+            "",
+            "```diff",
+            *body,
+            "```",
+            "",
+        ]
+        if len(seen) == count:
+            break
+    return text
+
+
+def shown(value: float, interval: list[float]) -> str:
+    return f"{value:.3f} ({interval[0]:.3f}–{interval[1]:.3f})"
+
+
+def precision_picture(rows: list[dict], report: dict, path: Path) -> None:
+    precision, recall, _ = precision_recall_curve([row["positive"] for row in rows], [row["probability"] for row in rows])
+    figure, axes = plt.subplots(figsize=(3.6, 3.2))
+    axes.plot(recall, precision)
+    axes.axhline(report["base_rate"], color="grey", linewidth=0.8)
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.01), title="Needs a comment")
+    save(figure, path)
+
+
+def reliability_picture(bins: list[list[float]], path: Path) -> None:
+    filled = [each for each in bins if each[2]]
+    figure, axes = plt.subplots(figsize=(3.6, 3.2))
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+    axes.plot([each[0] for each in filled], [each[1] for each in filled], marker="o")
+    for expected, seen, count in filled:
+        axes.annotate(int(count), (expected, seen), xytext=(4, -9), textcoords="offset points", fontsize=7)
+    axes.set(xlabel="probability", ylabel="mended", xlim=(0, 1), ylim=(0, 1), title="Reliability")
+    save(figure, path)
+
+
+def confusion_picture(confusion: dict, what: str, path: Path) -> None:
+    names = sorted(confusion)
+    counts = np.array([[confusion[label].get(predicted, 0) for predicted in names] for label in names])
+    figure, axes = plt.subplots(figsize=(4.8, 4.2))
+    axes.imshow(counts / counts.sum(axis=1, keepdims=True).clip(min=1), cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            axes.text(column, row, count, ha="center", va="center", fontsize=7, color="white" if count > counts[row].sum() / 2 else "black")
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="predicted", ylabel="in hindsight", title=what)
+    save(figure, path)
+
+
+def save(figure, path: Path) -> None:
+    figure.savefig(path, metadata={"Date": None})
