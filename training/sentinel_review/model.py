@@ -40,28 +40,38 @@ class Shape:
 
 @dataclass
 class Lines:
-    """What a sequence looks like as lines. Floats of 0 and 1 but for the counts."""
+    """What a sequence looks like as lines; the first is what stands before the first mark. Floats of 0 and 1 but for
+    the counts."""
 
+    # [batch, lines, length]: the token is in the line
+    of: Tensor
+    # [batch, lines, length]: the token is the line's mark
+    mark: Tensor
+    # [batch, lines, 3]: it is an added, a removed, a context line
+    kind: Tensor
     # [batch, length, length]: two tokens are in the same line
     same: Tensor
-    # [batch, length, 3]: the token is in an added, a removed, a context line
-    kind: Tensor
-    # [batch, length, 3]: the token is the mark of such a line
-    mark: Tensor
     # [batch, length, 3]: the same token is in removed lines, in context, and one part of how often in added ones
     seen: Tensor
+
+    @property
+    def kind_of_tokens(self) -> Tensor:
+        """[batch, length, 3]"""
+        return self.of.transpose(1, 2) @ self.kind
 
 
 def lines_of(ids: Tensor, mask: Tensor) -> Lines:
     valid = mask.float()
-    mark = torch.stack([(ids == each).float() for each in (ADDED, REMOVED, CONTEXT)], -1)
-    line = mark.sum(-1).cumsum(1)
-    both = valid[:, :, None] * valid[:, None, :]
-    same = (line[:, :, None] == line[:, None, :]).float() * both
-    kind = same @ mark
-    equal = (ids[:, :, None] == ids[:, None, :]).float() @ kind
+    marks = torch.stack([(ids == each).float() for each in (ADDED, REMOVED, CONTEXT)], -1)
+    line = marks.sum(-1).cumsum(1)
+    numbers = torch.arange(line.max().long() + 1, device=ids.device)
+    of = (numbers[None, :, None] == line[:, None, :]).float() * valid[:, None, :]
+    mark = of * marks.sum(-1)[:, None, :]
+    kind = mark @ marks
+    equal = (ids[:, :, None] == ids[:, None, :]).float() @ (of.transpose(1, 2) @ kind)
     seen = torch.cat([equal[..., 1:].clamp(max=1.0), 1.0 / equal[..., :1].clamp(min=1.0)], -1)
-    return Lines(same, kind, mark, seen * valid[..., None])
+    same = (line[:, :, None] == line[:, None, :]).float() * valid[:, None, :]
+    return Lines(of, mark, kind, same, seen * valid[..., None])
 
 
 class Block(nn.Module):
@@ -103,15 +113,15 @@ class Counts(nn.Module):
         self.register_buffer("line_scale", torch.ones(self.per_line + 4))
 
     def raw(self, ids: Tensor, lines: Lines) -> tuple[Tensor, Tensor]:
-        """[batch, width] of the piece and [batch, length, per_line + 4] of the line each token is in."""
+        """[batch, width] of the piece and [batch, lines, per_line + 4] of its lines."""
         held = torch.cat([self.table[ids].float(), lines.seen], -1)
-        per_line = lines.same @ held
-        added = lines.mark[..., :1]
-        sums = lines.kind.transpose(1, 2) @ held
-        count = lines.mark.sum(1)
+        per_line = lines.of @ held
+        added = lines.kind[..., :1]
+        sums = lines.kind.transpose(1, 2) @ per_line
+        count = lines.kind.sum(1)
         characters, blanks = per_line[..., :1], per_line[..., 1:2]
         # The blanks before the first word are the token after the mark.
-        indent = F.pad(held[:, 1:, 1:2], (0, 0, 0, 1))
+        indent = lines.mark @ F.pad(held[:, 1:, 1:2], (0, 0, 0, 1))
         shares = sums[:, 0] / (count[:, :1] + 1.0)
         densities = sums[:, 0] / (sums[:, 0, :1] + 10.0)
         empty = added * (characters - blanks < 1.0).float()
@@ -120,9 +130,9 @@ class Counts(nn.Module):
         whole = [sums.flatten(1).log1p(), shares.sqrt(), densities.sqrt(), count.log1p()]
         whole += [most.amax(1).log1p(), (most.sum(1) / (count[:, :1] + 1.0)).log1p()]
         whole += [empty.sum(1).log1p(), (most[..., 1] > 0).float().sum(1, keepdim=True).log1p()]
-        place = lines.mark[..., 0].cumsum(1)[..., None]
-        around = F.pad(lines.kind[..., :1], (0, 0, 1, 0))[:, :-1]
-        line = [per_line.log1p(), indent.log1p(), place.log1p(), (count[:, :1, None] - place).clamp(min=0.0).log1p(), around]
+        place = added.cumsum(1)
+        after_added = F.pad(added, (0, 0, 1, 0))[:, :-1]
+        line = [per_line.log1p(), indent.log1p(), place.log1p(), (count[:, :1, None] - place).clamp(min=0.0).log1p(), after_added]
         return torch.cat(whole + language, -1), torch.cat(line, -1)
 
     def forward(self, ids: Tensor, lines: Lines) -> tuple[Tensor, Tensor]:
@@ -159,7 +169,7 @@ class Reviewer(nn.Module):
             nn.init.zeros_(module.bias)
 
     def encode(self, ids: Tensor, mask: Tensor, lines: Lines) -> Tensor:
-        x = self.dropout(self.tokens(ids) + self.about(torch.cat([lines.kind, lines.seen], -1)))
+        x = self.dropout(self.tokens(ids) + self.about(torch.cat([lines.kind_of_tokens, lines.seen], -1)))
         at = torch.arange(ids.shape[1], device=ids.device).float()
         apart = (at[:, None] - at[None, :]).abs()
         bias = self.bonus * lines.same[:, None] - self.fades * apart - 1e4 * (1.0 - mask[:, None, None, :].float())
@@ -172,7 +182,7 @@ class Reviewer(nn.Module):
         lines = lines_of(input_ids, attention_mask)
         x = self.encode(input_ids, attention_mask, lines).float()
         counted, counted_line = self.counts(input_ids, lines)
-        added = lines.kind[..., :1]
+        added = lines.kind_of_tokens[..., :1]
         weight = attention_mask[:, :, None].float()
         mean_added = (x * added).sum(1) / added.sum(1).clamp(min=1.0)
         most_added = (x * added - 1e2 * (1.0 - added)).amax(1).clamp(min=-1e1)
@@ -180,9 +190,10 @@ class Reviewer(nn.Module):
         read = self.read(torch.cat([x[:, 0], mean, mean_added, most_added], -1))
         logits = self.heads(torch.cat([read, self.counted(counted)], -1))
         needs, severity, category = logits.split([1, SEVERITIES, CATEGORIES], -1)
-        in_line = lines.same @ x / lines.same.sum(-1, keepdim=True).clamp(min=1.0)
-        line = self.line(torch.cat([x, in_line, counted_line], -1))
-        return needs.squeeze(-1), severity, category, line.squeeze(-1)
+        in_line = lines.of @ x / lines.of.sum(-1, keepdim=True).clamp(min=1.0)
+        line = self.line(torch.cat([lines.mark @ x, in_line, counted_line], -1))
+        # Each line's score stands at its mark.
+        return needs.squeeze(-1), severity, category, (lines.mark * line).sum(1)
 
     def guesses(self, ids: Tensor, mask: Tensor, at: Tensor) -> Tensor:
         """Logits over the vocabulary for the hidden tokens where `at` [batch, length] is true."""

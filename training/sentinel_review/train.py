@@ -158,7 +158,8 @@ def standardise(model: Reviewer, pieces: list[Piece], device: torch.device) -> N
         ids, mask = tensors(batch, device)
         each, each_line = model.counts.raw(ids, lines_of(ids, mask))
         whole.append(each)
-        line += [each_line[row, torch.from_numpy(piece.added_at)] for row, piece in enumerate(batch)]
+        added = lines_of(ids, mask).kind[..., 0] > 0
+        line.append(each_line[added])
     for values, mean, scale in [(torch.cat(whole), model.counts.mean, model.counts.scale), (torch.cat(line), model.counts.line_mean, model.counts.line_scale)]:
         mean.copy_(values.mean(0))
         scale.copy_(1.0 / (values.std(0) + 1e-2))

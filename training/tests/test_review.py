@@ -111,8 +111,9 @@ class Model(unittest.TestCase):
     def test_each_token_knows_its_line(self) -> None:
         ids = torch.tensor([[2, 9, 4, CONTEXT, 300, ADDED, 300, 301, REMOVED, 301, 3]])
         lines = lines_of(ids, torch.ones_like(ids))
-        self.assertEqual(lines.kind[0].argmax(-1)[3:].tolist(), [2, 2, 0, 0, 0, 1, 1, 1])
-        self.assertEqual(lines.kind[0, :3].sum().item(), 0)
+        kind = lines.kind_of_tokens[0]
+        self.assertEqual(kind.argmax(-1)[3:].tolist(), [2, 2, 0, 0, 0, 1, 1, 1])
+        self.assertEqual(kind[:3].sum().item(), 0)
         # 300 is in context, 301 in a removed line.
         self.assertEqual(lines.seen[0, 6].tolist(), [0, 1, 1])
         self.assertEqual(lines.seen[0, 7].tolist(), [1, 0, 1])
