@@ -5,18 +5,14 @@ use sentinel_tests::github::FakeGithub;
 use sentinel_tests::node::{RUNTIME, Rig, job};
 use serde_json::Value;
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 const DIFF: &str =
     "diff --git a/x.ts b/x.ts\n--- a/x.ts\n+++ b/x.ts\n@@ -1,2 +1,3 @@\n a\n+  debugger;\n b\n";
 
 /// The built program, as `cargo xtask` names it.
 fn sentinel(args: &[&str], input: &str) -> Option<Output> {
-    let Some(program) = std::env::var_os("SENTINEL_BIN") else {
-        eprintln!("skipped: SENTINEL_BIN is not set; run `cargo xtask test`");
-        return None;
-    };
-    let mut command = Command::new(program);
+    let mut command = sentinel_tests::sentinel()?;
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("it starts");
     child.stdin.take().expect("its input").write_all(input.as_bytes()).expect("it reads");

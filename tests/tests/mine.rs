@@ -1,5 +1,6 @@
 //! `sentinel mine` on histories that are made here, commit by commit.
 
+use sentinel_tests::stack::work_folder;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,9 +15,7 @@ struct Repository {
 
 impl Repository {
     fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("sentinel-mine-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).expect("the temporary folder takes folders");
+        let folder = work_folder(&format!("mine-{name}")).expect("a folder");
         let repository = Self { folder };
         repository.git(0, &["init", "--quiet", "--initial-branch=main"]);
         repository
@@ -45,12 +44,8 @@ impl Repository {
 
     /// The settled records and the counts, or None where `cargo xtask` did not name the program.
     fn mine(&self) -> Option<(Vec<Value>, Value)> {
-        let Some(program) = std::env::var_os("SENTINEL_BIN") else {
-            eprintln!("skipped: SENTINEL_BIN is not set; run `cargo xtask test`");
-            return None;
-        };
+        let mut command = sentinel_tests::sentinel()?;
         let out = self.folder.join(".mined");
-        let mut command = Command::new(program);
         command.args(["mine", "--json", "--name", "o/r", "--repo"]).arg(&self.folder).arg("--out").arg(&out);
         let output = command.output().expect("it starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -178,17 +173,12 @@ fn what_must_not_be_copied_is_left_out_or_replaced() {
 
 #[test]
 fn a_young_repository_is_told_what_to_do() {
-    let Some(program) = std::env::var_os("SENTINEL_BIN") else { return };
+    let Some(mut command) = sentinel_tests::sentinel() else { return };
     let repository = Repository::new("young");
     repository.write("a.rs", &["fn a() {}"]);
     repository.commit(0, "One");
     let out = repository.folder.join(".mined");
-    let output = Command::new(program)
-        .args(["mine", "--repo"])
-        .arg(&repository.folder)
-        .arg("--out")
-        .arg(&out)
-        .output();
+    let output = command.args(["mine", "--repo"]).arg(&repository.folder).arg("--out").arg(&out).output();
     let output = output.expect("it starts");
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("--settled-days"));

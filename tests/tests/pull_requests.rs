@@ -4,21 +4,16 @@ use sentinel_shared::diff;
 use sentinel_shared::review::policy::Policy;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::process::Command;
 
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/pull_requests");
 
 #[test]
 fn each_gets_at_most_three_comments_on_lines_it_adds_and_none_on_what_nobody_writes() {
-    let Some(program) = std::env::var_os("SENTINEL_BIN") else {
-        eprintln!("skipped: SENTINEL_BIN is not set; run `cargo xtask test`");
-        return;
-    };
     let policy = Policy::default();
     let mut reviewed = 0;
     for entry in std::fs::read_dir(RECORDED).expect("the fixtures") {
         let path = entry.expect("a file").path();
-        let mut command = Command::new(&program);
+        let Some(mut command) = sentinel_tests::sentinel() else { return };
         let output =
             command.args(["review", "--json", "--fail-on", "never"]).arg(&path).output().expect("it starts");
         assert!(output.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&output.stderr));

@@ -1,18 +1,14 @@
 //! The review model as those who judge and train it meet it: `sentinel eval review` and `sentinel encode`.
 
+use sentinel_tests::stack::work_folder;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 const LABELLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/labelled_hunks.jsonl");
 
 /// What the built program prints, or None where `cargo xtask` did not name it.
 fn sentinel(args: &[&str]) -> Option<String> {
-    let Some(program) = std::env::var_os("SENTINEL_BIN") else {
-        eprintln!("skipped: SENTINEL_BIN is not set; run `cargo xtask test`");
-        return None;
-    };
-    let output = Command::new(program).args(args).output().expect("it starts");
+    let output = sentinel_tests::sentinel()?.args(args).output().expect("it starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Some(String::from_utf8(output.stdout).expect("text"))
 }
@@ -31,15 +27,9 @@ fn tokens(folder: &Path, records: &[Value]) -> Option<Vec<Value>> {
     Some(lines(&out).into_iter().map(|mut piece| piece["ids"].take()).collect())
 }
 
-fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("sentinel-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("the temporary folder takes folders");
-    folder
-}
-
 #[test]
 fn nothing_but_the_path_and_the_hunk_reaches_the_tokenizer() {
-    let folder = folder("fields");
+    let folder = work_folder("fields").expect("a folder");
     let records = lines(Path::new(LABELLED));
     let Some(before) = tokens(&folder, &records) else { return };
     let mut told = records.clone();
@@ -100,13 +90,12 @@ fn the_evaluation_has_every_figure_with_the_controls_beside_it() {
 
 #[test]
 fn a_record_that_is_none_is_named() {
-    let Some(program) = std::env::var_os("SENTINEL_BIN") else { return };
-    let folder = folder("bad-record");
+    let Some(mut command) = sentinel_tests::sentinel() else { return };
+    let folder = work_folder("bad-record").expect("a folder");
     let data = folder.join("bad.jsonl");
     let record =
         json!({"repo": "o/r", "path": "a.rs", "hunk": "not a hunk", "severity": "none", "category": "other"});
     std::fs::write(&data, record.to_string()).expect("the folder takes files");
-    let mut command = Command::new(program);
     let output = command.args(["eval", "review", "--data"]).arg(&data).output().expect("it starts");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");

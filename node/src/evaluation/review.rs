@@ -168,8 +168,7 @@ pub fn judge(
     records: impl Iterator<Item = Result<Record>>,
 ) -> Result<(Vec<Judged>, usize)> {
     let mut judged = Vec::new();
-    // (place in `judged`, what it is, index of each added line in the hunk)
-    let mut pieces: Vec<(usize, Arc<Encoded>, Vec<usize>)> = Vec::new();
+    let mut pieces: Vec<Piece> = Vec::new();
     let mut mended: Vec<Vec<usize>> = Vec::new();
     let mut abstained = 0;
     for (at, record) in records.enumerate() {
@@ -233,6 +232,7 @@ pub fn judge(
     Ok((judged, abstained))
 }
 
+/// Place among the judged, what it is, index of each added line in its hunk.
 type Piece = (usize, Arc<Encoded>, Vec<usize>);
 type Scored = (usize, Score, f32, Vec<usize>);
 

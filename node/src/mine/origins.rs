@@ -73,8 +73,8 @@ pub enum Reading {
 }
 
 impl Origins {
-    /// Applies a commit. `hunk_of` names the hunk that line `.2` of hunk `.1` of file `.0` belongs to, and its line
-    /// there.
+    /// Applies a commit. `name` tells, of the lines that are fresh, the followed hunk that line `.2` of hunk `.1` of
+    /// file `.0` belongs to, and its line there.
     pub fn apply(
         &mut self,
         files: &[FileDiff<'_>],
