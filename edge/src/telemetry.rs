@@ -36,13 +36,19 @@ pub(crate) fn health(app: &App) -> Result<Response> {
 }
 
 /// Name, help and label of each family, and the counter it is read from.
-const FAMILIES: [(&str, &str, &str, &str); 6] = [
+const FAMILIES: [(&str, &str, &str, &str); 7] = [
     ("sentinel_deliveries_total", "Deliveries recorded, by event.", "event", "deliveries"),
     ("sentinel_inferences_total", "Verdicts stored, by class.", "prediction", "inferences"),
     ("sentinel_evidence_total", "Verdicts stored, by what they were made from.", "evidence", "evidence"),
     ("sentinel_review_jobs_total", "Jobs of pull requests that ended, by how.", "status", "jobs"),
     ("sentinel_review_comments_total", "Comments on pull requests, by severity.", "severity", "comments"),
     ("sentinel_feedback_total", "What people said, by the class they named.", "corrected", "feedback"),
+    (
+        "sentinel_finding_feedback_total",
+        "What people thought of comments on pull requests.",
+        "opinion",
+        "finding_feedback",
+    ),
 ];
 
 /// `GET /metrics`, in the Prometheus text format.

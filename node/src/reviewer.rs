@@ -6,6 +6,7 @@
 
 mod answers;
 mod explain;
+mod hear;
 mod post;
 
 pub use explain::Explainer;

@@ -45,6 +45,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 const STORE_PAUSE: Duration = Duration::from_secs(2);
 /// How often the queue's state is read for `/metrics`.
 const STATE_EVERY: Duration = Duration::from_secs(5);
+/// Between two reviews whose reactions are read: at most 60 an hour are, of the 5,000 calls GitHub allows.
+const HEAR_PAUSE: Duration = Duration::from_secs(60);
 /// A queue this full is no place for more; below the second it is one again.
 const PRESSURE_HIGH: f64 = 0.8;
 const PRESSURE_LOW: f64 = 0.5;
@@ -186,6 +188,7 @@ impl Node {
             workers.spawn(work(Arc::clone(&reviewer), Arc::clone(&wake), Arc::clone(&readiness), every));
         }
         let state = tokio::spawn(watch_queue(Arc::clone(&reviewer), Arc::clone(&readiness)));
+        let hearing = tokio::spawn(hear(Arc::clone(&reviewer)));
         let service = Service {
             engine: Arc::clone(&reviewer.engine),
             store: Arc::clone(&reviewer.store),
@@ -235,6 +238,7 @@ impl Node {
             reviewer.release_held().await;
         }
         state.abort();
+        hearing.abort();
         info!("serve.stopped");
         Ok(())
     }
@@ -319,6 +323,16 @@ async fn work(reviewer: Arc<Reviewer>, wake: Arc<Notify>, readiness: Arc<Readine
             () = woken => {}
             () = tokio::time::sleep(rest) => {}
         }
+    }
+}
+
+/// Reads reactions, one review after the other, so that reviewing always goes before.
+async fn hear(reviewer: Arc<Reviewer>) {
+    loop {
+        if let Err(error) = reviewer.hear_once().await {
+            warn!("reactions.waiting: {error}");
+        }
+        tokio::time::sleep(HEAR_PAUSE).await;
     }
 }
 

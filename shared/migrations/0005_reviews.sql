@@ -25,7 +25,9 @@ CREATE TABLE IF NOT EXISTS review_jobs (
   error           TEXT,
   -- JSON of what the review found, stored before anything is posted: a second try posts the same.
   result          TEXT,
-  review_url      TEXT
+  review_url      TEXT,
+  -- When reactions to what was posted were read last.
+  heard_at        INTEGER
 );
 
 CREATE INDEX IF NOT EXISTS review_jobs_open ON review_jobs (status, not_before) WHERE status IN ('queued', 'running');

@@ -1,4 +1,5 @@
-//! What a person says about a verdict: [`Feedback`] is checked here and stored by [`crate::store::feedback`].
+//! What a person says about a verdict ([`Feedback`]) or a finding ([`Opinion`]); stored by
+//! [`crate::store::feedback`].
 
 use crate::failure::FailureClass;
 use crate::{Error, Result};
@@ -17,6 +18,40 @@ pub struct Feedback {
     pub corrected: FailureClass,
     /// Who says so: a name or login, for the audit.
     pub author: String,
+}
+
+/// What a person thinks of a finding that was posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Opinion {
+    /// A thumbs-up on the comment.
+    Useful,
+    /// A thumbs-down.
+    NotUseful,
+    /// `/sentinel ignore`: the whole review was not wanted.
+    Dismissed,
+}
+
+impl Opinion {
+    /// As it is stored.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Useful => "useful",
+            Self::NotUseful => "not_useful",
+            Self::Dismissed => "dismissed",
+        }
+    }
+
+    /// What a reaction to a comment says about it, if anything
+    /// (<https://docs.github.com/rest/reactions/reactions#about-reactions>).
+    #[must_use]
+    pub fn of_reaction(content: &str) -> Option<Self> {
+        match content {
+            "+1" => Some(Self::Useful),
+            "-1" => Some(Self::NotUseful),
+            _ => None,
+        }
+    }
 }
 
 /// `POST /api/feedback`, by our names or the predecessor's.
@@ -38,10 +73,17 @@ pub struct FeedbackRecord {
     /// RFC 3339.
     pub timestamp: String,
     /// Which inference.
-    pub inference_id: i64,
-    /// The verdict at that time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inference_id: Option<i64>,
+    /// Or which review.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_key: Option<String>,
+    /// And the fingerprint of its finding; `*` where all of it was dismissed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finding: Option<String>,
+    /// The verdict at that time; of a finding `severity/category`.
     pub original_pred: String,
-    /// What the author says it was.
+    /// What the author says it was; of a finding an [`Opinion`].
     pub corrected_label: String,
     /// Who.
     pub author_id: String,
@@ -50,7 +92,7 @@ pub struct FeedbackRecord {
 /// `GET /api/feedback/stats`, by the predecessor's names.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct FeedbackStats {
-    /// Rows, confirmations included.
+    /// Rows about verdicts, confirmations included.
     pub total_records: u64,
     /// People.
     pub unique_authors: u64,
@@ -58,6 +100,8 @@ pub struct FeedbackStats {
     pub correction_rate: f64,
     /// Rows by the class they name.
     pub label_distribution: BTreeMap<String, u64>,
+    /// Rows about findings, by [`Opinion`].
+    pub findings: BTreeMap<String, u64>,
 }
 
 impl Feedback {

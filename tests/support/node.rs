@@ -11,8 +11,10 @@ use sentinel_node::metrics::Metrics;
 use sentinel_node::review_model::ReviewModel;
 use sentinel_node::reviewer::{Options, Reviewer, Verdicts};
 use sentinel_node::store::{Store, now};
+use sentinel_shared::feedback::FeedbackRecord;
 use sentinel_shared::review::ReviewJob;
 use sentinel_shared::signature::Secret;
+use sentinel_shared::store::feedback;
 use sentinel_shared::store::reviews::{self, JobKind, JobRow};
 use sentinel_shared::store::{Statement, Transaction};
 use std::collections::HashSet;
@@ -130,9 +132,19 @@ impl Rig {
 
     /// Lets every lease and every pause end, as time would.
     pub async fn let_time_pass(&self) {
-        let sql = "-- test_time\nUPDATE review_jobs SET lease_until = 0, not_before = 0";
-        let passed = Transaction(vec![Statement { sql, args: Vec::new() }]);
-        self.store().commit(&passed).await.expect("the database is there");
+        self.pretend("-- test_time\nUPDATE review_jobs SET lease_until = 0, not_before = 0").await;
+    }
+
+    /// Changes the database as nothing but time or another program would.
+    pub async fn pretend(&self, sql: &'static str) {
+        let change = Transaction(vec![Statement { sql, args: Vec::new() }]);
+        self.store().commit(&change).await.expect("the database is there");
+    }
+
+    /// What people said, the newest first.
+    pub async fn feedback(&self) -> Vec<FeedbackRecord> {
+        let answers = self.store().read(&[feedback::feedback(100)]).await.expect("the database is there");
+        feedback::feedback_rows(&answers[0]).expect("feedback")
     }
 
     /// The database goes away.

@@ -591,7 +591,7 @@ fn feedback(world: &World) -> Outcome {
     let stats = world.get("/api/feedback/stats")?.body;
     same(
         &stats,
-        &json!({ "total_records": 4, "unique_authors": 2, "correction_rate": 1.0, "label_distribution": { "Network Error": 3, "Timeout": 1 } }),
+        &json!({ "total_records": 4, "unique_authors": 2, "correction_rate": 1.0, "label_distribution": { "Network Error": 3, "Timeout": 1 }, "findings": {} }),
         &"stats",
     )?;
     same(&world.get("/api/dashboard")?.body["feedback_count"], &json!(4), &"the card")?;

@@ -5,6 +5,7 @@ use sentinel_node::reviewer::{Explainer, Once, Reviewer, Verdicts};
 use sentinel_shared::review::render::{fingerprint_in, is_of_key};
 use sentinel_shared::store::reviews::{self, JobKind, JobStatus};
 use sentinel_shared::store::{Statement, Transaction, Value};
+use sentinel_shared::webhook::DeliveryKey;
 use sentinel_tests::github::{FakeGithub, Fault, Pull};
 use sentinel_tests::node::{Identity, OUTSPOKEN, RUNTIME, Rig, job};
 use std::time::{Duration, Instant};
@@ -96,6 +97,61 @@ fn with_the_default_policy_a_model_without_thresholds_leaves_the_talking_to_the_
         assert_eq!(scene.once().await, Some(JobStatus::Done));
         assert!(scene.pull().reviews.is_empty(), "a review that says nothing is noise");
         assert_eq!(scene.rig.github.checks("head1")[0].conclusion, "success");
+    });
+}
+
+#[test]
+fn reactions_to_comments_become_feedback_once_for_each_person() {
+    RUNTIME.block_on(async {
+        let scene = Scene::start("heard", Identity::App).await;
+        scene.queue("head1").await;
+        assert_eq!(scene.once().await, Some(JobStatus::Done));
+        let react = |reactions: &[(&'static str, &'static str)]| {
+            scene.rig.github.change(&scene.repository, 7, |pull| {
+                let at = pull.comments.iter().position(|comment| comment.path == "src/load.ts");
+                pull.comments[at.expect("it was commented on")].reactions = reactions.to_vec();
+            });
+        };
+        let some_hours = "-- test_hours\nUPDATE review_jobs SET heard_at = heard_at - 30000, finished_at = finished_at - 30000";
+        let said = async || -> Vec<_> {
+            let rows = scene.rig.feedback().await;
+            assert!(rows.iter().all(|row| row.job_key.as_ref() == Some(&scene.key("head1"))));
+            rows.into_iter().map(|row| (row.author_id, row.corrected_label)).collect()
+        };
+        let row = |author: &str, opinion: &str| (author.to_owned(), opinion.to_owned());
+
+        react(&[("-1", "mona"), ("+1", "hubot"), ("heart", "hubot"), ("+1", "both"), ("-1", "both")]);
+        assert!(!scene.node.hear_once().await.unwrap(), "a review is given some hours first");
+        scene.rig.pretend(some_hours).await;
+        assert!(scene.node.hear_once().await.unwrap());
+        let first = [row("mona", "not_useful"), row("hubot", "useful")];
+        assert_eq!(said().await, first, "what is not yes or no, and who says both, is left out");
+        let result = scene.rig.job(&scene.key("head1")).await.result.expect("it was reviewed");
+        let spoken_of = result.findings.iter().find(|finding| finding.path == "src/load.ts").expect("a finding");
+        let about = &scene.rig.feedback().await[0];
+        assert_eq!(about.finding, Some(spoken_of.fingerprint()));
+        let original = format!("{}/{}", spoken_of.severity.label(), spoken_of.category.label());
+        assert_eq!(about.original_pred, original);
+        assert!(!scene.node.hear_once().await.unwrap(), "not again at once");
+
+        react(&[("+1", "mona"), ("+1", "hubot")]);
+        scene.rig.pretend(some_hours).await;
+        scene.rig.github.fail_next("GET /repos", Fault::Status(502));
+        assert!(scene.node.hear_once().await.unwrap());
+        assert_eq!(said().await, first, "GitHub did not answer; nothing is made up");
+        scene.rig.pretend(some_hours).await;
+        assert!(scene.node.hear_once().await.unwrap());
+        assert_eq!(said().await[0], row("mona", "useful"), "another mind");
+        assert_eq!(said().await.len(), 3, "what hubot said already is not stored twice");
+
+        let job = job(&scene.repository, 7, "head1", scene.installation);
+        let delivery = DeliveryKey { hook: "hook".into(), id: "ignore-1".into() };
+        let mute = reviews::mute(&delivery, "issue_comment", &job, "mona", sentinel_node::store::now());
+        scene.rig.store().commit(&mute).await.unwrap();
+        assert_eq!(said().await[0], row("mona", "dismissed"), "/sentinel ignore is an opinion too");
+
+        scene.rig.pretend("-- test_weeks\nUPDATE review_jobs SET heard_at = 0, finished_at = finished_at - 2000000").await;
+        assert!(!scene.node.hear_once().await.unwrap(), "an old review is not listened to any more");
     });
 }
 

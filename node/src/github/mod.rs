@@ -31,6 +31,8 @@ const PER_PAGE: usize = 100;
 const FILE_PAGES: usize = 30;
 /// Pages of reviews and comments that are looked through, the newest included.
 const TALK_PAGES: usize = 30;
+/// Pages of reactions to one comment that are read.
+const REACTION_PAGES: usize = 3;
 /// The wait where GitHub limits our rate and does not say for how long.
 const LIMITED_FOR: Duration = Duration::from_secs(60);
 /// No wait is longer: a clock that is wrong must not park a job for a day.
@@ -106,6 +108,25 @@ pub struct Said {
     /// The file it is on. Not on reviews.
     #[serde(default)]
     pub path: String,
+    /// How people reacted to it. Not on reviews.
+    #[serde(default)]
+    pub reactions: Reactions,
+}
+
+/// How many reactions there are.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub struct Reactions {
+    /// Of all kinds.
+    pub total_count: u32,
+}
+
+/// One person's reaction.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Reaction {
+    /// `+1`, `-1`, `heart` and so on.
+    pub content: String,
+    /// Who; null when the account is gone.
+    pub user: Option<Author>,
 }
 
 /// A writer.
@@ -263,6 +284,15 @@ impl Access<'_> {
     /// [`Trouble`].
     pub async fn own_comments(&self, number: u64) -> Result<Vec<Said>, Trouble> {
         self.own(&format!("/repos/{}/pulls/{number}/comments", self.repository)).await
+    }
+
+    /// The reactions to an inline comment.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn reactions(&self, comment: u64) -> Result<Vec<Reaction>, Trouble> {
+        let path = format!("/repos/{}/pulls/comments/{comment}/reactions", self.repository);
+        self.pages(&path, REACTION_PAGES).await
     }
 
     /// Our comments in the conversation of a pull request.

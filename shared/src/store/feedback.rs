@@ -1,9 +1,11 @@
 //! The statements of people's feedback and of the telemetry it is learned from.
 
-use super::{Rows, Statement, Transaction, Value, count_if_changed, statement, text};
-use crate::feedback::{Feedback, FeedbackRecord, FeedbackStats};
+use super::{Rows, Statement, Transaction, Value, count_if_changed, statement, text, text_in};
+use crate::feedback::{Feedback, FeedbackRecord, FeedbackStats, Opinion};
 use crate::github::rfc3339;
+use crate::review::Finding;
 use crate::{Error, Result};
+use std::collections::BTreeMap;
 
 /// Days telemetry is kept when nobody has said anything about its verdict.
 pub const TELEMETRY_DAYS: i64 = 30;
@@ -14,22 +16,46 @@ SELECT id, prediction, ?2, ?3, ?4 FROM inferences WHERE id = ?1 AND NOT EXISTS (
   SELECT 1 FROM feedback WHERE corrected = ?2
   AND id = (SELECT MAX(id) FROM feedback WHERE inference_id = ?1 AND author = ?3))";
 
-const FEEDBACK_OF: &str = "-- feedback_of
-SELECT id, created_at, inference_id, original, corrected, author FROM feedback
-WHERE inference_id = ?1 AND author = ?2 ORDER BY id DESC LIMIT 1";
+const FINDING_FEEDBACK: &str = "-- insert_finding_feedback
+INSERT INTO feedback (job_key, finding, original, corrected, author, created_at)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (
+  SELECT 1 FROM feedback WHERE corrected = ?4
+  AND id = (SELECT MAX(id) FROM feedback WHERE job_key = ?1 AND finding = ?2 AND author = ?5))";
 
-const FEEDBACK: &str = "-- feedback
-SELECT id, created_at, inference_id, original, corrected, author FROM feedback ORDER BY id DESC LIMIT ?1";
+const DISMISS: &str = "-- dismiss_review
+INSERT INTO feedback (job_key, finding, original, corrected, author, created_at)
+SELECT key, '*', 'review', ?3, ?4, ?5 FROM review_jobs
+WHERE id = (SELECT MAX(id) FROM review_jobs WHERE repository = ?1 AND number = ?2 AND kind = 'review'
+    AND status = 'done' AND review_url IS NOT NULL)
+  AND NOT EXISTS (SELECT 1 FROM feedback WHERE job_key = key AND finding = '*' AND author = ?4)";
+
+/// The columns [`feedback_rows`] reads, of the rows that `$rest` says.
+macro_rules! select_feedback {
+    ($name:literal, $rest:literal) => {
+        concat!(
+            "-- ",
+            $name,
+            "
+SELECT id, created_at, inference_id, job_key, finding, original, corrected, author FROM feedback ",
+            $rest
+        )
+    };
+}
+
+const FEEDBACK_OF: &str =
+    select_feedback!("feedback_of", "WHERE inference_id = ?1 AND author = ?2 ORDER BY id DESC LIMIT 1");
+const FEEDBACK: &str = select_feedback!("feedback", "ORDER BY id DESC LIMIT ?1");
 
 const FEEDBACK_TOTALS: &str = "-- feedback_totals
-SELECT COUNT(*), COUNT(DISTINCT author), COALESCE(SUM(corrected <> original), 0) FROM feedback";
+SELECT COUNT(*), COUNT(DISTINCT author), COALESCE(SUM(corrected <> original), 0) FROM feedback
+WHERE inference_id IS NOT NULL";
 
 const FEEDBACK_LABELS: &str = "-- feedback_labels
-SELECT corrected, COUNT(*) FROM feedback GROUP BY corrected";
+SELECT corrected, COUNT(*), inference_id IS NULL AS of_finding FROM feedback GROUP BY of_finding, corrected";
 
 const FORGET_TELEMETRY: &str = "-- forget_telemetry
 DELETE FROM telemetry WHERE inference_id IN (SELECT inference_id FROM telemetry WHERE stored_at < ?1
-  AND inference_id NOT IN (SELECT inference_id FROM feedback) LIMIT ?2)";
+  AND inference_id NOT IN (SELECT inference_id FROM feedback WHERE inference_id IS NOT NULL) LIMIT ?2)";
 
 /// Rows one sweep forgets.
 const FORGET_LIMIT: i64 = 500;
@@ -55,6 +81,31 @@ pub fn recorded(answers: &[Rows]) -> Result<(FeedbackRecord, bool)> {
     Ok((record, inserted.affected > 0))
 }
 
+/// Stores what `author` thinks of a posted finding unless it repeats what they said last.
+#[must_use]
+pub fn of_finding(job_key: &str, finding: &Finding, opinion: Opinion, author: &str, now: i64) -> Transaction {
+    let original = format!("{}/{}", finding.severity.label(), finding.category.label());
+    let row = [
+        text(job_key),
+        text(&finding.fingerprint()),
+        text(&original),
+        text(opinion.label()),
+        text(author),
+        Value::Integer(now),
+    ];
+    Transaction(vec![
+        statement(FINDING_FEEDBACK, row),
+        count_if_changed("finding_feedback", opinion.label(), 1),
+    ])
+}
+
+/// Stores that `author` did not want the last review of a pull request, if there is one.
+pub(super) fn dismiss(repository: &str, pull: i64, author: &str, now: i64) -> [Statement; 2] {
+    let opinion = Opinion::Dismissed.label();
+    let row = [text(repository), Value::Integer(pull), text(opinion), text(author), Value::Integer(now)];
+    [statement(DISMISS, row), count_if_changed("finding_feedback", opinion, 1)]
+}
+
 /// The latest `limit` rows of the audit, newest first. Read the answer with [`feedback_rows`].
 #[must_use]
 pub fn feedback(limit: u32) -> Statement {
@@ -70,14 +121,21 @@ pub fn feedback_rows(rows: &Rows) -> Result<Vec<FeedbackRecord>> {
         [
             Value::Integer(id),
             Value::Integer(created_at),
-            Value::Integer(inference_id),
+            inference_id,
+            job_key,
+            finding,
             Value::Text(original),
             Value::Text(corrected),
             Value::Text(author),
         ] => Ok(FeedbackRecord {
             id: *id,
             timestamp: rfc3339(*created_at),
-            inference_id: *inference_id,
+            inference_id: match inference_id {
+                Value::Integer(id) => Some(*id),
+                _ => None,
+            },
+            job_key: text_in(job_key),
+            finding: text_in(finding),
             original_pred: original.clone(),
             corrected_label: corrected.clone(),
             author_id: author.clone(),
@@ -106,15 +164,20 @@ pub fn stats_of(answers: &[Rows]) -> Result<FeedbackStats> {
         return Err(shape());
     };
     let count = |n: &i64| u64::try_from(*n).unwrap_or(0);
-    let label = |row: &Vec<Value>| match row.as_slice() {
-        [Value::Text(class), Value::Integer(rows)] => Ok((class.clone(), count(rows))),
-        _ => Err(shape()),
-    };
+    let (mut label_distribution, mut findings) = (BTreeMap::new(), BTreeMap::new());
+    for row in &labels.rows {
+        let [Value::Text(label), Value::Integer(rows), Value::Integer(of_finding)] = row.as_slice() else {
+            return Err(shape());
+        };
+        let labels = if *of_finding == 0 { &mut label_distribution } else { &mut findings };
+        labels.insert(label.clone(), count(rows));
+    }
     Ok(FeedbackStats {
         total_records: count(total),
         unique_authors: count(authors),
         correction_rate: *corrections as f64 / (*total).max(1) as f64,
-        label_distribution: labels.rows.iter().map(label).collect::<Result<_>>()?,
+        label_distribution,
+        findings,
     })
 }
 

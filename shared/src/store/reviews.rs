@@ -31,6 +31,11 @@ pub const WRITES_AN_HOUR: i64 = 500;
 /// Milliseconds between two writes.
 pub const WRITE_SPACING_MS: i64 = 1000;
 
+/// Seconds between two looks at the reactions to one review.
+pub const HEAR_EVERY: i64 = 6 * 60 * 60;
+/// Seconds after which a review is not listened to any more.
+pub const HEAR_FOR: i64 = 14 * 24 * 60 * 60;
+
 /// What a job asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -246,6 +251,14 @@ const REVIVE: &str = "-- revive_jobs
 UPDATE review_jobs SET status = 'queued', attempts = 0, failures = 0, not_before = ?2, finished_at = NULL
 WHERE status IN ('dead', 'failed', 'skipped', 'superseded') AND (key = ?1 OR (?1 IS NULL AND status = 'dead'))";
 
+// Taken by being marked, so that of many nodes one asks GitHub.
+const HEAR: &str = "-- hear_reactions
+UPDATE review_jobs SET heard_at = ?1 WHERE id = (SELECT id FROM review_jobs
+  WHERE kind = 'review' AND status = 'done' AND review_url IS NOT NULL AND finished_at > ?1 - ?2
+    AND COALESCE(heard_at, finished_at) <= ?1 - ?3
+  ORDER BY COALESCE(heard_at, 0), id LIMIT 1)
+RETURNING key, repository, number, installation_id, result";
+
 const QUEUE_STATE: &str = "-- queue_state
 SELECT status, COUNT(*), COALESCE(MAX(CASE WHEN status = 'running' THEN ?1 - lease_until + ?2 END), 0),
   COALESCE(MAX(CASE WHEN status = 'queued' AND not_before <= ?1 THEN ?1 - not_before END), 0)
@@ -339,6 +352,7 @@ pub fn mute(delivery: &DeliveryKey, event: &str, job: &ReviewJob, by: &str, now:
     statements.truncate(2);
     statements.push(statement(MUTE, [repository.clone(), at.clone(), text(by), Value::Integer(now)]));
     statements.push(statement(CANCEL_OF_PULL, [repository, at, Value::Integer(now)]));
+    statements.extend(super::feedback::dismiss(&job.repository, job.number as i64, by, now));
     Transaction(statements)
 }
 
@@ -533,6 +547,53 @@ pub fn jobs(status: Option<JobStatus>, limit: u32) -> Statement {
 #[must_use]
 pub fn job_by_key(key: &str) -> Statement {
     statement(JOB_BY_KEY, [text(key)])
+}
+
+/// A posted review whose reactions are to be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Posted {
+    /// The job's key.
+    pub key: String,
+    /// Where.
+    pub repository: String,
+    /// The pull request.
+    pub number: u64,
+    /// The App installation.
+    pub installation_id: Option<u64>,
+    /// What was posted.
+    pub findings: Vec<Finding>,
+}
+
+/// Takes the posted review that was listened to longest ago, [`HEAR_EVERY`] or more, if one is young enough. Read the
+/// answer with [`posted`].
+#[must_use]
+pub fn hear(now: i64) -> Transaction {
+    let args = [Value::Integer(now), Value::Integer(HEAR_FOR), Value::Integer(HEAR_EVERY)];
+    Transaction(vec![statement(HEAR, args)])
+}
+
+/// The review in [`hear`]'s answer.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn posted(answers: &[Rows]) -> Result<Option<Posted>> {
+    let shape = || Error::StoreShape("hear_reactions");
+    let [rows] = answers else { return Err(shape()) };
+    let Some(row) = rows.rows.first() else { return Ok(None) };
+    let [Value::Text(key), Value::Text(repository), Value::Integer(number), installation, result] =
+        row.as_slice()
+    else {
+        return Err(shape());
+    };
+    let result: Option<ReviewResult> =
+        text_in(result).map(|json| serde_json::from_str(&json)).transpose().map_err(|_| shape())?;
+    Ok(Some(Posted {
+        key: key.clone(),
+        repository: repository.clone(),
+        number: u64::try_from(*number).map_err(|_| shape())?,
+        installation_id: id_in(installation),
+        findings: result.map_or_else(Vec::new, |result| result.findings),
+    }))
 }
 
 /// The last review of a pull request that came to a result. Read the answer with [`job_rows`].

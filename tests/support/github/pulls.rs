@@ -68,6 +68,8 @@ pub struct Comment {
     pub line: Option<u32>,
     /// Markdown.
     pub body: String,
+    /// (content, login)
+    pub reactions: Vec<(&'static str, &'static str)>,
 }
 
 /// A check run.
@@ -151,6 +153,7 @@ pub(super) fn routes() -> Router<Arc<Mutex<World>>> {
         .route("/repos/{owner}/{repo}/pulls/{number}/files", get(files))
         .route("/repos/{owner}/{repo}/pulls/{number}/reviews", get(reviews).post(review))
         .route("/repos/{owner}/{repo}/pulls/{number}/comments", get(comments))
+        .route("/repos/{owner}/{repo}/pulls/comments/{id}/reactions", get(reactions))
         .route("/repos/{owner}/{repo}/issues/{number}/comments", get(conversation).post(answer))
         .route("/repos/{owner}/{repo}/contents/{*path}", get(content))
         .route("/repos/{owner}/{repo}/commits/{sha}/pulls", get(pulls_of_commit))
@@ -245,6 +248,7 @@ async fn review(
                 path: comment["path"].as_str().unwrap_or_default().to_owned(),
                 line: comment["line"].as_u64().and_then(|line| u32::try_from(line).ok()),
                 body: comment["body"].as_str().unwrap_or_default().to_owned(),
+                reactions: Vec::new(),
             });
         }
         pull.reviews.push(Review { id, login, body: text.to_owned(), commit_id: pull.head_sha.clone() });
@@ -260,10 +264,25 @@ async fn comments(
     on_pull(&mut world.lock().expect("no handler panics"), &place, |pull| {
         let comment = |comment: &Comment| {
             json!({ "id": comment.id, "node_id": comment.node_id(), "user": { "login": comment.login },
-                "body": comment.body, "path": comment.path, "line": comment.line })
+                "body": comment.body, "path": comment.path, "line": comment.line,
+                "reactions": { "total_count": comment.reactions.len() } })
         };
         page(&pull.comments.iter().map(comment).collect::<Vec<_>>(), &query)
     })
+}
+
+async fn reactions(
+    State(world): Shared,
+    Path((owner, repo, id)): Place3,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let (world, repository) = (world.lock().expect("no handler panics"), format!("{owner}/{repo}"));
+    let mut comments =
+        world.pulls.iter().filter(|pull| pull.repository == repository).flat_map(|pull| &pull.comments);
+    let Some(comment) = comments.find(|comment| comment.id == id) else { return not_found() };
+    let reaction =
+        |(content, login): &(&str, &str)| json!({ "content": content, "user": { "login": login } });
+    page(&comment.reactions.iter().map(reaction).collect::<Vec<_>>(), &query)
 }
 
 async fn conversation(
