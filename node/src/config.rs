@@ -6,6 +6,7 @@ use crate::github::Credentials;
 use crate::reviewer::Verdicts;
 use anyhow::{Result, bail};
 use clap::Args;
+use sentinel_shared::artifact::signed::PublicKeys;
 use sentinel_shared::signature::Secret;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -53,6 +54,9 @@ pub struct Settings {
     /// A folder with another review model.
     #[arg(long, env = "SENTINEL_REVIEW_MODEL")]
     pub model: Option<PathBuf>,
+    /// Who may sign that model (`sentinel model keygen`, `sign`), comma-separated; without it, it is loaded unsigned.
+    #[arg(long, env = "SENTINEL_MODEL_PUBLIC_KEYS")]
+    pub model_keys: Option<String>,
     /// Where libonnxruntime is, if not where it is looked for.
     #[arg(long, env = "ORT_DYLIB_PATH")]
     onnxruntime: Option<PathBuf>,
@@ -110,6 +114,8 @@ pub struct Config {
     pub tls: Option<(Vec<u8>, Vec<u8>)>,
     /// The explainer's key.
     pub explain_key: Option<Secret>,
+    /// Who may sign another review model; empty where any is taken.
+    pub model_keys: PublicKeys,
 }
 
 impl Config {
@@ -162,11 +168,23 @@ impl Config {
         if settings.batch_tokens.is_some_and(|tokens| tokens < 64) {
             wrong.push("SENTINEL_BATCH_TOKENS must be at least 64".to_owned());
         }
+        let model_keys = PublicKeys::parse(settings.model_keys.as_deref().unwrap_or_default())
+            .unwrap_or_else(|error| {
+                wrong.push(format!("SENTINEL_MODEL_PUBLIC_KEYS: {error}"));
+                PublicKeys::default()
+            });
         let tls = tls(&settings, &mut wrong);
         match (token, database_url, credentials) {
-            (Some(token), Some(database_url), credentials @ Some(_)) if wrong.is_empty() => {
-                Ok(Self { settings, token, database_url, database_token, credentials, tls, explain_key })
-            }
+            (Some(token), Some(database_url), credentials @ Some(_)) if wrong.is_empty() => Ok(Self {
+                settings,
+                token,
+                database_url,
+                database_token,
+                credentials,
+                tls,
+                explain_key,
+                model_keys,
+            }),
             _ => bail!("the node can't start:\n  {}", wrong.join("\n  ")),
         }
     }

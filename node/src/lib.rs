@@ -20,6 +20,7 @@ pub mod hunks;
 pub mod metrics;
 pub mod mine;
 pub mod model;
+pub mod near;
 pub mod policy;
 pub mod review_model;
 pub mod reviewer;

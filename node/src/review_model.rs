@@ -2,6 +2,7 @@
 
 use crate::backend::Calibration;
 use anyhow::{Context, Result, ensure};
+use sentinel_shared::artifact::signed::{PrivateKey, PublicKeys};
 use sentinel_shared::hex;
 use sentinel_shared::review::Severity;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,8 @@ use std::path::Path;
 const MANIFEST: &[u8] = include_bytes!("../../models/review/manifest.json");
 const TOKENIZER: (&str, &[u8]) = ("tokenizer.json", include_bytes!("../../models/review/tokenizer.json"));
 const ONNX: (&str, &[u8]) = ("model.onnx", include_bytes!("../../models/review/model.onnx"));
+/// Beside the manifest of a model that somebody vouches for.
+const SIGNATURE: &str = "manifest.sig";
 const CONTROLS: (&str, &[u8]) = ("controls.json", include_bytes!("../../models/review/controls.json"));
 
 /// The longest sequence any model may ask for: what one batch can cost is bounded by it.
@@ -60,6 +63,41 @@ impl ReviewModel {
             .with_context(|| format!("the review model in {}", directory.display()))
     }
 
+    /// The model in `directory`, whose manifest one of `keys` must have signed; or the embedded one.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and a signature that is missing or not of these keys.
+    pub fn load_signed(directory: Option<&Path>, keys: &PublicKeys) -> Result<Self> {
+        if let Some(directory) = directory {
+            let read = |name: &str| {
+                let path = directory.join(name);
+                std::fs::read(&path)
+                    .with_context(|| format!("reading {}: `sentinel model sign` makes it", path.display()))
+            };
+            keys.verify_manifest(&read("manifest.json")?, &read(SIGNATURE)?)?;
+        }
+        Self::load(directory)
+    }
+
+    /// Checks the files in `directory` and puts the signature of its manifest beside them; the version.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and a folder that can't be written.
+    pub fn sign(directory: &Path, key: &PrivateKey) -> Result<String> {
+        let model = Self::load(Some(directory))?;
+        let manifest = std::fs::read(directory.join("manifest.json"))?;
+        let path = directory.join(SIGNATURE);
+        std::fs::write(&path, key.sign_manifest(&manifest))
+            .with_context(|| format!("writing {}", path.display()))?;
+        Ok(model.manifest.model_version)
+    }
+
+    /// Whether `directory` holds a review model, not a failure model.
+    #[must_use]
+    pub fn is_in(directory: &Path) -> bool {
+        directory.join(TOKENIZER.0).exists()
+    }
+
     /// The model this binary was built with.
     ///
     /// # Errors
@@ -95,5 +133,26 @@ mod tests {
         let files = [TOKENIZER.1.into(), onnx.into(), CONTROLS.1.into()];
         let error = ReviewModel::checked(MANIFEST, files).err().unwrap().to_string();
         assert!(error.contains("model.onnx is not the file"), "{error}");
+    }
+
+    #[test]
+    fn with_keys_only_a_model_that_one_of_them_signed_is_loaded() {
+        let directory = std::env::temp_dir().join(format!("sentinel-signed-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let write = |(name, bytes): (&str, &[u8])| std::fs::write(directory.join(name), bytes).unwrap();
+        for file in [("manifest.json", MANIFEST), TOKENIZER, ONNX, CONTROLS] {
+            write(file);
+        }
+        let key = PrivateKey::from_seed(&[1; 32]);
+        let keys = PublicKeys::parse(&key.public()).unwrap();
+        let load = || ReviewModel::load_signed(Some(&directory), &keys).map(drop);
+        assert!(format!("{:#}", load().unwrap_err()).contains("sentinel model sign"));
+        ReviewModel::sign(&directory, &PrivateKey::from_seed(&[2; 32])).unwrap();
+        assert!(load().unwrap_err().to_string().contains("not trusted"));
+        ReviewModel::sign(&directory, &key).unwrap();
+        load().unwrap();
+        write(("manifest.json", &[MANIFEST, b" "].concat()));
+        assert!(load().unwrap_err().to_string().contains("does not fit"));
+        std::fs::remove_dir_all(&directory).unwrap();
     }
 }

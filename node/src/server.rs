@@ -123,7 +123,12 @@ impl Node {
         let listener = TcpListener::bind(config.settings.listen)
             .await
             .with_context(|| format!("listening on {}", config.settings.listen))?;
-        let model = ReviewModel::load(config.settings.model.as_deref())?;
+        let directory = config.settings.model.as_deref();
+        let model = if config.model_keys.is_empty() {
+            ReviewModel::load(directory)?
+        } else {
+            ReviewModel::load_signed(directory, &config.model_keys)?
+        };
         let engine = Engine::start(
             &model,
             &config.backend(),

@@ -3,6 +3,7 @@
 use crate::dataset;
 use crate::evaluation::controls::bag;
 use crate::hunks::{Input, Record};
+use crate::near::Seen;
 use crate::review_model::ReviewModel;
 use crate::tokenizer::Encoder;
 use anyhow::{Context, Result};
@@ -17,11 +18,16 @@ use std::path::PathBuf;
 ///
 /// Of each record only `hunk`, `path` and the language of the path become tokens. Labels are copied beside them.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  sentinel encode --data train.jsonl.zst --out train.tokens.jsonl")]
+#[command(
+    after_help = "Example:\n  sentinel encode --data train.jsonl.zst --apart-from test.jsonl.zst --out train.tokens.jsonl"
+)]
 pub(super) struct Encode {
     /// Labelled hunks: JSON lines, plain, .gz or .zst.
     #[arg(long)]
     data: PathBuf,
+    /// Leave out hunks that say nearly the same as one in here, such as the set that will judge the model.
+    #[arg(long, value_name = "FILE")]
+    apart_from: Vec<PathBuf>,
     /// A folder with another model, whose tokenizer is used.
     #[arg(long)]
     model: Option<PathBuf>,
@@ -37,19 +43,36 @@ impl Encode {
     pub(super) fn run(self) -> Result<()> {
         let encoder = Encoder::new(&ReviewModel::load(self.model.as_deref())?)?;
         let mut out = BufWriter::new(File::create(&self.out).context("creating the output")?);
-        let (mut records, mut pieces, mut unread) = (0, 0, 0);
+        let seen = self.seen()?;
+        let (mut records, mut pieces, mut unread, mut near) = (0, 0, 0, 0);
         for (at, record) in dataset::records::<Record>(&self.data)?.enumerate() {
             let record = record?;
             records += 1;
             let place = || format!("{}, record {}", self.data.display(), at + 1);
             match record.input().with_context(place)? {
+                Some(input) if seen.has_near(&input.hunk) => near += 1,
                 Some(input) => pieces += self.write(&mut out, &encoder, at, &record, &input)?,
                 None => unread += 1,
             }
         }
         out.flush()?;
         eprintln!("{records} records, {pieces} pieces, {unread} in no language the model knows");
+        if !self.apart_from.is_empty() {
+            eprintln!("{near} left out: nearly the same is in what they are kept apart from");
+        }
         Ok(())
+    }
+
+    fn seen(&self) -> Result<Seen> {
+        let mut seen = Seen::default();
+        for file in &self.apart_from {
+            for record in dataset::records::<Record>(file)? {
+                if let Some(input) = record?.input().with_context(|| file.display().to_string())? {
+                    seen.insert(&input.hunk);
+                }
+            }
+        }
+        Ok(seen)
     }
 
     fn write(

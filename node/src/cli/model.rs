@@ -1,6 +1,7 @@
 //! `sentinel model`: what a model is, its compiled and signed forms, and which one a worker serves.
 
 use crate::model;
+use crate::review_model::ReviewModel;
 use crate::worker_api::Worker;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
@@ -44,14 +45,15 @@ enum Action {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Compile and sign the model, for `push`.
+    /// Compile and sign a failure model, for `push`; or put manifest.sig into the directory of a review model, for
+    /// `sentinel serve --model`.
     Sign {
         /// The private key's file.
         #[arg(long)]
         key: PathBuf,
-        /// Where to write the signed bundle.
+        /// Where to write the signed bundle of a failure model.
         #[arg(long)]
-        out: PathBuf,
+        out: Option<PathBuf>,
     },
     /// Check a signed bundle as a worker does, and print its manifest.
     Verify {
@@ -115,11 +117,7 @@ impl Model {
             Action::Sign { key, out } => {
                 let text =
                     std::fs::read_to_string(&key).with_context(|| format!("reading {}", key.display()))?;
-                let (version, bundle) = compiled(directory)?;
-                let signed = PrivateKey::parse(&text)?.sign(&bundle);
-                std::fs::write(&out, &signed).with_context(|| format!("writing {}", out.display()))?;
-                eprintln!("{version}: signed, {} bytes in {}", signed.len(), out.display());
-                Ok(())
+                sign(directory, &PrivateKey::parse(&text)?, out.as_deref())
             }
             Action::Verify { file, public_keys } => {
                 let signed = read_signed(&file)?;
@@ -153,6 +151,20 @@ fn compiled(directory: Option<&Path>) -> Result<(String, Vec<u8>)> {
     let bundle = model::load(directory)?;
     model::check_translation(&bundle, directory)?;
     Ok((bundle.manifest.model_version.clone(), bundle.to_bytes()))
+}
+
+fn sign(directory: Option<&Path>, key: &PrivateKey, out: Option<&Path>) -> Result<()> {
+    if let Some(directory) = directory.filter(|directory| ReviewModel::is_in(directory)) {
+        let version = ReviewModel::sign(directory, key)?;
+        eprintln!("{version}: signed, manifest.sig in {}", directory.display());
+        return Ok(());
+    }
+    let out = out.context("--out says where to write the signed bundle of a failure model")?;
+    let (version, bundle) = compiled(directory)?;
+    let signed = key.sign(&bundle);
+    std::fs::write(out, &signed).with_context(|| format!("writing {}", out.display()))?;
+    eprintln!("{version}: signed, {} bytes in {}", signed.len(), out.display());
+    Ok(())
 }
 
 fn keygen(out: &Path) -> Result<()> {

@@ -2,14 +2,16 @@
 //!
 //! The worker holds public keys only, so that neither its API key nor its database can install a model. Layout:
 //! magic, id of the key, signature, compiled bundle. The signature covers a fixed prefix and the bundle, so it
-//! means nothing elsewhere.
+//! means nothing elsewhere. A review model is too large to travel as one file: its manifest, which names the hash of
+//! every other file, is signed instead, in the same form without the bundle.
 
 use super::{ModelBundle, hex_digest};
 use crate::{Error, Result, hex};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
 const MAGIC: &[u8; 8] = b"SNTLSM01";
-const CONTEXT: &[u8] = b"sentinel failure model bundle\0";
+const BUNDLE: &[u8] = b"sentinel failure model bundle\0";
+const MANIFEST: &[u8] = b"sentinel review model manifest\0";
 const KEY_ID_BYTES: usize = 8;
 const SIGNATURE_BYTES: usize = 64;
 
@@ -59,17 +61,28 @@ impl PublicKeys {
     /// [`Error::ModelInvalid`] for bytes that are no signed bundle, a key that is not ours, or a signature that
     /// does not fit.
     pub fn verify<'a>(&self, signed: &'a [u8]) -> Result<VerifiedBundle<'a>> {
-        let invalid = |what: &str| Error::ModelInvalid(format!("signed bundle: {what}"));
-        let rest =
-            signed.strip_prefix(MAGIC).ok_or_else(|| invalid("it is not a signed bundle of this format"))?;
-        let (id, rest) = rest.split_first_chunk::<KEY_ID_BYTES>().ok_or_else(|| invalid("cut short"))?;
-        let (signature, bundle) =
-            rest.split_first_chunk::<SIGNATURE_BYTES>().ok_or_else(|| invalid("cut short"))?;
-        let key = self.0.iter().find(|key| key_id(key) == *id);
-        let key = key.ok_or_else(|| invalid("it is signed with a key that is not trusted here"))?;
-        key.verify_strict(&message(bundle), &Signature::from_bytes(signature))
-            .map_err(|_| invalid("the signature does not fit its bytes"))?;
+        let (seal, bundle) = Seal::split(signed).map_err(|what| invalid("signed bundle", what))?;
+        self.check(&seal, BUNDLE, bundle).map_err(|what| invalid("signed bundle", what))?;
         Ok(VerifiedBundle { digest: hex_digest(signed), bundle })
+    }
+
+    /// Checks that `signature` is one of `manifest`, a review model's.
+    ///
+    /// # Errors
+    /// [`Error::ModelInvalid`], as [`Self::verify`].
+    pub fn verify_manifest(&self, manifest: &[u8], signature: &[u8]) -> Result<()> {
+        let checked = Seal::split(signature).and_then(|(seal, rest)| {
+            let whole = rest.is_empty().then_some(()).ok_or("there is more than a signature");
+            whole.and_then(|()| self.check(&seal, MANIFEST, manifest))
+        });
+        checked.map_err(|what| invalid("manifest.sig", what))
+    }
+
+    fn check(&self, seal: &Seal, context: &[u8], bytes: &[u8]) -> std::result::Result<(), &'static str> {
+        let key = self.0.iter().find(|key| key_id(key) == seal.key_id);
+        let key = key.ok_or("it is signed with a key that is not trusted here")?;
+        key.verify_strict(&[context, bytes].concat(), &Signature::from_bytes(&seal.signature))
+            .map_err(|_| "the signature does not fit its bytes")
     }
 }
 
@@ -114,13 +127,38 @@ impl PrivateKey {
     /// Signs a compiled bundle.
     #[must_use]
     pub fn sign(&self, bundle: &[u8]) -> Vec<u8> {
-        let signature = self.0.sign(&message(bundle)).to_bytes();
-        [MAGIC.as_slice(), &key_id(&self.0.verifying_key()), &signature, bundle].concat()
+        [self.seal(BUNDLE, bundle).as_slice(), bundle].concat()
+    }
+
+    /// The signature of a review model's manifest, to stand beside it.
+    #[must_use]
+    pub fn sign_manifest(&self, manifest: &[u8]) -> Vec<u8> {
+        self.seal(MANIFEST, manifest)
+    }
+
+    fn seal(&self, context: &[u8], bytes: &[u8]) -> Vec<u8> {
+        let signature = self.0.sign(&[context, bytes].concat()).to_bytes();
+        [MAGIC.as_slice(), &key_id(&self.0.verifying_key()), &signature].concat()
     }
 }
 
-fn message(bundle: &[u8]) -> Vec<u8> {
-    [CONTEXT, bundle].concat()
+/// What stands before signed bytes.
+struct Seal {
+    key_id: [u8; KEY_ID_BYTES],
+    signature: [u8; SIGNATURE_BYTES],
+}
+
+impl Seal {
+    fn split(bytes: &[u8]) -> std::result::Result<(Self, &[u8]), &'static str> {
+        let rest = bytes.strip_prefix(MAGIC).ok_or("it is not signed in this format")?;
+        let (key_id, rest) = rest.split_first_chunk().ok_or("cut short")?;
+        let (signature, rest) = rest.split_first_chunk().ok_or("cut short")?;
+        Ok((Self { key_id: *key_id, signature: *signature }, rest))
+    }
+}
+
+fn invalid(file: &str, what: &str) -> Error {
+    Error::ModelInvalid(format!("{file}: {what}"))
 }
 
 fn key_id(key: &VerifyingKey) -> [u8; KEY_ID_BYTES] {
@@ -149,8 +187,19 @@ mod tests {
         let other = PublicKeys::parse(&key(2).public()).unwrap();
         assert!(refusal(&other, &signed).contains("not trusted"));
         assert!(refusal(&PublicKeys::default(), &signed).contains("not trusted"));
-        assert!(refusal(&both, b"SNTLFB03").contains("not a signed bundle"));
+        assert!(refusal(&both, b"SNTLFB03").contains("not signed in this format"));
         assert!(PublicKeys::parse("xyz").is_err() && PublicKeys::parse("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_manifests_signature_means_nothing_for_a_bundle_and_the_other_way_round() {
+        let keys = PublicKeys::parse(&key(1).public()).unwrap();
+        let signature = key(1).sign_manifest(b"{}");
+        keys.verify_manifest(b"{}", &signature).unwrap();
+        assert!(keys.verify_manifest(b"{ }", &signature).is_err());
+        assert!(keys.verify_manifest(b"", &key(1).sign(b"")).is_err());
+        assert!(refusal(&keys, &[signature.as_slice(), b"{}"].concat()).contains("does not fit"));
+        assert!(keys.verify_manifest(b"{}", &[signature.as_slice(), b"x"].concat()).is_err());
     }
 
     proptest! {

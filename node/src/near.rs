@@ -1,0 +1,127 @@
+//! Hunks that say nearly the same: kept out of training where they are in the set that judges it.
+//!
+//! MinHash with banding (Broder 1997; Leskovec, Rajaraman, Ullman, *Mining of Massive Datasets*, 3.4) finds candidates
+//! over shingles of four words of the changed lines; the share of shingles they really have in common decides.
+
+use sentinel_shared::diff::{Hunk, Place};
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
+/// From this Jaccard similarity on two hunks are the same in all that matters.
+const NEAR: f64 = 0.8;
+/// Words of one shingle.
+const SHINGLE: usize = 4;
+/// A pair of similarity 0.8 shares a band with a chance of 0.9999; one of 0.5 with 0.55.
+const BANDS: usize = 25;
+const ROWS: usize = 5;
+
+/// Hunks to be compared with.
+#[derive(Debug, Default)]
+pub struct Seen {
+    shingles: Vec<Vec<u64>>,
+    bands: HashMap<(usize, u64), Vec<usize>>,
+}
+
+impl Seen {
+    /// Remembers `hunk`. One that changes too few words to be told from others is not.
+    pub fn insert(&mut self, hunk: &Hunk<'_>) {
+        let shingles = shingles(hunk);
+        for band in bands(&shingles) {
+            self.bands.entry(band).or_default().push(self.shingles.len());
+        }
+        self.shingles.push(shingles);
+    }
+
+    /// Whether one that is nearly the same is remembered.
+    #[must_use]
+    pub fn has_near(&self, hunk: &Hunk<'_>) -> bool {
+        let shingles = shingles(hunk);
+        bands(&shingles)
+            .filter_map(|band| self.bands.get(&band))
+            .flatten()
+            .any(|at| similarity(&shingles, &self.shingles[*at]) >= NEAR)
+    }
+}
+
+/// The hashes of all runs of words in added and removed lines, in order, each once.
+fn shingles(hunk: &Hunk<'_>) -> Vec<u64> {
+    let changed = hunk.lines.iter().filter(|line| !matches!(line.place, Place::Context { .. }));
+    let words: Vec<&str> = changed
+        .flat_map(|line| line.text.split(|at: char| !at.is_alphanumeric() && at != '_'))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let mut shingles: Vec<u64> = words.windows(SHINGLE).map(hash).collect();
+    shingles.sort_unstable();
+    shingles.dedup();
+    shingles
+}
+
+fn bands(shingles: &[u64]) -> impl Iterator<Item = (usize, u64)> + '_ {
+    let some = if shingles.is_empty() { 0 } else { BANDS };
+    (0..some).map(|band| {
+        let least = |row: usize| shingles.iter().map(|each| mixed(*each, band * ROWS + row)).min();
+        (band, hash(&(0..ROWS).map(least).collect::<Vec<_>>()))
+    })
+}
+
+/// The `nth` permutation of all hashes (the finisher of SplitMix64, Steele et al. 2014).
+fn mixed(hash: u64, nth: usize) -> u64 {
+    let mut bits = hash.wrapping_add((nth as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+/// The share of what either has that both have (Jaccard); both in order.
+fn similarity(one: &[u64], other: &[u64]) -> f64 {
+    let both = one.iter().filter(|each| other.binary_search(each).is_ok()).count();
+    both as f64 / (one.len() + other.len() - both).max(1) as f64
+}
+
+/// The same on every machine and in every run.
+fn hash<T: Hash + ?Sized>(of: &T) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sentinel_shared::diff::parse_patch;
+
+    fn patch(words: impl Iterator<Item = usize>) -> String {
+        let lines: Vec<String> =
+            words.collect::<Vec<_>>().chunks(6).map(|line| format!("+w{line:?};")).collect();
+        format!("@@ -1,0 +1,{} @@\n{}\n", lines.len(), lines.join("\n"))
+    }
+
+    fn is_near(one: &str, other: &str) -> bool {
+        let mut seen = Seen::default();
+        seen.insert(&parse_patch(one).unwrap()[0]);
+        seen.has_near(&parse_patch(other).unwrap()[0])
+    }
+
+    #[test]
+    fn a_copy_with_a_word_changed_is_near_and_half_a_copy_is_not() {
+        let whole = patch(0..120);
+        assert!(is_near(&whole, &whole));
+        assert!(is_near(&whole, &patch((0..120).map(|word| if word == 60 { 999 } else { word }))));
+        assert!(!is_near(&whole, &patch(60..180)));
+        assert!(!is_near(&whole, &patch(500..620)));
+    }
+
+    #[test]
+    fn where_the_lines_stand_and_what_is_around_them_does_not_matter() {
+        let here = "@@ -1,2 +1,3 @@\n before\n+let total = prices.iter().sum();\n after\n";
+        let there = "@@ -90,1 +91,2 @@ fn other() {\n+    let total = prices.iter().sum();\n }\n";
+        assert!(is_near(here, there));
+    }
+
+    #[test]
+    fn a_hunk_of_few_words_is_near_to_nothing() {
+        let brace = "@@ -1,1 +1,2 @@\n a\n+}\n";
+        assert!(!is_near(brace, brace));
+    }
+}
