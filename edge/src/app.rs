@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::models::Models;
+use crate::refusals::Refusals;
 use std::sync::OnceLock;
 use worker::{Date, Env};
 
@@ -10,6 +11,7 @@ pub(crate) struct App {
     /// The bindings (rate limiters), which are the isolate's and not a request's.
     pub(crate) env: Env,
     pub(crate) models: Models,
+    pub(crate) refusals: Refusals,
 }
 
 /// The isolate's state, built by its first event. An isolate has one thread, so no race is lost.
@@ -19,6 +21,7 @@ pub(crate) fn app(env: &Env) -> &'static App {
         config: Config::read(|name| env.var(name).ok().map(|value| value.to_string())),
         env: env.clone(),
         models: Models::default(),
+        refusals: Refusals::default(),
     })
 }
 

@@ -10,6 +10,7 @@ mod evidence;
 mod guard;
 mod models;
 mod pages;
+mod refusals;
 mod registry;
 mod respond;
 mod review_client;

@@ -36,8 +36,9 @@ pub(crate) fn health(app: &App) -> Result<Response> {
 }
 
 /// Name, help and label of each family, and the counter it is read from.
-const FAMILIES: [(&str, &str, &str, &str); 7] = [
+const FAMILIES: [(&str, &str, &str, &str); 8] = [
     ("sentinel_deliveries_total", "Deliveries recorded, by event.", "event", "deliveries"),
+    ("sentinel_deliveries_refused_total", "Deliveries refused, by reason.", "reason", "refused"),
     ("sentinel_inferences_total", "Verdicts stored, by class.", "prediction", "inferences"),
     ("sentinel_evidence_total", "Verdicts stored, by what they were made from.", "evidence", "evidence"),
     ("sentinel_review_jobs_total", "Jobs of pull requests that ended, by how.", "status", "jobs"),

@@ -28,7 +28,9 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
     let body = guard::body(&mut request, BODY_LIMIT_BYTES).await?;
     // (2) Verify.
     let header = |name: &str| request.headers().get(name).ok().flatten();
-    let verified = secrets.verify(header("x-hub-signature-256").as_deref().map(str::as_bytes), &body)?;
+    let verified = secrets
+        .verify(header("x-hub-signature-256").as_deref().map(str::as_bytes), &body)
+        .inspect_err(|_| app.refusals.count(app, &context))?;
     // (3) Parse and decide.
     let delivery = Delivery::parse(
         Headers {

@@ -121,6 +121,8 @@ metrics! {
     github_calls: IntCounterVec = "sentinel_github_calls_total" by ["answer"],
     /// Writes to GitHub that had to wait for its content limits.
     github_waits: IntCounter = "sentinel_github_write_waits_total",
+    /// Writes to GitHub by all nodes in the last hour, of the 500 that it allows one account.
+    github_writes: IntGauge = "sentinel_github_writes_last_hour",
     /// 1 while the node takes work.
     ready: IntGauge = "sentinel_ready",
     /// The model in use and what runs it.

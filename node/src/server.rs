@@ -19,7 +19,7 @@ use axum::routing::get;
 use rand::distr::{Alphanumeric, SampleString};
 use sentinel_proto::v1::review_service_server::ReviewServiceServer;
 use sentinel_shared::review::policy::Policy;
-use sentinel_shared::store::reviews;
+use sentinel_shared::store::reviews::{self, JobStatus};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -345,17 +345,19 @@ async fn hear(reviewer: Arc<Reviewer>) {
 async fn watch_queue(reviewer: Arc<Reviewer>, readiness: Arc<Readiness>) {
     let metrics = &reviewer.metrics;
     loop {
-        let answers = reviewer.store.read(&[reviews::queue_state(now())]).await;
-        let state =
-            answers.and_then(|rows| reviews::queue_state_of(rows.first().unwrap_or(&Default::default())));
+        let answers = reviewer.store.read(&reviews::queue_state(now())).await;
+        let state = answers.and_then(|rows| reviews::queue_state_of(&rows));
         readiness.store_away.store(state.is_err(), Ordering::Relaxed);
         if let Ok(state) = state {
-            metrics.jobs.reset();
-            for (status, jobs) in state.by_status {
-                metrics.jobs.with_label_values(&[&status]).set(i64::try_from(jobs).unwrap_or(i64::MAX));
+            // Every status, so that an alert on one clears when its last job is gone.
+            for status in JobStatus::ALL.map(JobStatus::label) {
+                let jobs =
+                    state.by_status.iter().find(|(known, _)| known == status).map_or(0, |(_, jobs)| *jobs);
+                metrics.jobs.with_label_values(&[status]).set(i64::try_from(jobs).unwrap_or(i64::MAX));
             }
             metrics.lease_age.set(state.oldest_lease_seconds);
             metrics.queued_age.set(state.oldest_queued_seconds);
+            metrics.github_writes.set(state.writes_of_an_hour);
         }
         let _ = readiness.reason();
         tokio::time::sleep(STATE_EVERY).await;

@@ -116,3 +116,18 @@ fn the_readmes_review_figures_are_the_model_cards_and_its_model_the_shipped_one(
     let paper = read("models/review/README.md");
     assert!(paper.contains(&format!("{:.3}", figure("/needs_comment/roc_auc"))));
 }
+
+#[test]
+fn every_alert_has_its_page_in_the_runbook() {
+    let rules = read("deploy/prometheus/alerts.yml");
+    let runbook = read("docs/runbook.md");
+    let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() >= 8, "{alerts:?}");
+    for alert in alerts {
+        assert!(runbook.contains(&format!("\n## {alert}\n")), "{alert} has no page");
+        assert!(
+            rules.contains(&format!("docs/runbook.md#{}", alert.to_lowercase())),
+            "{alert} names no page"
+        );
+    }
+}

@@ -177,6 +177,10 @@ const COUNT_IF_CHANGED: &str = "-- count_if_changed
 INSERT INTO counters (name, label, value) SELECT ?1, ?2, ?3 WHERE changes() > 0
 ON CONFLICT (name, label) DO UPDATE SET value = value + ?3";
 
+const COUNT: &str = "-- count
+INSERT INTO counters (name, label, value) VALUES (?1, ?2, ?3)
+ON CONFLICT (name, label) DO UPDATE SET value = value + ?3";
+
 const DELIVERY_STATUS: &str = "-- delivery_status
 SELECT status FROM deliveries WHERE hook = ?1 AND id = ?2";
 
@@ -268,6 +272,12 @@ pub fn accept(key: &DeliveryKey, event: &str, record: &FailureRecord, now: i64) 
         statement(DELIVERY_STATUS, [text(&key.hook), text(&key.id)]),
         models::active(),
     ])
+}
+
+/// Counts `count` deliveries whose signature was none of ours. Nothing else of them is kept.
+#[must_use]
+pub fn refused_signatures(count: i64) -> Transaction {
+    Transaction(vec![statement(COUNT, [text("refused"), text("signature"), Value::Integer(count)])])
 }
 
 /// What [`accept`]'s answer means, and which model should judge.

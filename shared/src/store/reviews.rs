@@ -148,6 +148,8 @@ pub struct QueueState {
     pub oldest_lease_seconds: i64,
     /// Seconds that the oldest job which could be taken has waited.
     pub oldest_queued_seconds: i64,
+    /// Writes to GitHub in the last hour, of the account that wrote most; [`WRITES_AN_HOUR`] is the end.
+    pub writes_of_an_hour: i64,
 }
 
 const BEGIN_DONE_DELIVERY: &str = "-- begin_done_delivery
@@ -263,6 +265,9 @@ const QUEUE_STATE: &str = "-- queue_state
 SELECT status, COUNT(*), COALESCE(MAX(CASE WHEN status = 'running' THEN ?1 - lease_until + ?2 END), 0),
   COALESCE(MAX(CASE WHEN status = 'queued' AND not_before <= ?1 THEN ?1 - not_before END), 0)
 FROM review_jobs GROUP BY status ORDER BY status";
+
+const WRITES: &str = "-- github_writes
+SELECT COUNT(*) FROM github_writes WHERE at_ms > ?1 * 1000 - 3600000 GROUP BY account ORDER BY 1 DESC LIMIT 1";
 
 const TAKE_WRITE: &str = "-- take_write
 INSERT INTO github_writes (account, at_ms) SELECT ?1, ?2
@@ -616,19 +621,25 @@ pub fn revive(key: Option<&str>, now: i64) -> Transaction {
     Transaction(vec![statement(REVIVE, [optional(key), Value::Integer(now)])])
 }
 
-/// How long the queue is and how old its parts. Read the answer with [`queue_state_of`].
+/// How long the queue is, how old its parts, and what was written to GitHub. Read the answers with
+/// [`queue_state_of`].
 #[must_use]
-pub fn queue_state(now: i64) -> Statement {
-    statement(QUEUE_STATE, [Value::Integer(now), Value::Integer(LEASE_SECONDS)])
+pub fn queue_state(now: i64) -> [Statement; 2] {
+    let now = Value::Integer(now);
+    [statement(QUEUE_STATE, [now.clone(), Value::Integer(LEASE_SECONDS)]), statement(WRITES, [now])]
 }
 
-/// The state in [`queue_state`]'s answer.
+/// The state in [`queue_state`]'s answers.
 ///
 /// # Errors
 /// [`Error::StoreShape`].
-pub fn queue_state_of(rows: &Rows) -> Result<QueueState> {
+pub fn queue_state_of(answers: &[Rows]) -> Result<QueueState> {
+    let [jobs, writes] = answers else { return Err(Error::StoreShape("queue_state")) };
     let mut state = QueueState::default();
-    for row in &rows.rows {
+    if let Some([Value::Integer(writes)]) = writes.rows.first().map(Vec::as_slice) {
+        state.writes_of_an_hour = *writes;
+    }
+    for row in &jobs.rows {
         let [Value::Text(status), Value::Integer(jobs), Value::Integer(lease), Value::Integer(queued)] =
             row.as_slice()
         else {

@@ -56,6 +56,14 @@ impl World {
         (repository, payload)
     }
 
+    /// Starts the node again, where it was.
+    pub(super) fn restart_node(&self) -> anyhow::Result<()> {
+        let database = format!("http://127.0.0.1:{}", self.database_port);
+        let node = start_node(&self.programs, &self.folder, self.node_port, &self.github, &database)?;
+        *self.node.lock().expect("no trial panics holding it") = Some(node);
+        Ok(())
+    }
+
     fn deliver_as(&self, event: &str, payload: &Value) -> Delivery {
         Delivery::signed(event, &format!("delivery-{}", self.id()), payload, SECRET)
     }
@@ -106,9 +114,7 @@ pub(super) fn node_away(world: &World) -> Outcome {
     same(&answer.status, &202, &answer.body)?;
     let location = answer.location.ok_or("a 202 says where the job is")?;
     same(&world.get(&location)?.body["status"], &json!("queued"), &"without a node")?;
-    let database = format!("http://127.0.0.1:{}", world.database_port);
-    let node = start_node(&world.programs, &world.folder, world.node_port, &world.github, &database)?;
-    *world.node.lock().expect("no trial panics holding it") = Some(node);
+    world.restart_node()?;
     deliver::get(&world.worker.url, "/__scheduled", None)?;
     world.until_job_is(&location, "done")?;
     same(&world.github.pull(&repository, 7).reviews.len(), &1, &"reviews")

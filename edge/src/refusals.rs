@@ -1,0 +1,36 @@
+//! How many webhooks were refused for their signature: an operator's first sign of a wrong secret or a stranger.
+//!
+//! Who can't sign must not be able to make the worker write without bound, so an isolate counts for itself and
+//! writes its count down at most every [`EVERY`] seconds; what it counted since is lost with it.
+
+use crate::app::{App, now};
+use crate::turso;
+use sentinel_shared::store;
+use std::sync::atomic::{AtomicI64, Ordering};
+use worker::{Context, console_error};
+
+/// Seconds between two writes of one isolate.
+const EVERY: i64 = 10;
+
+#[derive(Default)]
+pub(crate) struct Refusals {
+    counted: AtomicI64,
+    written_at: AtomicI64,
+}
+
+impl Refusals {
+    /// Counts one, and writes the count down when it is time.
+    pub(crate) fn count(&self, app: &'static App, context: &Context) {
+        let counted = self.counted.fetch_add(1, Ordering::Relaxed) + 1;
+        if now() - self.written_at.load(Ordering::Relaxed) < EVERY {
+            return;
+        }
+        self.written_at.store(now(), Ordering::Relaxed);
+        self.counted.store(0, Ordering::Relaxed);
+        context.wait_until(async move {
+            if let Err(error) = turso::commit(app, &store::refused_signatures(counted)).await {
+                console_error!("refusals.not_counted: {error}");
+            }
+        });
+    }
+}
