@@ -42,6 +42,7 @@ def main() -> None:
             learn.add_argument("--length", type=int, default=256, help="longer pieces are cut")
         if name == "fit":
             learn.add_argument("--heads-rate", type=float, default=1e-3)
+            learn.add_argument("--frozen", action="store_true", help="keep the encoder as --init has it; fast")
             learn.add_argument("--init", type=Path, help="a checkpoint of pretrain to begin from")
             learn.add_argument("--length", type=int, default=512, help="longer pieces are left out")
             learn.add_argument("--share", type=float, default=1.0, help="of the records, for a learning curve")

@@ -21,6 +21,8 @@ from .model import Reviewer
 from .scores import restore
 
 SEVERITIES = ["nit", "suggestion", "bug", "critical"]
+# Security and duplication, of which training has too few examples to have learned them: they are never said.
+TOO_RARE = [4, 9]
 # A threshold needs as many hunks on its right side.
 FEWEST = 30
 OUTPUTS = ["needs_comment", "severity", "category", "line"]
@@ -62,6 +64,8 @@ def to_fp16(source: Path, out: Path) -> None:
 
 def export(options: argparse.Namespace) -> None:
     model = restore(options.model)
+    for judge in model.judges:
+        judge.verdict.bias.data[[1 + len(SEVERITIES) + category for category in TOO_RARE]] -= 1e3
     options.out.mkdir(parents=True, exist_ok=True)
     whole = options.out / "fp32.onnx"
     to_onnx(model, whole)

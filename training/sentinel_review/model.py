@@ -2,7 +2,7 @@
 
 Everything is computed from `input_ids` and `attention_mask`, both [batch, length] int64: which line a token is in, of
 which kind that line is, where the same token stands elsewhere, and how many brackets, digits or keywords each kind of
-line holds. So nothing is assembled outside the model, and nothing can differ between training and serving.
+line holds and how many of its words are new. So nothing is assembled outside the model, and nothing can differ between training and serving.
 
 Out come logits: `needs_comment` [batch], `severity` [batch, 4], `category` [batch, 12] and `line` [batch, length], of
 which only the values at the marks of added lines mean something.
@@ -32,6 +32,8 @@ class Shape:
     length: int = 512
     # Columns of the table of what each token holds.
     counts: int = 0
+    # Their mean is the answer.
+    judges: int = 3
     dropout: float = 0.1
 
     def as_json(self) -> dict:
@@ -53,6 +55,8 @@ class Lines:
     same: Tensor
     # [batch, length, 3]: the same token is in removed lines, in context, and one part of how often in added ones
     seen: Tensor
+    # [batch, length, 3]: how often the same token is in added, in removed, in context lines
+    often: Tensor
 
     @property
     def kind_of_tokens(self) -> Tensor:
@@ -71,7 +75,7 @@ def lines_of(ids: Tensor, mask: Tensor) -> Lines:
     equal = (ids[:, :, None] == ids[:, None, :]).float() @ (of.transpose(1, 2) @ kind)
     seen = torch.cat([equal[..., 1:].clamp(max=1.0), 1.0 / equal[..., :1].clamp(min=1.0)], -1)
     same = (line[:, :, None] == line[:, None, :]).float() * valid[:, None, :]
-    return Lines(of, mark, kind, same, seen * valid[..., None])
+    return Lines(of, mark, kind, same, seen * valid[..., None], equal * valid[..., None])
 
 
 class Block(nn.Module):
@@ -105,8 +109,8 @@ class Counts(nn.Module):
         super().__init__()
         # [vocabulary, counts]: what each token holds; its first two columns are characters and blanks.
         self.register_buffer("table", torch.zeros(shape.vocabulary, shape.counts, dtype=torch.uint8))
-        self.per_line = shape.counts + 3
-        self.width = 3 * self.per_line + 2 * self.per_line + 3 + 6 + len(LANGUAGES)
+        self.per_line = shape.counts + 6
+        self.width = 3 * self.per_line + 2 * self.per_line + 3 + 7 + len(LANGUAGES)
         self.register_buffer("mean", torch.zeros(self.width))
         self.register_buffer("scale", torch.ones(self.width))
         self.register_buffer("line_mean", torch.zeros(self.per_line + 4))
@@ -114,7 +118,8 @@ class Counts(nn.Module):
 
     def raw(self, ids: Tensor, lines: Lines) -> tuple[Tensor, Tensor]:
         """[batch, width] of the piece and [batch, lines, per_line + 4] of its lines."""
-        held = torch.cat([self.table[ids].float(), lines.seen], -1)
+        held = self.table[ids].float()
+        held = torch.cat([held, lines.seen, novelty(held[..., 6:7], lines)], -1)
         per_line = lines.of @ held
         added = lines.kind[..., :1]
         sums = lines.kind.transpose(1, 2) @ per_line
@@ -132,6 +137,7 @@ class Counts(nn.Module):
         whole += [empty.sum(1).log1p(), (most[..., 1] > 0).float().sum(1, keepdim=True).log1p()]
         place = added.cumsum(1)
         after_added = F.pad(added, (0, 0, 1, 0))[:, :-1]
+        whole += [(added * (1.0 - after_added)).sum(1).log1p()]
         line = [per_line.log1p(), indent.log1p(), place.log1p(), (count[:, :1, None] - place).clamp(min=0.0).log1p(), after_added]
         return torch.cat(whole + language, -1), torch.cat(line, -1)
 
@@ -139,6 +145,54 @@ class Counts(nn.Module):
         whole, line = self.raw(ids, lines)
         whole, line = (whole - self.mean) * self.scale, (line - self.line_mean) * self.line_scale
         return whole.clamp(-4.0, 4.0), line.clamp(-4.0, 4.0)
+
+
+def novelty(is_word: Tensor, lines: Lines) -> Tensor:
+    """[batch, length, 3] of a word: its share in the different words of its kind of line, and the same where it is
+    also in another kind, and where it is also on the other side of the change."""
+    kind = lines.kind_of_tokens
+    each = is_word * kind.sum(-1, keepdim=True) / (lines.often * kind).sum(-1, keepdim=True).clamp(min=1.0)
+    elsewhere = (lines.often * (1.0 - kind)).clamp(max=1.0)
+    # Removed lines for an added one, added lines for the others.
+    other_side = kind[..., :1] * elsewhere[..., 1:2] + (1.0 - kind[..., :1]) * elsewhere[..., :1]
+    return torch.cat([each, each * elsewhere.amax(-1, keepdim=True), each * other_side], -1)
+
+
+@dataclass
+class Impression:
+    """What is read of a piece before it is judged."""
+
+    # [batch, 4 x width]: the encoder's view of the whole
+    read: Tensor
+    # [batch, counts.width]
+    counted: Tensor
+    # [batch, lines, 2 x width + counts.per_line + 4]
+    lines: Tensor
+
+
+class Judge(nn.Module):
+    """Says what to make of an impression. What was counted and what was read meet late, so that neither drowns the other."""
+
+    def __init__(self, width: int, counts: Counts) -> None:
+        super().__init__()
+        self.counted = nn.Sequential(
+            nn.Dropout(0.25),
+            nn.Linear(counts.width, 256),
+            nn.GELU(),
+            nn.Dropout(0.5),
+            nn.Linear(256, 256),
+            nn.GELU(),
+            nn.Dropout(0.5),
+        )
+        self.read = nn.Sequential(nn.Dropout(0.3), nn.Linear(4 * width, 128), nn.GELU(), nn.Dropout(0.6))
+        self.verdict = nn.Linear(256 + 128, 1 + SEVERITIES + CATEGORIES)
+        self.line = nn.Sequential(
+            nn.Dropout(0.1), nn.Linear(2 * width + counts.per_line + 4, 128), nn.GELU(), nn.Dropout(0.3), nn.Linear(128, 1)
+        )
+
+    def forward(self, seen: Impression) -> tuple[Tensor, Tensor]:
+        """[batch, 17] and [batch, lines, 1]"""
+        return self.verdict(torch.cat([self.counted(seen.counted), self.read(seen.read)], -1)), self.line(seen.lines)
 
 
 class Reviewer(nn.Module):
@@ -151,10 +205,7 @@ class Reviewer(nn.Module):
         self.blocks = nn.ModuleList(Block(width) for _ in range(shape.layers))
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(shape.dropout)
-        self.counted = nn.Sequential(nn.Dropout(0.2), nn.Linear(self.counts.width, 128), nn.GELU(), nn.Dropout(0.5))
-        self.read = nn.Sequential(nn.Linear(4 * width, 128), nn.GELU(), nn.Dropout(0.3))
-        self.heads = nn.Sequential(nn.Linear(256, 128), nn.GELU(), nn.Dropout(0.3), nn.Linear(128, 1 + SEVERITIES + CATEGORIES))
-        self.line = nn.Sequential(nn.Linear(2 * width + self.counts.per_line + 4, 128), nn.GELU(), nn.Dropout(0.1), nn.Linear(128, 1))
+        self.judges = nn.ModuleList(Judge(width, self.counts) for _ in range(shape.judges))
         fades = [FADES[head % 4] for head in range(width // HEAD_WIDTH)]
         bonus = [SAME_LINE[head % 4] for head in range(width // HEAD_WIDTH)]
         self.register_buffer("fades", torch.tensor(fades)[None, :, None, None], persistent=False)
@@ -178,24 +229,34 @@ class Reviewer(nn.Module):
             x = block(x, bias)
         return self.norm(x)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        lines = lines_of(input_ids, attention_mask)
-        x = self.encode(input_ids, attention_mask, lines).float()
-        counted, counted_line = self.counts(input_ids, lines)
+    def look(self, ids: Tensor, mask: Tensor, lines: Lines) -> Impression:
+        x = self.encode(ids, mask, lines).float()
+        counted, counted_line = self.counts(ids, lines)
         added = lines.kind_of_tokens[..., :1]
-        weight = attention_mask[:, :, None].float()
+        weight = mask[:, :, None].float()
         mean_added = (x * added).sum(1) / added.sum(1).clamp(min=1.0)
         most_added = (x * added - 1e2 * (1.0 - added)).amax(1).clamp(min=-1e1)
         mean = (x * weight).sum(1) / weight.sum(1).clamp(min=1.0)
-        read = self.read(torch.cat([x[:, 0], mean, mean_added, most_added], -1))
-        logits = self.heads(torch.cat([read, self.counted(counted)], -1))
-        needs, severity, category = logits.split([1, SEVERITIES, CATEGORIES], -1)
         in_line = lines.of @ x / lines.of.sum(-1, keepdim=True).clamp(min=1.0)
-        line = self.line(torch.cat([lines.mark @ x, in_line, counted_line], -1))
+        read = torch.cat([x[:, 0], mean, mean_added, most_added], -1)
+        return Impression(read, counted, torch.cat([lines.mark @ x, in_line, counted_line], -1))
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        lines = lines_of(input_ids, attention_mask)
+        seen = self.look(input_ids, attention_mask, lines)
+        said = [judge(seen) for judge in self.judges]
+        needs, severity, category = split(sum(verdict for verdict, _ in said) / len(said))
+        line = sum(line for _, line in said) / len(said)
         # Each line's score stands at its mark.
-        return needs.squeeze(-1), severity, category, (lines.mark * line).sum(1)
+        return needs, severity, category, (lines.mark * line).sum(1)
 
     def guesses(self, ids: Tensor, mask: Tensor, at: Tensor) -> Tensor:
         """Logits over the vocabulary for the hidden tokens where `at` [batch, length] is true."""
         x = self.encode(ids, mask, lines_of(ids, mask))
         return F.linear(x[at], self.tokens.weight)
+
+
+def split(verdict: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Needs a comment, severity, category."""
+    needs, severity, category = verdict.split([1, SEVERITIES, CATEGORIES], -1)
+    return needs.squeeze(-1), severity, category

@@ -19,11 +19,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .data import Piece, batches, load, telling, tensors
-from .model import CATEGORIES, SEVERITIES, Reviewer, Shape, lines_of
+from .model import CATEGORIES, SEVERITIES, Impression, Reviewer, Shape, lines_of, split
 from .vocabulary import MASK, SPECIAL, table
 
 # Shares of the tokens that are hidden, and of those the ones that become another token or stay (Devlin et al. 2019).
 HIDDEN, REPLACED, KEPT = 0.2, 0.1, 0.1
+# Of what classes weigh: 0 is all the same, 1 is as if all were equally frequent.
+BALANCE = 0.75
+# Pieces of one step where the encoder stays as it is, and the decay that this little data asks for.
+FROZEN_BATCH, FROZEN_DECAY = 512, 1.0
 
 
 @dataclass
@@ -33,7 +37,8 @@ class Run:
     model: Reviewer
     optimizer: torch.optim.Optimizer
     rates: list[float]
-    plan: list[list[Piece]]
+    # What each step is given.
+    plan: list[list]
     seed: int
     device: torch.device
     bf16: bool
@@ -54,7 +59,7 @@ class Run:
         torch.save(state, beside)
         beside.replace(self.checkpoint)
 
-    def go(self, loss_of: Callable[[list[Piece]], dict[str, Tensor]], minutes: float, log: Path) -> bool:
+    def go(self, loss_of: Callable[[list], dict[str, Tensor]], minutes: float, log: Path) -> bool:
         """Takes steps until the plan or the time is over; tells whether the plan is."""
         started, recent, saved = time.time(), [], time.time()
         self.model.train()
@@ -107,7 +112,7 @@ def guessing_loss(model: Reviewer, batch: list[Piece], device: torch.device) -> 
 
 @dataclass
 class Weights:
-    """How much a class weighs: by the square root of how rare it is, one on average."""
+    """How much a class weighs: the more the rarer it is, one on average."""
 
     severity: Tensor
     category: Tensor
@@ -116,7 +121,7 @@ class Weights:
     def of(cls, pieces: list[Piece]) -> "Weights":
         def weigh(labels: list[int], classes: int) -> Tensor:
             count = np.bincount(labels, minlength=classes).astype(float)
-            weight = (len(labels) / np.maximum(count, 20.0)) ** 0.5
+            weight = (len(labels) / np.maximum(count, 20.0)) ** BALANCE
             return torch.tensor(weight * len(labels) / (weight * count).sum(), dtype=torch.float32)
 
         positive = [piece for piece in pieces if piece.positive]
@@ -126,28 +131,101 @@ class Weights:
 
 def review_loss(model: Reviewer, batch: list[Piece], device: torch.device, weights: Weights) -> dict[str, Tensor]:
     needs, severity, category, line = (out.float() for out in model(*tensors(batch, device)))
-    positive = torch.tensor([piece.positive for piece in batch], device=device)
-    compared = torch.tensor([piece.compared for piece in batch], device=device)
+    losses = verdict_loss(needs, severity, category, batch, weights)
+    lines = [
+        line_loss(line[row, torch.from_numpy(piece.added_at).to(device)], piece)
+        for row, piece in enumerate(batch)
+        if piece.repaired.any()
+    ]
+    losses["line"] = 0.3 * torch.stack(lines).mean() if lines else line.sum() * 0.0
+    return losses
+
+
+def verdict_loss(
+    needs: Tensor, severity: Tensor, category: Tensor, batch: list[Piece], weights: Weights
+) -> dict[str, Tensor]:
+    positive = torch.tensor([piece.positive for piece in batch], device=needs.device)
+    compared = torch.tensor([piece.compared for piece in batch], device=needs.device)
     # Hindsight is wrong about as often as this: see the labels' notes.
     target = positive.float() * 0.9 + 0.05
-    nothing = line.sum() * 0.0
-    losses = {"needs": nothing, "severity": nothing, "category": nothing, "line": nothing}
+    nothing = needs.sum() * 0.0
+    losses = {"needs": nothing, "severity": nothing, "category": nothing}
     if compared.any():
         losses["needs"] = F.binary_cross_entropy_with_logits(needs[compared], target[compared])
     if positive.any():
         labels = [(piece.severity, piece.category) for piece in batch if piece.positive]
-        severities, categories = (torch.tensor(column, device=device) for column in zip(*labels))
+        severities, categories = (torch.tensor(column, device=needs.device) for column in zip(*labels))
         losses["severity"] = 0.3 * F.cross_entropy(severity[positive], severities, weights.severity)
         losses["category"] = 0.2 * F.cross_entropy(category[positive], categories, weights.category)
-        lines = [line_loss(line[row], piece, device) for row, piece in enumerate(batch) if piece.repaired.any()]
-        losses["line"] = 0.3 * torch.stack(lines).mean() if lines else nothing
     return losses
 
 
-def line_loss(scores: Tensor, piece: Piece, device: torch.device) -> Tensor:
-    """How little of the probability, shared among the added lines, falls on repaired ones."""
-    chances = scores[torch.from_numpy(piece.added_at).to(device)].log_softmax(-1)
-    return -chances[torch.from_numpy(piece.repaired).to(device)].logsumexp(-1)
+def line_loss(scores: Tensor, piece: Piece) -> Tensor:
+    """How little of the probability, shared among the added lines, falls on repaired ones. `scores` [added lines]"""
+    chances = scores.log_softmax(-1)
+    return -chances[torch.from_numpy(piece.repaired).to(scores.device)].logsumexp(-1)
+
+
+@dataclass
+class Memory:
+    """The impressions of all pieces, for as long as the encoder stays as it is. Half precision."""
+
+    # [pieces, ...], as in Impression
+    read: Tensor
+    counted: Tensor
+    # [added lines of all pieces, ...], and where those of each piece begin: [pieces + 1]
+    lines: Tensor
+    begins: Tensor
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, model: Reviewer, pieces: list[Piece], device: torch.device, bf16: bool) -> "Memory":
+        model.eval()
+        at = {id(piece): row for row, piece in enumerate(pieces)}
+        read = torch.zeros(len(pieces), 4 * model.shape.width, dtype=torch.float16)
+        counted = torch.zeros(len(pieces), model.counts.width, dtype=torch.float16)
+        begins = torch.tensor([0] + [len(piece.added_at) for piece in pieces]).cumsum(0)
+        lines = torch.zeros(int(begins[-1]), 2 * model.shape.width + model.counts.per_line + 4, dtype=torch.float16)
+        started, done = time.time(), 0
+        for batch in batches(pieces, 16384, None):
+            ids, mask = tensors(batch, device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                where = lines_of(ids, mask)
+                seen = model.look(ids, mask, where)
+            for row, piece in enumerate(batch):
+                mine = at[id(piece)]
+                read[mine], counted[mine] = seen.read[row].cpu(), seen.counted[row].cpu()
+                # The added lines, in the order of their marks.
+                lines[begins[mine] : begins[mine + 1]] = seen.lines[row][where.kind[row, :, 0] > 0].cpu().half()
+            done += len(batch)
+            if done // 8192 > (done - len(batch)) // 8192:
+                print(f"looked at {done}/{len(pieces)} {time.time() - started:.0f} s", flush=True)
+        return cls(read, counted, lines, begins)
+
+    def impression(self, rows: list[int], device: torch.device) -> tuple[Impression, list[int]]:
+        """Of these pieces; their added lines stand one after the other, with the number of each."""
+        spans = [range(int(self.begins[row]), int(self.begins[row + 1])) for row in rows]
+        lines = self.lines[[line for span in spans for line in span]]
+        seen = [part.float().to(device) for part in (self.read[rows], self.counted[rows], lines)]
+        return Impression(*seen), [len(span) for span in spans]
+
+
+def frozen_loss(
+    model: Reviewer, memory: Memory, rows: list[int], pieces: list[Piece], device: torch.device, weights: Weights
+) -> dict[str, Tensor]:
+    """Each judge answers for itself, or their mean would let them lean on each other."""
+    batch = [pieces[row] for row in rows]
+    seen, counts = memory.impression(rows, device)
+    total: dict[str, Tensor] = {}
+    for judge in model.judges:
+        verdict, line = judge(seen)
+        losses = verdict_loss(*split(verdict), batch, weights)
+        scores = line.squeeze(-1).split(counts)
+        lines = [line_loss(each, piece) for each, piece in zip(scores, batch) if piece.repaired.any()]
+        losses["line"] = 0.3 * torch.stack(lines).mean() if lines else line.sum() * 0.0
+        for name, loss in losses.items():
+            total[name] = total.get(name, 0.0) + loss
+    return total
 
 
 @torch.no_grad()
@@ -178,8 +256,8 @@ def new_model(options: argparse.Namespace, device: torch.device) -> Reviewer:
     return model.to(device)
 
 
-def optimizer_of(groups: list[list[nn.Parameter]]) -> torch.optim.Optimizer:
-    return torch.optim.AdamW([{"params": group} for group in groups], lr=0.0, weight_decay=0.01, betas=(0.9, 0.98), fused=True)
+def optimizer_of(groups: list[list[nn.Parameter]], decay: float = 0.01) -> torch.optim.Optimizer:
+    return torch.optim.AdamW([{"params": group} for group in groups], lr=0.0, weight_decay=decay, betas=(0.9, 0.98), fused=True)
 
 
 def chosen(pieces: list[Piece], share: float) -> list[Piece]:
@@ -216,18 +294,48 @@ def fit(options: argparse.Namespace) -> bool:
     pieces = [piece for piece in pieces if len(piece.ids) <= options.length]
     if options.shuffle:
         shuffle(pieces, options.seed)
+    options.work.mkdir(parents=True, exist_ok=True)
+    run = fit_frozen if options.frozen else fit_whole
+    done = run(model, pieces, options, device)
+    if done:
+        torch.save({"shape": model.shape.as_json(), "weights": model.state_dict()}, options.work / "reviewer.pt")
+    return done
+
+
+def fit_whole(model: Reviewer, pieces: list[Piece], options: argparse.Namespace, device: torch.device) -> bool:
     encoder = [*model.tokens.parameters(), *model.about.parameters(), *model.blocks.parameters(), *model.norm.parameters()]
     known = {id(each) for each in encoder}
     rest = [each for each in model.parameters() if id(each) not in known]
     plan = plan_of(pieces, options.epochs, options.batch_tokens, options.seed)
-    options.work.mkdir(parents=True, exist_ok=True)
-    run = Run(model, optimizer_of([encoder, rest]), [options.rate, options.heads_rate], plan, options.seed, device, options.bf16, options.work / "fit.pt")
+    rates = [options.rate, options.heads_rate]
+    run = Run(model, optimizer_of([encoder, rest]), rates, plan, options.seed, device, options.bf16, options.work / "fit.pt")
     run.resume()
     weights = Weights.of(pieces)
-    done = run.go(lambda batch: review_loss(model, batch, device, weights), options.minutes, options.work / "fit.jsonl")
-    if done:
-        torch.save({"shape": model.shape.as_json(), "weights": model.state_dict()}, options.work / "reviewer.pt")
-    return done
+    return run.go(lambda batch: review_loss(model, batch, device, weights), options.minutes, options.work / "fit.jsonl")
+
+
+def fit_frozen(model: Reviewer, pieces: list[Piece], options: argparse.Namespace, device: torch.device) -> bool:
+    """Looks at every piece once, then teaches the judges alone."""
+    remembered = options.work / "memory.pt"
+    if remembered.exists():
+        memory = Memory(**torch.load(remembered))
+    else:
+        memory = Memory.of(model, pieces, device, options.bf16)
+        torch.save(vars(memory), remembered)
+    plan = []
+    for epoch in range(options.epochs):
+        rows = list(range(len(pieces)))
+        random.Random(options.seed * 1009 + epoch).shuffle(rows)
+        plan += [rows[start : start + FROZEN_BATCH] for start in range(0, len(rows), FROZEN_BATCH)]
+    optimizer = optimizer_of([list(model.judges.parameters())], FROZEN_DECAY)
+    run = Run(model, optimizer, [options.heads_rate], plan, options.seed, device, False, options.work / "fit.pt")
+    run.resume()
+    weights = Weights.of(pieces)
+
+    def loss(rows: list[int]) -> dict[str, Tensor]:
+        return frozen_loss(model, memory, rows, pieces, device, weights)
+
+    return run.go(loss, options.minutes, options.work / "fit.jsonl")
 
 
 def shuffle(pieces: list[Piece], seed: int) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from sentinel_review import export, scores, train
 from sentinel_review.data import load, tensors
-from sentinel_review.model import Reviewer, Shape, lines_of
+from sentinel_review.model import Reviewer, Shape, lines_of, novelty
 from sentinel_review.vocabulary import ADDED, CONTEXT, REMOVED, SPECIAL, table
 
 TOKENIZER = Path(__file__).parents[2] / "models/review/tokenizer.json"
@@ -50,7 +50,7 @@ class Training(unittest.TestCase):
         given = {
             "train": self.data, "extra": None, "tokenizer": TOKENIZER, "work": self.folder / work, "width": 64, "layers": 1,
             "epochs": 2, "batch_tokens": 512, "rate": 1e-3, "heads_rate": 3e-3, "minutes": 10.0, "threads": 1, "device": "cpu",
-            "bf16": False, "seed": 7, "length": 512, "share": 1.0, "init": None, "shuffle": False,
+            "bf16": False, "seed": 7, "length": 512, "share": 1.0, "init": None, "shuffle": False, "frozen": False,
         }
         return argparse.Namespace(**(given | changes))
 
@@ -82,6 +82,18 @@ class Training(unittest.TestCase):
         for name, value in whole.items():
             torch.testing.assert_close(value, sliced[name], rtol=0, atol=1e-6, msg=name)
         self.assertTrue(train.fit(self.options("fit", init=self.folder / "whole/pretrain.pt", epochs=1)))
+
+    def test_with_a_frozen_encoder_only_the_judges_learn_and_a_stopped_run_goes_on(self) -> None:
+        self.assertTrue(train.pretrain(self.options("before")))
+        frozen = {"init": self.folder / "before/pretrain.pt", "frozen": True, "epochs": 20}
+        self.assertTrue(train.fit(self.options("whole", **frozen)))
+        while not train.fit(self.options("sliced", minutes=0.004, **frozen)):
+            pass
+        self.assert_same(self.figures("whole"), self.figures("sliced"))
+        before, after = (torch.load(self.folder / name)["weights"] for name in ("before/pretrain.pt", "whole/reviewer.pt"))
+        for name in before:
+            if not name.startswith(("judges", "counts")):
+                torch.testing.assert_close(before[name], after[name], rtol=0, atol=0, msg=name)
 
     def test_it_learns_what_can_be_learned_and_nothing_from_shuffled_labels(self) -> None:
         train.fit(self.options("learnt", epochs=12))
@@ -117,6 +129,15 @@ class Model(unittest.TestCase):
         # 300 is in context, 301 in a removed line.
         self.assertEqual(lines.seen[0, 6].tolist(), [0, 1, 1])
         self.assertEqual(lines.seen[0, 7].tolist(), [1, 0, 1])
+
+    def test_a_word_is_new_where_its_kind_of_line_alone_has_it(self) -> None:
+        ids = torch.tensor([[2, 9, 4, CONTEXT, 300, ADDED, 300, 301, 302, 302, REMOVED, 301, 3]])
+        lines = lines_of(ids, torch.ones_like(ids))
+        new = novelty(torch.ones(1, ids.shape[1], 1), lines)[0]
+        self.assertEqual(new[6].tolist(), [1, 1, 0], "in context too")
+        self.assertEqual(new[7].tolist(), [1, 1, 1], "on the removed side too")
+        self.assertEqual(new[8].tolist(), [0.5, 0, 0], "new, and there twice")
+        self.assertEqual(new[11].tolist(), [1, 1, 1])
 
     def test_the_table_counts_what_a_token_spells(self) -> None:
         document = json.loads(TOKENIZER.read_text(encoding="utf-8"))
