@@ -1,9 +1,10 @@
 //! `sentinel review` and `sentinel jobs` as a person and a program call them.
 
 use sentinel_shared::store::reviews::JobKind;
-use sentinel_tests::github::FakeGithub;
+use sentinel_tests::github::{FakeGithub, Log, Run, TOKEN};
 use sentinel_tests::node::{RUNTIME, Rig, job};
-use serde_json::Value;
+use sentinel_tests::stack::work_folder;
+use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Output, Stdio};
 
@@ -74,4 +75,62 @@ fn jobs_are_listed_and_retried_by_key() {
     assert_eq!(retry.status.code(), Some(2), "a job that waits is not retried");
     let dead = sentinel(&["jobs", "dead", "--database-url", &url], "").expect("the program is there");
     assert_eq!(text(&dead.stdout), "0 job(s)\n");
+}
+
+const LOG: &str = "2026-01-01T00:00:00.0000000Z ##[group]Run pytest\n2026-01-01T00:00:01.0000000Z ##[endgroup]\n\
+    2026-01-01T00:00:02.0000000Z FAILED tests/test_money.py::test_round - AssertionError: assert 3 == 4\n\
+    2026-01-01T00:00:02.0000000Z ========================= 1 failed, 41 passed in 2.31s =========================\n\
+    2026-01-01T00:00:03.0000000Z ##[error]Process completed with exit code 1.\n";
+
+#[test]
+fn inside_a_workflow_each_failed_job_gets_an_annotation_and_a_summary() {
+    let Some(mut command) = sentinel_tests::sentinel() else { return };
+    let github = FakeGithub::start();
+    let job = |id: u64, name: &str, conclusion: &str| {
+        json!({ "id": id, "name": name, "conclusion": conclusion, "html_url": "https://github.com/team/app/job",
+            "steps": [{ "name": "Run pytest", "conclusion": conclusion }] })
+    };
+    let jobs = [job(1, "lint", "success"), job(2, "unit", "failure"), job(3, "old", "failure")];
+    github.add(Run {
+        repository: "team/app".into(),
+        run_id: 70,
+        attempt: 2,
+        jobs: json!({ "total_count": 3, "jobs": jobs }),
+        logs: [(2, Log::Bytes(LOG.into())), (3, Log::Missing)].into(),
+    });
+    let folder = work_folder("explain-run").expect("a folder");
+    let summary = folder.join("summary.md");
+    command.arg("explain-run").envs([
+        ("GITHUB_API_URL", github.api_url().as_str()),
+        ("GITHUB_REPOSITORY", "team/app"),
+        ("GITHUB_RUN_ID", "70"),
+        ("GITHUB_RUN_ATTEMPT", "2"),
+        ("GITHUB_TOKEN", TOKEN),
+    ]);
+    command.env("GITHUB_STEP_SUMMARY", &summary);
+    // The fake's storage refuses whoever brings it the token.
+    let output = command.output().expect("it ends");
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(said.starts_with("::error title=Test Failure (") && said.contains("::unit: "), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(text(&output.stderr).contains("old: GitHub has no log of it"));
+    let told = std::fs::read_to_string(&summary).expect("the summary");
+    assert!(told.contains("Test Failure") && told.contains("unit / Run pytest"), "{told}");
+
+    let output = command.arg("--json").output().expect("it ends");
+    let json: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!(json["jobs"][0]["prediction"], "Test Failure", "{json}");
+    for (name, value, expected) in
+        [("GITHUB_TOKEN", "another", "actions: read"), ("GITHUB_RUN_ID", "71", "knows no run 71")]
+    {
+        let output = command.env(name, value).output().expect("it ends");
+        assert!(
+            !output.status.success() && text(&output.stderr).contains(expected),
+            "{}",
+            text(&output.stderr)
+        );
+        command.env("GITHUB_TOKEN", TOKEN);
+    }
+    let _ = std::fs::remove_dir_all(folder);
 }

@@ -1,6 +1,8 @@
 //! The worker in workerd, the real database server behind it and a fake GitHub beside it, as a sender, an
 //! operator and an attacker meet them. One stack for all tests, so the trials run one after the other.
 
+#[path = "edge/mcp.rs"]
+mod mcp;
 #[path = "edge/monitoring.rs"]
 mod monitoring;
 #[path = "edge/reviews.rs"]
@@ -102,6 +104,8 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("a_verdict_is_published_where_the_team_reads_it", reviews::verdict_published),
         (LEARNS, learns),
         ("the_metrics_count_what_was_stored", metrics),
+        ("an_assistant_analyses_a_log_reviews_a_diff_and_corrects_a_verdict_over_stdio", mcp::over_stdio),
+        ("over_http_an_assistant_needs_the_token_and_gets_the_same_answers", mcp::over_http),
         ("every_alert_fires_and_clears_under_promtool", monitoring::rules_fire_and_clear),
         (
             "every_panel_is_answered_by_a_prometheus_that_scraped_the_stack_and_an_alert_fires_and_clears",

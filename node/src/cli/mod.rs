@@ -5,8 +5,10 @@ mod classify;
 mod db;
 mod encode;
 mod eval;
+mod explain_run;
 mod features;
 mod jobs;
+mod mcp;
 mod mine;
 mod model;
 mod replay;
@@ -30,6 +32,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Classify(classify::Classify),
+    ExplainRun(explain_run::ExplainRun),
     Review(review::Review),
     Features(features::Features),
     Encode(encode::Encode),
@@ -40,6 +43,7 @@ enum Command {
     Retrain(retrain::Retrain),
     Serve(Box<serve::Serve>),
     Jobs(jobs::Jobs),
+    Mcp(mcp::Mcp),
     Db(db::Db),
     Bench(bench::Bench),
 }
@@ -53,6 +57,7 @@ impl Cli {
         match self.command {
             Command::Review(command) => return command.run(),
             Command::Classify(command) => command.run(),
+            Command::ExplainRun(command) => command.run(),
             Command::Features(command) => command.run(),
             Command::Encode(command) => command.run(),
             Command::Eval(command) => command.run(),
@@ -62,6 +67,7 @@ impl Cli {
             Command::Retrain(command) => command.run(),
             Command::Serve(command) => command.run(),
             Command::Jobs(command) => command.run(),
+            Command::Mcp(command) => command.run(),
             Command::Db(command) => command.run(),
             Command::Bench(command) => command.run(),
         }

@@ -1,0 +1,242 @@
+//! `sentinel explain-run`: why the jobs of a GitHub Actions run failed, from inside the run and without a server.
+
+use crate::model;
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use sentinel_shared::artifact::{ModelBundle, Verdict};
+use sentinel_shared::excerpt::ExcerptFinder;
+use sentinel_shared::failure::Conclusion;
+use sentinel_shared::github::{JobsPage, WorkflowJob};
+use sentinel_shared::review::render;
+use serde_json::{Value as Json, json};
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{Read, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// For one call; of a log's download, until it begins.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// The most of one log that is read.
+const LOG_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
+/// Jobs that are explained; a matrix that fails as a whole fails for one reason.
+const JOBS_MAX: usize = 20;
+const PAGES: u32 = 10;
+
+/// Say why the jobs of a GitHub Actions run failed.
+///
+/// Made for a last job of the same workflow (see action.yml): reads the logs of the failed jobs with the workflow's
+/// token, writes an annotation and a summary for each, and exits with 0: the run has failed already.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example, with what Actions sets by itself:\n  GITHUB_TOKEN=${{ github.token }} sentinel explain-run\n\
+                  Anywhere:\n  GITHUB_TOKEN=… sentinel explain-run --repository owner/name --run-id 123 --json"
+)]
+pub(super) struct ExplainRun {
+    /// `owner/name`.
+    #[arg(long, env = "GITHUB_REPOSITORY")]
+    repository: String,
+    /// The run.
+    #[arg(long, env = "GITHUB_RUN_ID")]
+    run_id: u64,
+    /// Which attempt of it.
+    #[arg(long, env = "GITHUB_RUN_ATTEMPT", default_value_t = 1)]
+    attempt: u32,
+    /// A token that may read Actions: `permissions: { actions: read }`.
+    #[arg(long, env = "GITHUB_TOKEN", hide_env_values = true)]
+    token: String,
+    /// GitHub's API.
+    #[arg(long, env = "GITHUB_API_URL", default_value = "https://api.github.com")]
+    api: String,
+    /// Where to add the summary, in Markdown.
+    #[arg(long, env = "GITHUB_STEP_SUMMARY")]
+    summary: Option<PathBuf>,
+    /// Directory of another failure model.
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// Print one JSON document, and no annotations.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A failed job, and why.
+struct Explained {
+    job: WorkflowJob,
+    verdict: Verdict,
+}
+
+impl ExplainRun {
+    pub(super) fn run(self) -> Result<()> {
+        let parts: Vec<&str> = self.repository.split('/').collect();
+        ensure!(parts.len() == 2 && parts.iter().all(|part| !part.is_empty()), "--repository is owner/name");
+        let model = model::load(self.model.as_deref())?;
+        let failed = self.failed_jobs()?;
+        let mut explained = Vec::new();
+        for job in failed.into_iter().take(JOBS_MAX) {
+            match self.explain(&model, &job)? {
+                Some(verdict) => explained.push(Explained { job, verdict }),
+                None => eprintln!("{}: GitHub has no log of it", name(&job)),
+            }
+        }
+        if self.json {
+            let jobs: Vec<Json> = explained.iter().map(Explained::json).collect();
+            println!("{:#}", json!({ "jobs": jobs, "model_version": model.manifest.model_version }));
+        } else {
+            explained.iter().for_each(|each| println!("{}", each.annotation()));
+        }
+        if explained.is_empty() {
+            eprintln!("no failed job with a log in run {}", self.run_id);
+        }
+        if let Some(path) = &self.summary {
+            let mut file = OpenOptions::new().create(true).append(true).open(path);
+            let file = file.as_mut().map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+            for each in &explained {
+                writeln!(file, "{}\n", each.markdown(&self, &model.manifest.model_version))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn failed_jobs(&self) -> Result<Vec<WorkflowJob>> {
+        let (mut failed, mut seen) = (Vec::new(), 0);
+        for page in 1..=PAGES {
+            let path = format!(
+                "/repos/{}/actions/runs/{}/attempts/{}/jobs?per_page=100&page={page}",
+                self.repository, self.run_id, self.attempt
+            );
+            let Some(mut answer) = self.get(&path)? else {
+                bail!(
+                    "GitHub knows no run {} of {}, or the token may not read it",
+                    self.run_id,
+                    self.repository
+                );
+            };
+            let JobsPage { total_count, jobs } =
+                answer.body_mut().read_json().context("GitHub answered in another shape")?;
+            seen += jobs.len() as u64;
+            let is_last = jobs.is_empty() || seen >= total_count;
+            let has_failed =
+                |job: &WorkflowJob| job.conclusion.as_deref().and_then(Conclusion::parse).is_some();
+            failed.extend(jobs.into_iter().filter(has_failed));
+            if is_last {
+                break;
+            }
+        }
+        Ok(failed)
+    }
+
+    /// None where there is no log (any more).
+    fn explain(&self, model: &ModelBundle, job: &WorkflowJob) -> Result<Option<Verdict>> {
+        let Some(id) = job.id else { return Ok(None) };
+        let path = format!("/repos/{}/actions/jobs/{id}/logs", self.repository);
+        let Some(answer) = self.get(&path)? else { return Ok(None) };
+        let mut log = answer.into_body().into_reader().take(LOG_LIMIT_BYTES);
+        let (mut finder, mut buffer) = (ExcerptFinder::new(), vec![0; 1 << 16]);
+        loop {
+            match log.read(&mut buffer).context("reading a job's log")? {
+                0 => break,
+                n => finder.push(&buffer[..n]),
+            }
+        }
+        let excerpt = finder.finish();
+        if excerpt.binary {
+            return Ok(None);
+        }
+        Ok(Some(model.classify_log(&excerpt, failed_step(job), job.name.as_deref())?))
+    }
+
+    /// None for what does not exist. A log is redirected to a storage host, which must not see the token: ureq sends
+    /// it nowhere but to the first host.
+    fn get(&self, path: &str) -> Result<Option<ureq::http::Response<ureq::Body>>> {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .redirect_auth_headers(ureq::config::RedirectAuthHeaders::Never)
+            .timeout_recv_response(Some(DEADLINE));
+        let answer = config
+            .build()
+            .new_agent()
+            .get(format!("{}{path}", self.api.trim_end_matches('/')))
+            .header("accept", "application/vnd.github+json")
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("user-agent", "sentinel")
+            .header("x-github-api-version", "2022-11-28")
+            .call()
+            .context("asking GitHub")?;
+        match answer.status().as_u16() {
+            200..=299 => Ok(Some(answer)),
+            404 | 410 => Ok(None),
+            401 | 403 => bail!("GitHub refuses the token: the job needs `permissions: {{ actions: read }}`"),
+            status => bail!("GitHub answered {status}; try again later"),
+        }
+    }
+}
+
+impl Explained {
+    fn json(&self) -> Json {
+        let prediction = &self.verdict.prediction;
+        json!({
+            "job": self.job.name, "step": failed_step(&self.job), "url": self.job.html_url,
+            "prediction": prediction.verdict(), "confidence": prediction.confidence, "top": prediction.top_three(),
+            "terms": self.verdict.explanation.terms, "line": self.verdict.explanation.line,
+        })
+    }
+
+    /// <https://docs.github.com/actions/reference/workflow-commands-for-github-actions#setting-an-error-message>
+    fn annotation(&self) -> String {
+        let prediction = &self.verdict.prediction;
+        let title = format!("{} ({:.0} %)", prediction.verdict(), prediction.confidence * 100.0);
+        let mut text = name(&self.job).to_owned();
+        if let Some(line) = &self.verdict.explanation.line {
+            let _ = write!(text, ": {}", line.text.trim());
+        }
+        format!("::error title={}::{}", escaped(&title, &[':', ',']), escaped(&text, &[]))
+    }
+
+    fn markdown(&self, of: &ExplainRun, model_version: &str) -> String {
+        let place = [self.job.name.as_deref(), failed_step(&self.job)];
+        let place = place.into_iter().flatten().collect::<Vec<_>>().join(" / ");
+        render::verdict(&render::Verdict {
+            key: &format!("{}!run:{}:{}", of.repository, of.run_id, of.attempt),
+            prediction: self.verdict.prediction.verdict(),
+            confidence: f64::from(self.verdict.prediction.confidence),
+            line: self.verdict.explanation.line.as_ref().map(|line| line.text.trim()),
+            place: Some(&place),
+            run_url: self.job.html_url.as_deref(),
+            correction_url: None,
+            model_version,
+        })
+    }
+}
+
+fn name(job: &WorkflowJob) -> &str {
+    job.name.as_deref().unwrap_or("a job")
+}
+
+fn failed_step(job: &WorkflowJob) -> Option<&str> {
+    let failed =
+        job.steps.iter().find(|step| step.conclusion.as_deref().and_then(Conclusion::parse).is_some());
+    failed?.name.as_deref()
+}
+
+/// As a workflow command's data, so that no log line becomes a command.
+fn escaped(text: &str, more: &[char]) -> String {
+    let mut escaped = String::new();
+    for letter in text.chars() {
+        if matches!(letter, '%' | '\r' | '\n') || more.contains(&letter) {
+            let _ = write!(escaped, "%{:02X}", u32::from(letter));
+        } else {
+            escaped.push(letter);
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_log_line_can_not_end_a_command_and_begin_another() {
+        let line = "50 %\n::set-output name=x::y";
+        assert_eq!(super::escaped(line, &[]), "50 %25%0A::set-output name=x::y");
+        assert_eq!(super::escaped("a:b,c", &[':', ',']), "a%3Ab%2Cc");
+    }
+}
