@@ -2,7 +2,7 @@
 
 use crate::app::{App, now};
 use crate::{guard, models, respond, turso};
-use sentinel_shared::artifact::{ModelBundle, Verdict};
+use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::dashboard::{Dashboard, WINDOW};
 use sentinel_shared::drift::Report;
 use sentinel_shared::excerpt::Excerpt;
@@ -12,7 +12,7 @@ use sentinel_shared::store::{self, HISTORY_LIMIT, Totals};
 use sentinel_shared::webhook::BODY_LIMIT_BYTES;
 use sentinel_shared::{Error, Result};
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use std::sync::Arc;
 use worker::{Request, Response};
 
@@ -126,34 +126,21 @@ pub(crate) async fn classify(mut request: Request, app: &App) -> Result<Response
                 model.classify_log(&text_excerpt(log.as_bytes())?, step.as_deref(), job.as_deref())?
             }
             ClassifyBody { error_message: Some(message), record, .. } => {
-                let excerpt = text_excerpt(message.as_bytes())?;
-                let of_log = Telemetry::of_log(&excerpt, None, None, &model.patterns);
-                model.classify(Telemetry { text: of_log.text, ..record }, &excerpt)?
+                model.classify_message(&text_excerpt(message.as_bytes())?, record)?
             }
             _ => return Err(Error::FieldMissing("log or error_message")),
         }
     } else {
         return Err(Error::ContentTypeUnsupported);
     };
-    respond::json(200, &verdict_json(&verdict, &model.manifest.model_version))
+    let mut told = model.told(&verdict);
+    told["probabilities"] = json!(verdict.prediction.probabilities);
+    respond::json(200, &told)
 }
 
 fn text_excerpt(log: &[u8]) -> Result<Excerpt> {
     let excerpt = Excerpt::of(log);
     if excerpt.binary { Err(Error::ContentTypeUnsupported) } else { Ok(excerpt) }
-}
-
-fn verdict_json(verdict: &Verdict, model_version: &str) -> Json {
-    let prediction = &verdict.prediction;
-    json!({
-        "prediction": prediction.verdict(),
-        "confidence": prediction.confidence,
-        "top": prediction.top_three(),
-        "probabilities": prediction.probabilities,
-        "terms": verdict.explanation.terms,
-        "line": verdict.explanation.line,
-        "model_version": model_version,
-    })
 }
 
 /// What the badge, the heatmap and the registry are made from, of one moment.

@@ -7,7 +7,7 @@ use crate::app::App;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use sentinel_shared::excerpt::{Excerpt, ExcerptFinder};
-use sentinel_shared::failure::{Conclusion, FailureRecord, Subject};
+use sentinel_shared::failure::{FailureRecord, Subject};
 use sentinel_shared::features::JobEvidence;
 use sentinel_shared::github::{JobsPage, WorkflowJob};
 use sentinel_shared::store::EvidenceKind;
@@ -112,8 +112,7 @@ impl Github<'_> {
             let Some(answer) = self.json::<JobsPage>(&path).await? else { return Ok(None) };
             seen += answer.jobs.len() as u64;
             let is_last = answer.jobs.is_empty() || seen >= answer.total_count;
-            let failed = |job: &WorkflowJob| job.conclusion.as_deref().and_then(Conclusion::parse).is_some();
-            let found = answer.jobs.into_iter().find(failed);
+            let found = answer.jobs.into_iter().find(WorkflowJob::has_failed);
             if found.is_some() || is_last {
                 return Ok(found);
             }

@@ -16,7 +16,9 @@ use sentinel_shared::store::reviews::ReviewResult;
 use sentinel_shared::{Error, Result, hex};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Hunks of one review that are in the queue at once: enough to fill batches, few enough to leave room for others.
@@ -64,6 +66,15 @@ impl Engine {
             encoder,
             metrics,
         })
+    }
+
+    /// An engine for the reviews of one person: nothing waits for company, nothing is refused, nobody counts.
+    ///
+    /// # Errors
+    /// As [`Self::start`] and [`ReviewModel::load`].
+    pub fn alone(model: Option<&Path>, options: &Options) -> anyhow::Result<Self> {
+        let limits = Limits { batch_tokens: 2048, max_wait: Duration::ZERO, queue_tokens: 1 << 20 };
+        Self::start(&ReviewModel::load(model)?, options, |_| limits, Arc::new(Metrics::default()))
     }
 
     /// Reviews every hunk of `plan`; outcomes come in the plan's order.

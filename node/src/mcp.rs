@@ -4,10 +4,7 @@
 //! three ask a worker, where one is configured. Not here: transports, which `sentinel mcp` chooses.
 
 use crate::backend::ort::Options;
-use crate::batcher::Limits;
 use crate::engine::Engine;
-use crate::metrics::Metrics;
-use crate::review_model::ReviewModel;
 use crate::worker_api::Worker;
 use anyhow::{Context, Result, ensure};
 use rmcp::handler::server::wrapper::Parameters;
@@ -106,7 +103,7 @@ impl Tools {
     #[tool(annotations(read_only_hint = true, open_world_hint = false))]
     async fn analyze_log(&self, Parameters(asked): Parameters<AnalyzeLog>) -> CallToolResult {
         let tools = self.clone();
-        answer(tokio::task::spawn_blocking(move || tools.analyze(&asked)).await.context("analysing")).await
+        answer(tokio::task::spawn_blocking(move || tools.analyze(&asked)).await.context("analysing"))
     }
 
     /// Record what a failure really was, so that the model can learn from it. Stored once, with its author.
@@ -166,7 +163,7 @@ impl Tools {
     /// Review a diff: which of the lines it adds deserve a second look, how much it matters, and why.
     #[tool(annotations(read_only_hint = true, open_world_hint = false))]
     async fn review_diff(&self, Parameters(asked): Parameters<ReviewDiff>) -> CallToolResult {
-        answer(Ok(self.review(&asked.diff).await)).await
+        answer(Ok(self.review(&asked.diff).await))
     }
 }
 
@@ -199,20 +196,14 @@ impl Tools {
                 let mut features = features.clone();
                 features.remove("error_message");
                 let record: Telemetry = serde_json::from_value(Json::Object(features)).context("features")?;
-                let text = Telemetry::of_log(&excerpt, None, None, &model.patterns).text;
-                model.classify(Telemetry { text, ..record }, &excerpt)?
+                model.classify_message(&excerpt, record)?
             }
             _ => anyhow::bail!("give either log or features"),
         };
-        let prediction = &verdict.prediction;
-        Ok(json!({
-            "prediction": prediction.verdict(),
-            "confidence": prediction.confidence,
-            "top_contributing_features": verdict.explanation.terms,
-            "top": prediction.top_three(),
-            "line": verdict.explanation.line,
-            "model_version": model.manifest.model_version,
-        }))
+        let mut told = model.told(&verdict);
+        // The predecessor's name for what decided.
+        told["top_contributing_features"] = told["terms"].take();
+        Ok(told)
     }
 
     async fn review(&self, text: &str) -> Result<Json> {
@@ -221,7 +212,11 @@ impl Tools {
         ensure!(!files.is_empty(), "this is no unified diff, as `git diff` prints one");
         let policy = Policy::default();
         let plan = Plan::new(files.iter().map(ChangedFile::of_diff).collect(), 0, &policy);
-        let engine = self.0.engine.get_or_try_init(|| self.0.start_engine()).await?;
+        let shared = &self.0;
+        let engine = shared
+            .engine
+            .get_or_try_init(async || Engine::alone(shared.review_model.as_deref(), &shared.backend))
+            .await?;
         let result =
             engine.review("", &plan, &policy, &BTreeSet::new(), Instant::now() + REVIEW_TIME).await?;
         Ok(json!(result))
@@ -234,20 +229,12 @@ impl Tools {
             let worker = tools.0.worker.as_ref();
             what(worker.context("no worker is configured: set SENTINEL_URL and SENTINEL_API_KEY")?)
         };
-        answer(tokio::task::spawn_blocking(asked).await.context("asking the worker")).await
-    }
-}
-
-impl Shared {
-    async fn start_engine(&self) -> Result<Engine> {
-        let limits = Limits { batch_tokens: 2048, max_wait: Duration::ZERO, queue_tokens: 1 << 20 };
-        let model = ReviewModel::load(self.review_model.as_deref())?;
-        Engine::start(&model, &self.backend, |_| limits, Arc::new(Metrics::default()))
+        answer(tokio::task::spawn_blocking(asked).await.context("asking the worker"))
     }
 }
 
 /// What went wrong is told to the assistant as a result, in the predecessor's words: it may do better next time.
-async fn answer(outcome: Result<Result<Json>>) -> CallToolResult {
+fn answer(outcome: Result<Result<Json>>) -> CallToolResult {
     match outcome.and_then(|outcome| outcome) {
         Ok(value) => CallToolResult::structured(value),
         Err(error) => refused(&format!("{error:#}")),

@@ -36,6 +36,9 @@ impl Seen {
     /// Whether one that is nearly the same is remembered.
     #[must_use]
     pub fn has_near(&self, hunk: &Hunk<'_>) -> bool {
+        if self.shingles.is_empty() {
+            return false;
+        }
         let shingles = shingles(hunk);
         bands(&shingles)
             .filter_map(|band| self.bands.get(&band))

@@ -54,29 +54,25 @@ impl ReviewModel {
     /// # Errors
     /// A missing file, or one that is not the manifest's.
     pub fn load(directory: Option<&Path>) -> Result<Self> {
+        Self::load_trusted(directory, &PublicKeys::default())
+    }
+
+    /// The model in `directory`, whose manifest one of `keys` must have signed, if there are any; or the embedded one.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and a signature that is missing or not of these keys.
+    pub fn load_trusted(directory: Option<&Path>, keys: &PublicKeys) -> Result<Self> {
         let Some(directory) = directory else { return Self::embedded() };
         let read = |name: &str| {
             let path = directory.join(name);
             std::fs::read(&path).map(Cow::from).with_context(|| format!("reading {}", path.display()))
         };
-        Self::checked(&read("manifest.json")?, [read(TOKENIZER.0)?, read(ONNX.0)?, read(CONTROLS.0)?])
-            .with_context(|| format!("the review model in {}", directory.display()))
-    }
-
-    /// The model in `directory`, whose manifest one of `keys` must have signed; or the embedded one.
-    ///
-    /// # Errors
-    /// As [`Self::load`], and a signature that is missing or not of these keys.
-    pub fn load_signed(directory: Option<&Path>, keys: &PublicKeys) -> Result<Self> {
-        if let Some(directory) = directory {
-            let read = |name: &str| {
-                let path = directory.join(name);
-                std::fs::read(&path)
-                    .with_context(|| format!("reading {}: `sentinel model sign` makes it", path.display()))
-            };
-            keys.verify_manifest(&read("manifest.json")?, &read(SIGNATURE)?)?;
+        let manifest = read("manifest.json")?;
+        if !keys.is_empty() {
+            keys.verify_manifest(&manifest, &read(SIGNATURE).context("`sentinel model sign` makes it")?)?;
         }
-        Self::load(directory)
+        Self::checked(&manifest, [read(TOKENIZER.0)?, read(ONNX.0)?, read(CONTROLS.0)?])
+            .with_context(|| format!("the review model in {}", directory.display()))
     }
 
     /// Checks the files in `directory` and puts the signature of its manifest beside them; the version.
@@ -145,7 +141,7 @@ mod tests {
         }
         let key = PrivateKey::from_seed(&[1; 32]);
         let keys = PublicKeys::parse(&key.public()).unwrap();
-        let load = || ReviewModel::load_signed(Some(&directory), &keys).map(drop);
+        let load = || ReviewModel::load_trusted(Some(&directory), &keys).map(drop);
         assert!(format!("{:#}", load().unwrap_err()).contains("sentinel model sign"));
         ReviewModel::sign(&directory, &PrivateKey::from_seed(&[2; 32])).unwrap();
         assert!(load().unwrap_err().to_string().contains("not trusted"));

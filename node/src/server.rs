@@ -123,12 +123,7 @@ impl Node {
         let listener = TcpListener::bind(config.settings.listen)
             .await
             .with_context(|| format!("listening on {}", config.settings.listen))?;
-        let directory = config.settings.model.as_deref();
-        let model = if config.model_keys.is_empty() {
-            ReviewModel::load(directory)?
-        } else {
-            ReviewModel::load_signed(directory, &config.model_keys)?
-        };
+        let model = ReviewModel::load_trusted(config.settings.model.as_deref(), &config.model_keys)?;
         let engine = Engine::start(
             &model,
             &config.backend(),

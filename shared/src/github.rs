@@ -3,6 +3,7 @@
 //! Schemas: <https://docs.github.com/webhooks/webhook-events-and-payloads> and
 //! <https://docs.github.com/rest/actions/workflow-jobs>.
 
+use crate::failure::Conclusion;
 use serde::Deserialize;
 
 /// Who or what an event belongs to.
@@ -167,6 +168,26 @@ pub struct Step {
     pub started_at: Option<String>,
     /// RFC 3339.
     pub completed_at: Option<String>,
+}
+
+// === impl WorkflowJob ===
+
+impl WorkflowJob {
+    /// Whether it ended in a way that is looked into.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        failed(self.conclusion.as_deref())
+    }
+
+    /// The first step that failed.
+    #[must_use]
+    pub fn failed_step(&self) -> Option<&Step> {
+        self.steps.iter().find(|step| failed(step.conclusion.as_deref()))
+    }
+}
+
+fn failed(conclusion: Option<&str>) -> bool {
+    conclusion.and_then(Conclusion::parse).is_some()
 }
 
 /// `check_run`.

@@ -117,8 +117,8 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
     ];
     // A browser is the one thing a fresh machine may lack; where CI runs, its absence is a failure.
     let no_browser = std::env::var_os("CHROMIUM").is_none() && std::env::var_os("CI").is_none();
-    // Most labelled records may not be copied into the repository, and fitting needs Python's packages.
     let no_prometheus = std::env::var_os("PROMTOOL").is_none() && std::env::var_os("CI").is_none();
+    // Most labelled records may not be copied into the repository, and fitting needs Python's packages.
     let no_records = std::env::var_os("SENTINEL_RECORDS").is_none();
     all.into_iter()
         .map(|(name, test)| {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from . import controls, export, scores, train, vocabulary
+from . import controls, curve, export, scores, train, vocabulary
 
 
 def main() -> None:
@@ -22,12 +22,13 @@ def main() -> None:
     for name, step, about in [
         ("pretrain", train.pretrain, "learn to guess hidden tokens; needs no labels"),
         ("fit", train.fit, "learn what was mended, how and where"),
+        ("curve", curve.draw, "what more records and pre-training bring"),
     ]:
         learn = steps.add_parser(name, help=about, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
         learn.add_argument("--train", type=Path, required=True, help="pieces of `sentinel encode`")
         learn.add_argument("--extra", type=Path, help="pieces without harmless ones to compare with")
         learn.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json")
-        learn.add_argument("--work", type=Path, required=True, help="checkpoint, curve and result")
+        learn.add_argument("--work", type=Path, required=True, help="checkpoints and results")
         learn.add_argument("--width", type=int, default=256, help="a multiple of 64")
         learn.add_argument("--layers", type=int, default=4)
         learn.add_argument("--epochs", type=int, default=2)
@@ -40,11 +41,16 @@ def main() -> None:
         learn.add_argument("--seed", type=int, default=42)
         if name == "pretrain":
             learn.add_argument("--length", type=int, default=256, help="longer pieces are cut")
-        if name == "fit":
+        if name == "curve":
+            learn.add_argument("--test", type=Path, required=True, help="pieces of unseen repositories")
+            learn.add_argument("--out", type=Path, required=True, help="a JSON file")
+        if name in ("fit", "curve"):
             learn.add_argument("--heads-rate", type=float, default=1e-3)
-            learn.add_argument("--frozen", action="store_true", help="keep the encoder as --init has it; fast")
-            learn.add_argument("--init", type=Path, help="a checkpoint of pretrain to begin from")
             learn.add_argument("--length", type=int, default=512, help="longer pieces are left out")
+            learn.add_argument("--init", type=Path, required=name == "curve", help="a checkpoint of pretrain to begin from")
+            learn.set_defaults(share=1.0)
+        if name == "fit":
+            learn.add_argument("--frozen", action="store_true", help="keep the encoder as --init has it; fast")
             learn.add_argument("--share", type=float, default=1.0, help="of the records, for a learning curve")
             learn.add_argument("--shuffle", action="store_true", help="give each record another one's label")
         learn.set_defaults(step=step)

@@ -178,6 +178,13 @@ class Memory:
     begins: Tensor
 
     @classmethod
+    def at(cls, path: Path, model: Reviewer, pieces: list[Piece], device: torch.device, bf16: bool) -> "Memory":
+        """What is remembered at `path`; looked at now, and kept there, where nothing is."""
+        if not path.exists():
+            torch.save(vars(cls.of(model, pieces, device, bf16)), path)
+        return cls(**torch.load(path))
+
+    @classmethod
     @torch.no_grad()
     def of(cls, model: Reviewer, pieces: list[Piece], device: torch.device, bf16: bool) -> "Memory":
         model.eval()
@@ -247,6 +254,14 @@ def plan_of(pieces: list[Piece], epochs: int, tokens: int, seed: int) -> list[li
     return [batch for epoch in range(epochs) for batch in batches(pieces, tokens, random.Random(seed * 1009 + epoch))]
 
 
+def plan_of_rows(rows: list[int], epochs: int, seed: int) -> list[list[int]]:
+    plan = []
+    for epoch in range(epochs):
+        order = random.Random(seed * 1009 + epoch).sample(rows, len(rows))
+        plan += [order[start : start + FROZEN_BATCH] for start in range(0, len(order), FROZEN_BATCH)]
+    return plan
+
+
 def new_model(options: argparse.Namespace, device: torch.device) -> Reviewer:
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
@@ -280,18 +295,29 @@ def pretrain(options: argparse.Namespace) -> bool:
     return run.go(lambda batch: guessing_loss(model, batch, device), options.minutes, options.work / "pretrain.jsonl")
 
 
-def fit(options: argparse.Namespace) -> bool:
-    device = torch.device(options.device)
-    model = new_model(options, device)
+def labelled(options: argparse.Namespace, model: Reviewer, device: torch.device) -> list[Piece]:
+    """What there is to learn from; the model's counts are scaled by it."""
     pieces = chosen(telling(load(options.train)), options.share)
     standardise(model, pieces, device)
-    if options.init:
-        before = torch.load(options.init, map_location=device)["weights"]
-        model.load_state_dict({name: value for name, value in before.items() if name.split(".")[0] in ("tokens", "about", "blocks", "norm")}, strict=False)
     if options.extra:
         pieces += telling(load(options.extra, False, {piece.repo for piece in pieces}))
     # A cut piece may have lost the line it is about.
-    pieces = [piece for piece in pieces if len(piece.ids) <= options.length]
+    return [piece for piece in pieces if len(piece.ids) <= options.length]
+
+
+def begin_from(checkpoint: Path, model: Reviewer, device: torch.device) -> None:
+    """The encoder of a pre-trained model; the rest stays as it is."""
+    before = torch.load(checkpoint, map_location=device)["weights"]
+    encoder = {name: value for name, value in before.items() if name.split(".")[0] in ("tokens", "about", "blocks", "norm")}
+    model.load_state_dict(encoder, strict=False)
+
+
+def fit(options: argparse.Namespace) -> bool:
+    device = torch.device(options.device)
+    model = new_model(options, device)
+    pieces = labelled(options, model, device)
+    if options.init:
+        begin_from(options.init, model, device)
     if options.shuffle:
         shuffle(pieces, options.seed)
     options.work.mkdir(parents=True, exist_ok=True)
@@ -316,17 +342,8 @@ def fit_whole(model: Reviewer, pieces: list[Piece], options: argparse.Namespace,
 
 def fit_frozen(model: Reviewer, pieces: list[Piece], options: argparse.Namespace, device: torch.device) -> bool:
     """Looks at every piece once, then teaches the judges alone."""
-    remembered = options.work / "memory.pt"
-    if remembered.exists():
-        memory = Memory(**torch.load(remembered))
-    else:
-        memory = Memory.of(model, pieces, device, options.bf16)
-        torch.save(vars(memory), remembered)
-    plan = []
-    for epoch in range(options.epochs):
-        rows = list(range(len(pieces)))
-        random.Random(options.seed * 1009 + epoch).shuffle(rows)
-        plan += [rows[start : start + FROZEN_BATCH] for start in range(0, len(rows), FROZEN_BATCH)]
+    memory = Memory.at(options.work / "memory.pt", model, pieces, device, options.bf16)
+    plan = plan_of_rows(list(range(len(pieces))), options.epochs, options.seed)
     optimizer = optimizer_of([list(model.judges.parameters())], FROZEN_DECAY)
     run = Run(model, optimizer, [options.heads_rate], plan, options.seed, device, False, options.work / "fit.pt")
     run.resume()

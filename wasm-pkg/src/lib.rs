@@ -40,15 +40,7 @@ impl FailureClassifier {
     pub fn classify_log(&self, log: &str) -> Result<String, JsError> {
         let excerpt = Excerpt::of(log.as_bytes());
         let verdict = self.inner.classify_log(&excerpt, None, None)?;
-        Ok(json!({
-            "prediction": verdict.prediction.verdict(),
-            "confidence": verdict.prediction.confidence,
-            "top": verdict.prediction.top_three(),
-            "terms": verdict.explanation.terms,
-            "line": verdict.explanation.line,
-            "model_version": self.inner.manifest.model_version,
-        })
-        .to_string())
+        Ok(self.inner.told(&verdict).to_string())
     }
 
     /// The ten probabilities of an 884-number feature vector, in class order.

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use sentinel_shared::artifact::Verdict;
 use sentinel_shared::excerpt::{Excerpt, ExcerptFinder};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
@@ -43,7 +43,9 @@ impl Classify {
         let bundle = model::load(self.model.as_deref())?;
         let verdict = bundle.classify_log(&excerpt, self.step.as_deref(), self.job.as_deref())?;
         if self.json {
-            println!("{:#}", verdict_json(&verdict, &excerpt, &bundle.manifest.model_version));
+            let mut told = bundle.told(&verdict);
+            told["log"] = json!({ "lines": excerpt.log_lines, "bytes": excerpt.log_bytes });
+            println!("{told:#}");
         } else {
             print(&verdict, &excerpt);
         }
@@ -59,7 +61,8 @@ impl Classify {
     }
 }
 
-fn read_excerpt(mut log: impl Read) -> Result<Excerpt> {
+/// Reads to the end, whatever the length.
+pub(super) fn read_excerpt(mut log: impl Read) -> Result<Excerpt> {
     let mut finder = ExcerptFinder::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -68,19 +71,6 @@ fn read_excerpt(mut log: impl Read) -> Result<Excerpt> {
             n => finder.push(&buffer[..n]),
         }
     }
-}
-
-fn verdict_json(verdict: &Verdict, excerpt: &Excerpt, model_version: &str) -> Value {
-    let prediction = &verdict.prediction;
-    json!({
-        "prediction": prediction.verdict(),
-        "confidence": prediction.confidence,
-        "top": prediction.top_three(),
-        "terms": verdict.explanation.terms,
-        "line": verdict.explanation.line,
-        "model_version": model_version,
-        "log": { "lines": excerpt.log_lines, "bytes": excerpt.log_bytes },
-    })
 }
 
 fn print(verdict: &Verdict, excerpt: &Excerpt) {

@@ -1,17 +1,16 @@
 //! `sentinel explain-run`: why the jobs of a GitHub Actions run failed, from inside the run and without a server.
 
+use super::classify::read_excerpt;
 use crate::model;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use sentinel_shared::artifact::{ModelBundle, Verdict};
-use sentinel_shared::excerpt::ExcerptFinder;
-use sentinel_shared::failure::Conclusion;
 use sentinel_shared::github::{JobsPage, WorkflowJob};
 use sentinel_shared::review::render;
 use serde_json::{Value as Json, json};
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
-use std::io::{Read, Write as _};
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,7 +78,7 @@ impl ExplainRun {
             }
         }
         if self.json {
-            let jobs: Vec<Json> = explained.iter().map(Explained::json).collect();
+            let jobs: Vec<Json> = explained.iter().map(|each| each.json(&model)).collect();
             println!("{:#}", json!({ "jobs": jobs, "model_version": model.manifest.model_version }));
         } else {
             explained.iter().for_each(|each| println!("{}", each.annotation()));
@@ -115,9 +114,7 @@ impl ExplainRun {
                 answer.body_mut().read_json().context("GitHub answered in another shape")?;
             seen += jobs.len() as u64;
             let is_last = jobs.is_empty() || seen >= total_count;
-            let has_failed =
-                |job: &WorkflowJob| job.conclusion.as_deref().and_then(Conclusion::parse).is_some();
-            failed.extend(jobs.into_iter().filter(has_failed));
+            failed.extend(jobs.into_iter().filter(WorkflowJob::has_failed));
             if is_last {
                 break;
             }
@@ -130,15 +127,7 @@ impl ExplainRun {
         let Some(id) = job.id else { return Ok(None) };
         let path = format!("/repos/{}/actions/jobs/{id}/logs", self.repository);
         let Some(answer) = self.get(&path)? else { return Ok(None) };
-        let mut log = answer.into_body().into_reader().take(LOG_LIMIT_BYTES);
-        let (mut finder, mut buffer) = (ExcerptFinder::new(), vec![0; 1 << 16]);
-        loop {
-            match log.read(&mut buffer).context("reading a job's log")? {
-                0 => break,
-                n => finder.push(&buffer[..n]),
-            }
-        }
-        let excerpt = finder.finish();
+        let excerpt = read_excerpt(answer.into_body().into_reader().take(LOG_LIMIT_BYTES))?;
         if excerpt.binary {
             return Ok(None);
         }
@@ -172,13 +161,12 @@ impl ExplainRun {
 }
 
 impl Explained {
-    fn json(&self) -> Json {
-        let prediction = &self.verdict.prediction;
-        json!({
-            "job": self.job.name, "step": failed_step(&self.job), "url": self.job.html_url,
-            "prediction": prediction.verdict(), "confidence": prediction.confidence, "top": prediction.top_three(),
-            "terms": self.verdict.explanation.terms, "line": self.verdict.explanation.line,
-        })
+    fn json(&self, model: &ModelBundle) -> Json {
+        let mut told = model.told(&self.verdict);
+        told["job"] = json!(self.job.name);
+        told["step"] = json!(failed_step(&self.job));
+        told["url"] = json!(self.job.html_url);
+        told
     }
 
     /// <https://docs.github.com/actions/reference/workflow-commands-for-github-actions#setting-an-error-message>
@@ -213,9 +201,7 @@ fn name(job: &WorkflowJob) -> &str {
 }
 
 fn failed_step(job: &WorkflowJob) -> Option<&str> {
-    let failed =
-        job.steps.iter().find(|step| step.conclusion.as_deref().and_then(Conclusion::parse).is_some());
-    failed?.name.as_deref()
+    job.failed_step()?.name.as_deref()
 }
 
 /// As a workflow command's data, so that no log line becomes a command.

@@ -1,11 +1,8 @@
 //! `sentinel review`: a diff on standard input, findings out.
 
 use crate::backend::ort::{Options, Provider};
-use crate::batcher::Limits;
 use crate::engine::Engine;
-use crate::metrics::Metrics;
 use crate::policy;
-use crate::review_model::ReviewModel;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use sentinel_shared::diff;
@@ -18,7 +15,6 @@ use std::collections::BTreeSet;
 use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -121,9 +117,7 @@ impl Review {
 
     async fn review(&self, plan: &Plan<'_>, policy: &Policy) -> Result<ReviewResult> {
         let options = Options { provider: self.provider, sessions: None, library: self.onnxruntime.clone() };
-        let limits = Limits { batch_tokens: 2048, max_wait: Duration::ZERO, queue_tokens: 1 << 20 };
-        let model = ReviewModel::load(self.model.as_deref())?;
-        let engine = Engine::start(&model, &options, |_| limits, Arc::new(Metrics::default()))?;
+        let engine = Engine::alone(self.model.as_deref(), &options)?;
         let deadline = Instant::now() + Duration::from_secs(3600);
         Ok(engine.review("", plan, policy, &BTreeSet::new(), deadline).await?)
     }

@@ -202,6 +202,28 @@ impl ModelBundle {
         self.classify(Telemetry::of_log(excerpt, step, job, &self.patterns), excerpt)
     }
 
+    /// The verdict on one message and what else its sender knows of the run; `record`'s text is the message's.
+    ///
+    /// # Errors
+    /// As [`Classifier::predict`].
+    pub fn classify_message(&self, message: &Excerpt, record: Telemetry) -> Result<Verdict> {
+        let text = Telemetry::of_log(message, None, None, &self.patterns).text;
+        self.classify(Telemetry { text, ..record }, message)
+    }
+
+    /// What programs are told of `verdict`: `prediction`, `confidence`, `top` three, `terms`, `line`, `model_version`.
+    #[must_use]
+    pub fn told(&self, verdict: &Verdict) -> serde_json::Value {
+        serde_json::json!({
+            "prediction": verdict.prediction.verdict(),
+            "confidence": verdict.prediction.confidence,
+            "top": verdict.prediction.top_three(),
+            "terms": verdict.explanation.terms,
+            "line": verdict.explanation.line,
+            "model_version": self.manifest.model_version,
+        })
+    }
+
     /// Where `verdict` falls in the drift histograms.
     #[must_use]
     pub fn drift_cells(&self, verdict: &Verdict) -> Vec<(String, u32)> {

@@ -73,12 +73,11 @@ impl JobEvidence {
     /// What `job` tells: its failed step, and real time per stage.
     #[must_use]
     pub fn of(job: &WorkflowJob) -> Self {
-        let failed = |step: &&Step| step.conclusion.as_deref().and_then(Conclusion::parse).is_some();
         Self {
             job_id: job.id,
             job: job.name.as_deref().map(bounded),
             html_url: job.html_url.as_deref().map(bounded),
-            step: job.steps.iter().find(failed).and_then(|step| step.name.as_deref()).map(bounded),
+            step: job.failed_step().and_then(|step| step.name.as_deref()).map(bounded),
             runner_labels: job.labels.iter().take(16).map(|label| bounded(label)).collect(),
             stage_seconds: stage_seconds(&job.steps),
         }

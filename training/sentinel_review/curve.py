@@ -1,0 +1,79 @@
+"""The learning curve: what more records would bring, and what reading brings beside counting.
+
+One judge over a frozen encoder, fitted on 25, 50 and 100 % of the records: with the pre-trained encoder, with one that
+has learned nothing, and with none at all. The rows are the trainer's own figures on unseen repositories.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+
+import torch
+
+from .data import Piece, load
+from .model import Judge, Reviewer, split
+from .scores import report
+from .train import FROZEN_DECAY, Memory, Run, Weights, begin_from, chosen, frozen_loss, labelled, new_model, optimizer_of, plan_of_rows
+
+SHARES = (0.25, 0.5, 1.0)
+
+
+def draw(options: argparse.Namespace) -> None:
+    device = torch.device(options.device)
+    options.work.mkdir(parents=True, exist_ok=True)
+    model = new_model(options, device)
+    pieces, unseen = labelled(options, model, device), [piece for piece in load(options.test) if len(piece.ids) <= options.length]
+
+    def remember(encoder: str) -> tuple[Memory, Memory]:
+        named = [("train", pieces), ("test", unseen)]
+        return tuple(Memory.at(options.work / f"{encoder}-{name}.pt", model, some, device, options.bf16) for name, some in named)
+
+    memories = {"an encoder that has learned nothing": remember("blank")}
+    begin_from(options.init, model, device)
+    memories["the pre-trained encoder"] = remember("pretrained")
+    memories["no encoder, counts alone"] = tuple(map(deaf, memories["the pre-trained encoder"]))
+
+    rows = []
+    for encoder, (seen, to_judge) in memories.items():
+        for share in SHARES:
+            some = {id(piece) for piece in chosen(pieces, share)}
+            teach(model, seen, [row for row, piece in enumerate(pieces) if id(piece) in some], pieces, options, device)
+            figures = report(judged(model, to_judge, unseen, device))
+            rows.append({"encoder": encoder, "share": share, "records": len({pieces[row].record for row in range(len(pieces)) if id(pieces[row]) in some})} | figures)
+            print(json.dumps(rows[-1]), flush=True)
+    options.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def deaf(memory: Memory) -> Memory:
+    return replace(memory, read=torch.zeros_like(memory.read))
+
+
+def teach(model: Reviewer, memory: Memory, rows: list[int], pieces: list[Piece], options: argparse.Namespace, device: torch.device) -> None:
+    """A new judge, of these rows."""
+    torch.manual_seed(options.seed)
+    judge = Judge(model.shape.width, model.counts)
+    judge.apply(Reviewer._initial)
+    model.judges = torch.nn.ModuleList([judge.to(device)])
+    plan = plan_of_rows(rows, options.epochs, options.seed)
+    optimizer = optimizer_of([list(model.judges.parameters())], FROZEN_DECAY)
+    weights = Weights.of([pieces[row] for row in rows])
+    unkept = options.work / "curve.pt"
+    run = Run(model, optimizer, [options.heads_rate], plan, options.seed, device, False, unkept)
+    run.go(lambda batch: frozen_loss(model, memory, batch, pieces, device, weights), float("inf"), options.work / "curve.jsonl")
+
+
+@torch.no_grad()
+def judged(model: Reviewer, memory: Memory, pieces: list[Piece], device: torch.device) -> list[dict]:
+    """As `scores.predict`, from memory."""
+    model.eval()
+    rows = []
+    for start in range(0, len(pieces), 512):
+        batch = pieces[start : start + 512]
+        seen, counts = memory.impression(list(range(start, start + len(batch))), device)
+        verdict, line = model.judges[0](seen)
+        needs, severity, category = (part.cpu().numpy() for part in split(verdict))
+        for row, (piece, lines) in enumerate(zip(batch, line.squeeze(-1).split(counts))):
+            order = (-lines).argsort(stable=True).cpu().numpy()
+            rows.append({"piece": piece, "needs": float(needs[row]), "severity": severity[row], "category": category[row], "order": order})
+    model.train()
+    return rows
