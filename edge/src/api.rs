@@ -2,13 +2,15 @@
 
 use crate::app::{App, now};
 use crate::{guard, models, respond, turso};
+use sentinel_shared::access::{Principal, Scope};
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::dashboard::{Dashboard, WINDOW};
-use sentinel_shared::drift::Report;
+use sentinel_shared::drift::{Heatmap, Report};
 use sentinel_shared::excerpt::Excerpt;
 use sentinel_shared::features::Telemetry;
 use sentinel_shared::feedback::Feedback;
-use sentinel_shared::store::{self, HISTORY_LIMIT, Totals};
+use sentinel_shared::github::rfc3339;
+use sentinel_shared::store::{self, Filter, HISTORY_LIMIT, Totals};
 use sentinel_shared::webhook::BODY_LIMIT_BYTES;
 use sentinel_shared::{Error, Result};
 use serde::Deserialize;
@@ -17,28 +19,71 @@ use std::sync::Arc;
 use worker::{Request, Response};
 
 const HISTORY_DEFAULT: u32 = 100;
+/// Columns of the drift heatmap.
+const HEATMAP_WINDOWS: u32 = 12;
+const TIMELINE_DAYS: i64 = 14;
+const DAY_SECONDS: i64 = 86_400;
 /// The most of a small JSON body that is read.
 const FORM_LIMIT_BYTES: usize = 16 * 1024;
 
 /// `GET /api/dashboard`
-pub(crate) async fn dashboard(app: &App) -> Result<Response> {
-    let overview = overview(app).await?;
+pub(crate) async fn dashboard(app: &App, who: &Principal) -> Result<Response> {
+    let overview = overview(app, who.scope).await?;
     let manifest = &overview.model.manifest;
     respond::json(200, &Dashboard::new(&overview.totals, overview.report, manifest, now()))
 }
 
 /// `GET /api/drift`, and `/api/psi` as the predecessor called it.
-pub(crate) async fn drift(app: &App) -> Result<Response> {
-    respond::json(200, &overview(app).await?.report)
+pub(crate) async fn drift(app: &App, who: &Principal) -> Result<Response> {
+    respond::json(200, &overview(app, who.scope).await?.report)
 }
 
-/// `GET /api/history?limit=1..1000`
-pub(crate) async fn history(request: &Request, app: &App) -> Result<Response> {
-    let answers = turso::read(app, &[store::history(limit(request)?)]).await?;
+/// `GET /api/drift/windows`: the last windows of inferences, each against the training records, with histograms.
+pub(crate) async fn drift_windows(app: &App, who: &Principal) -> Result<Response> {
+    let model = models::current(app).await?;
+    let version = &model.manifest.model_version;
+    let statements = [
+        store::drift_windows(who.scope, version, HEATMAP_WINDOWS),
+        store::window_times(who.scope, HEATMAP_WINDOWS),
+    ];
+    let answers = turso::read(app, &statements).await?;
+    let [windows, times] = answers.as_slice() else { return Err(Error::StoreShape("drift_windows")) };
+    let heatmap =
+        Heatmap::new(&model.baseline, &store::windows_of(windows)?, &store::window_times_of(times)?, version);
+    respond::json(200, &heatmap)
+}
+
+/// `GET /api/timeline?days=1..90`: verdicts of each class, day by day.
+pub(crate) async fn timeline(request: &Request, app: &App, who: &Principal) -> Result<Response> {
+    let expected = "a whole number from 1 to 90";
+    let days = number(request, "days")?.unwrap_or(TIMELINE_DAYS);
+    if !(1..=90).contains(&days) {
+        return Err(Error::ParameterInvalid { name: "days", expected });
+    }
+    // Whole days, today's among them.
+    let since = (now() / DAY_SECONDS - (days - 1)) * DAY_SECONDS;
+    let answers = turso::read(app, &[store::classes_by_day(who.scope, since)]).await?;
+    let counts = store::classes_by_day_of(answers.first().ok_or(Error::StoreShape("classes_by_day"))?)?;
+    respond::json(200, &json!({ "since": rfc3339(since), "days": days, "counts": counts }))
+}
+
+/// `GET /api/history?limit=1..1000`, and of these only `repository=`, `class=`, `confidence_min=0..1`, `before=ID`.
+pub(crate) async fn history(request: &Request, app: &App, who: &Principal) -> Result<Response> {
+    let (repository, class) = (query(request, "repository"), query(request, "class"));
+    let confidence = query(request, "confidence_min").map_or(Some(0.0), |text| text.parse().ok());
+    let filter = Filter {
+        repository: repository.as_deref(),
+        prediction: class.as_deref(),
+        confidence_min: confidence
+            .filter(|least| (0.0..=1.0).contains(least))
+            .ok_or(Error::ParameterInvalid { name: "confidence_min", expected: "a number from 0 to 1" })?,
+        before: number(request, "before")?,
+    };
+    let answers = turso::read(app, &[store::history(who.scope, filter, limit(request)?)]).await?;
     respond::json(200, &store::history_rows(answers.first().ok_or(Error::StoreShape("history"))?)?)
 }
 
-fn limit(request: &Request) -> Result<u32> {
+pub(crate) fn limit(request: &Request) -> Result<u32> {
     let Some(text) = query(request, "limit") else { return Ok(HISTORY_DEFAULT) };
     let expected = "a whole number from 1 to 1000";
     let number = text.parse().ok().filter(|limit| (1..=HISTORY_LIMIT).contains(limit));
@@ -46,51 +91,46 @@ fn limit(request: &Request) -> Result<u32> {
 }
 
 /// `POST /api/feedback`: 201 for something new, 200 for what its author said before.
-pub(crate) async fn feedback(mut request: Request, app: &App) -> Result<Response> {
+pub(crate) async fn feedback(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
     let feedback = Feedback::parse(&guard::body(&mut request, FORM_LIMIT_BYTES).await?)?;
-    let answers = turso::commit(app, &store::feedback::record(&feedback, now())).await?;
+    let answers = turso::commit(app, &store::feedback::record(who.scope, &feedback, now())).await?;
     let (record, is_new) = store::feedback::recorded(&answers)?;
     let (status, word) = if is_new { (201, "recorded") } else { (200, "unchanged") };
     respond::json(status, &json!({ "status": word, "feedback": record }))
 }
 
 /// `GET /api/feedback?limit=1..1000`: who said what when, newest first.
-pub(crate) async fn feedback_audit(request: &Request, app: &App) -> Result<Response> {
-    let answers = turso::read(app, &[store::feedback::feedback(limit(request)?)]).await?;
+pub(crate) async fn feedback_audit(request: &Request, app: &App, who: &Principal) -> Result<Response> {
+    let answers = turso::read(app, &[store::feedback::feedback(who.scope, limit(request)?)]).await?;
     let rows = answers.first().ok_or(Error::StoreShape("feedback"))?;
     respond::json(200, &store::feedback::feedback_rows(rows)?)
 }
 
 /// `GET /api/telemetry?after=ID&since=UNIX&corrected=true`: what verdicts were made from, a page at a time.
-pub(crate) async fn telemetry(request: &Request, app: &App) -> Result<Response> {
-    let number = |name: &'static str| match query(request, name) {
-        None => Ok(0),
-        Some(text) => text.parse().map_err(|_| Error::ParameterInvalid { name, expected: "a whole number" }),
-    };
+pub(crate) async fn telemetry(request: &Request, app: &App, who: &Principal) -> Result<Response> {
+    let (after, since) = (number(request, "after")?, number(request, "since")?);
     let corrected = query(request, "corrected").is_some_and(|value| value == "true");
-    let page = store::telemetry::page(number("after")?, number("since")?, corrected);
+    let page = store::telemetry::page(who.scope, after.unwrap_or(0), since.unwrap_or(0), corrected);
     let answers = turso::read(app, &[page]).await?;
     let rows = answers.first().ok_or(Error::StoreShape("telemetry"))?;
     respond::json(200, &store::telemetry::page_of(rows)?)
 }
 
 /// `GET /api/feedback/stats`
-pub(crate) async fn feedback_stats(app: &App) -> Result<Response> {
-    let answers = turso::read(app, &store::feedback::stats()).await?;
+pub(crate) async fn feedback_stats(app: &App, who: &Principal) -> Result<Response> {
+    let answers = turso::read(app, &store::feedback::stats(who.scope)).await?;
     respond::json(200, &store::feedback::stats_of(&answers)?)
 }
 
 /// `GET /api/inference?repository=owner/name&subject=run:1:1`: where a 202 points to; or `?id=7`.
-pub(crate) async fn inference(request: &Request, app: &App) -> Result<Response> {
+pub(crate) async fn inference(request: &Request, app: &App, who: &Principal) -> Result<Response> {
     let needed = |name: &'static str| {
         query(request, name)
             .ok_or(Error::ParameterInvalid { name, expected: "given; see the Location of a 202" })
     };
-    let statement = match query(request, "id") {
-        Some(id) => store::inference_by_id(
-            id.parse().map_err(|_| Error::ParameterInvalid { name: "id", expected: "a whole number" })?,
-        ),
-        None => store::inference_of(&needed("repository")?, &needed("subject")?),
+    let statement = match number(request, "id")? {
+        Some(id) => store::inference_by_id(who.scope, id),
+        None => store::inference_of(who.scope, &needed("repository")?, &needed("subject")?),
     };
     let answers = turso::read(app, &[statement]).await?;
     respond::json(200, &store::first_inference(&answers)?)
@@ -144,10 +184,11 @@ fn text_excerpt(log: &[u8]) -> Result<Excerpt> {
 }
 
 /// What the badge, the heatmap and the registry are made from, of one moment.
-pub(crate) async fn overview(app: &App) -> Result<Overview> {
+pub(crate) async fn overview(app: &App, scope: Scope) -> Result<Overview> {
     let model = models::current(app).await?;
     let version = &model.manifest.model_version;
-    let answers = turso::read(app, &[store::totals(WINDOW), store::drift_window(version)]).await?;
+    let answers =
+        turso::read(app, &[store::totals(scope, WINDOW), store::drift_window(scope, version)]).await?;
     let [totals, window] = answers.as_slice() else { return Err(Error::StoreShape("overview")) };
     let report = Report::of(&model.baseline, &store::window_of(window)?);
     Ok(Overview { totals: store::totals_of(totals)?, report, model })
@@ -157,6 +198,18 @@ pub(crate) struct Overview {
     pub(crate) totals: Totals,
     pub(crate) report: Report,
     pub(crate) model: Arc<ModelBundle>,
+}
+
+/// A whole number in the query, if it is there.
+pub(crate) fn number(request: &Request, name: &'static str) -> Result<Option<i64>> {
+    let parse =
+        |text: String| text.parse().map_err(|_| Error::ParameterInvalid { name, expected: "a whole number" });
+    query(request, name).map(parse).transpose()
+}
+
+/// A small JSON body.
+pub(crate) fn form<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
+    serde_json::from_slice(body).map_err(|error| Error::JsonInvalid(error.to_string()))
 }
 
 pub(crate) fn query(request: &Request, name: &str) -> Option<String> {

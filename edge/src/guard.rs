@@ -1,7 +1,9 @@
-//! What stands before the work: the body cap, the API key and the rate limits.
+//! What stands before the work: the body cap, who asks, and the rate limits.
 
 use crate::app::App;
+use crate::session;
 use futures_util::StreamExt;
+use sentinel_shared::access::Principal;
 use sentinel_shared::{Error, Result};
 use worker::{ByteStream, Request, console_warn};
 
@@ -46,17 +48,11 @@ async fn drain(mut stream: ByteStream) {
     }
 }
 
-/// Admits a request with the API key, as `X-API-Key` or as a bearer token (which is what Prometheus sends).
-pub(crate) async fn api_key(request: &Request, app: &App) -> Result<()> {
-    let key = app.config.api_key()?;
-    let header = |name: &str| request.headers().get(name).ok().flatten();
-    let bearer =
-        || header("authorization").and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned));
-    let presented = header("x-api-key").or_else(bearer).ok_or(Error::ApiKeyRejected)?;
-    if !key.matches(presented.as_bytes()) {
-        return Err(Error::ApiKeyRejected);
-    }
-    within_rate(app, "API_LIMITER", "api").await
+/// Who asks, counted against their key.
+pub(crate) async fn principal(request: &Request, app: &App) -> Result<Principal> {
+    let principal = session::principal(request, app).await?;
+    within_rate(app, "API_LIMITER", &principal.name).await?;
+    Ok(principal)
 }
 
 /// Counts one delivery against its installation, or its repository where there is none; never against an address:
@@ -71,7 +67,7 @@ pub(crate) async fn delivery_within_rate(
 }
 
 /// Counts one event against `key`.
-async fn within_rate(app: &App, limiter: &str, key: &str) -> Result<()> {
+pub(crate) async fn within_rate(app: &App, limiter: &str, key: &str) -> Result<()> {
     // Bindings are the deployment's: without one, nothing is limited, and `/health` says so.
     let Ok(binding) = app.env.rate_limiter(limiter) else { return Ok(()) };
     match binding.limit(key.to_owned()).await {

@@ -1,33 +1,44 @@
-//! The dashboard's three files. The page holds no data: its script asks the API with the reader's key.
+//! The dashboard's files. They hold no data: their script asks the API in the reader's name.
 
 use crate::respond;
 use sentinel_shared::{Error, Result};
 use worker::Response;
 
-/// Nothing from elsewhere, nothing inline, nothing framed.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+/// Nothing from elsewhere, nothing inline, nothing framed. WebAssembly is the playground's.
+const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// `GET /`
-pub(crate) fn index() -> Result<Response> {
-    file("text/html; charset=utf-8", include_str!("../assets/index.html"))
+/// Path, content type and text of each file.
+const FILES: [(&str, &str, &str); 13] = [
+    ("/", "text/html; charset=utf-8", include_str!("../assets/index.html")),
+    ("/style.css", "text/css; charset=utf-8", include_str!("../assets/style.css")),
+    ("/js/app.js", SCRIPT, include_str!("../assets/js/app.js")),
+    ("/js/ask.js", SCRIPT, include_str!("../assets/js/ask.js")),
+    ("/js/charts.js", SCRIPT, include_str!("../assets/js/charts.js")),
+    ("/js/deliveries.js", SCRIPT, include_str!("../assets/js/deliveries.js")),
+    ("/js/drift.js", SCRIPT, include_str!("../assets/js/drift.js")),
+    ("/js/failures.js", SCRIPT, include_str!("../assets/js/failures.js")),
+    ("/js/models.js", SCRIPT, include_str!("../assets/js/models.js")),
+    ("/js/overview.js", SCRIPT, include_str!("../assets/js/overview.js")),
+    ("/js/page.js", SCRIPT, include_str!("../assets/js/page.js")),
+    ("/js/playground.js", SCRIPT, include_str!("../assets/js/playground.js")),
+    ("/js/reviews.js", SCRIPT, include_str!("../assets/js/reviews.js")),
+];
+
+/// Whether `path` is one of them.
+pub(crate) fn has(path: &str) -> bool {
+    FILES.iter().any(|(at, ..)| *at == path)
 }
 
-/// `GET /app.js`
-pub(crate) fn script() -> Result<Response> {
-    file("text/javascript; charset=utf-8", include_str!("../assets/app.js"))
-}
-
-/// `GET /style.css`
-pub(crate) fn style() -> Result<Response> {
-    file("text/css; charset=utf-8", include_str!("../assets/style.css"))
-}
-
-fn file(content_type: &str, text: &str) -> Result<Response> {
+/// The file at `path`.
+pub(crate) fn serve(path: &str) -> Result<Response> {
+    let (_, content_type, text) = FILES.iter().find(|(at, ..)| *at == path).ok_or(Error::NotFound)?;
     let headers = [
         ("content-security-policy", POLICY),
         ("referrer-policy", "no-referrer"),
-        ("cache-control", "public, max-age=300"),
+        // A new version must not meet the scripts of the old one.
+        ("cache-control", "no-cache"),
     ];
     respond::build(200, content_type, text.as_bytes().to_vec(), &headers).map_err(|_| Error::NotFound)
 }

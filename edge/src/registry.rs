@@ -3,11 +3,14 @@
 
 use crate::app::{App, now};
 use crate::{api, guard, models, respond, turso};
+use sentinel_shared::access::Scope;
+use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::artifact::signed::SIGNED_LIMIT_BYTES;
 use sentinel_shared::dashboard::Registry;
+use sentinel_shared::excerpt::Excerpt;
 use sentinel_shared::feedback;
 use sentinel_shared::store::Transaction;
-use sentinel_shared::store::models as rows;
+use sentinel_shared::store::{models as rows, telemetry};
 use sentinel_shared::{Error, Result};
 use serde::Deserialize;
 use serde_json::json;
@@ -15,10 +18,12 @@ use worker::{Request, Response};
 
 /// The most of a request to change the registry that is read.
 const CHANGE_LIMIT_BYTES: usize = 16 * 1024;
+/// Stored failures that two models are compared on: what fits the CPU time of one request.
+const DIFF_ROWS: u32 = 100;
 
 /// `GET /api/registry`
 pub(crate) async fn show(app: &App) -> Result<Response> {
-    let overview = api::overview(app).await?;
+    let overview = api::overview(app, Scope::All).await?;
     let (models, activations) = rows::registry_of(&turso::read(app, &rows::registry()).await?)?;
     let manifest = &overview.model.manifest;
     respond::json(200, &Registry::new(&overview.totals, &overview.report, manifest, models, activations))
@@ -74,6 +79,36 @@ pub(crate) async fn promote(mut request: Request, app: &App) -> Result<Response>
 pub(crate) async fn rollback(mut request: Request, app: &App) -> Result<Response> {
     let author = feedback::author(change(&mut request).await?.author.as_deref())?;
     switched(app, &rows::rollback(&author, now())).await
+}
+
+/// `GET /api/models/diff?version=`: where a registered model and the one in use disagree on what was delivered last.
+/// Changes nothing.
+pub(crate) async fn diff(request: &Request, app: &App) -> Result<Response> {
+    let version = api::query(request, "version").ok_or(Error::FieldMissing("version"))?;
+    let answers = turso::read(app, &[rows::digest_of(&version), telemetry::latest(DIFF_ROWS)]).await?;
+    let [digest, latest] = answers.as_slice() else { return Err(Error::StoreShape("model_diff")) };
+    let candidate = models::load(app, &rows::digest_in(digest)?).await.map_err(refused)?;
+    let serving = models::current(app).await?;
+    let stored = telemetry::page_of(latest)?;
+    let mut changed = Vec::new();
+    for row in &stored {
+        let says = |model: &ModelBundle| {
+            let verdict = model.classify(row.telemetry.clone(), &Excerpt::default())?;
+            Ok::<_, Error>((verdict.prediction.verdict(), verdict.prediction.confidence))
+        };
+        let (active, candidate) = (says(&serving)?, says(&candidate)?);
+        if active.0 != candidate.0 {
+            changed.push(json!({
+                "id": row.id, "repository": row.repository, "subject": row.subject, "corrected": row.corrected,
+                "active": active.0, "candidate": candidate.0, "confidence": candidate.1,
+            }));
+        }
+    }
+    let active = &serving.manifest.model_version;
+    respond::json(
+        200,
+        &json!({ "active": active, "candidate": version, "compared": stored.len(), "changed": changed }),
+    )
 }
 
 async fn change(request: &mut Request) -> Result<Change> {

@@ -5,16 +5,25 @@
 
 use crate::app::{App, now};
 use crate::{api, evidence, guard, respond, review_client, turso};
+use sentinel_shared::access::Principal;
 use sentinel_shared::review::ReviewJob;
 use sentinel_shared::review::command::Command;
-use sentinel_shared::store::reviews::{self, JobKind, JobStatus};
+use sentinel_shared::store::reviews::{self, JobKind, JobRow, JobStatus};
 use sentinel_shared::webhook::{CommandRequest, DeliveryKey};
 use sentinel_shared::{Error, Result};
+use serde::Deserialize;
 use serde_json::json;
 use worker::{Context, Request, Response, console_error};
 
 /// The most jobs that one request lists.
 const JOBS_LIMIT: u32 = 200;
+/// The most of a request to replay one that is read.
+const FORM_LIMIT_BYTES: usize = 4 * 1024;
+
+#[derive(Deserialize)]
+struct Which {
+    key: String,
+}
 
 /// Stores the job of a pull request, answers 202, and tells the node.
 pub(crate) async fn accept(
@@ -104,7 +113,7 @@ pub(crate) async fn resubmit(app: &App) {
 }
 
 /// `GET /api/jobs?status=dead&limit=1..200`, newest first.
-pub(crate) async fn list(request: &Request, app: &App) -> Result<Response> {
+pub(crate) async fn list(request: &Request, app: &App, who: &Principal) -> Result<Response> {
     let status = match api::query(request, "status") {
         None => None,
         Some(label) => Some(JobStatus::parse(&label).ok_or(Error::ParameterInvalid {
@@ -116,17 +125,30 @@ pub(crate) async fn list(request: &Request, app: &App) -> Result<Response> {
     let limit = limit.filter(|limit| (1..=JOBS_LIMIT).contains(limit));
     let limit =
         limit.ok_or(Error::ParameterInvalid { name: "limit", expected: "a whole number from 1 to 200" })?;
-    let answers = turso::read(app, &[reviews::jobs(status, limit)]).await?;
+    let answers = turso::read(app, &[reviews::jobs(who.scope, status, limit)]).await?;
     respond::json(200, &reviews::job_rows(answers.first().ok_or(Error::StoreShape("jobs"))?)?)
 }
 
 /// `GET /api/job?key=owner/name%237@sha`: where a 202 points to.
-pub(crate) async fn show(request: &Request, app: &App) -> Result<Response> {
+pub(crate) async fn show(request: &Request, app: &App, who: &Principal) -> Result<Response> {
     let expected = "given; see the Location of a 202";
     let key = api::query(request, "key").ok_or(Error::ParameterInvalid { name: "key", expected })?;
-    let answers = turso::read(app, &[reviews::job_by_key(&key)]).await?;
+    respond::json(200, &job(app, who, &key).await?)
+}
+
+/// `POST /api/jobs/replay` with `key`: queues a job again that ended without a review.
+pub(crate) async fn replay(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
+    let Which { key } = api::form(&guard::body(&mut request, FORM_LIMIT_BYTES).await?)?;
+    let answers = turso::commit(app, &reviews::revive(who.scope, Some(&key), now())).await?;
+    let is_queued = answers.first().is_some_and(|revived| revived.affected > 0);
+    let job = job(app, who, &key).await?;
+    respond::json(200, &json!({ "status": if is_queued { "queued" } else { "unchanged" }, "job": job }))
+}
+
+async fn job(app: &App, who: &Principal, key: &str) -> Result<JobRow> {
+    let answers = turso::read(app, &[reviews::job_by_key(who.scope, key)]).await?;
     let rows = reviews::job_rows(answers.first().ok_or(Error::StoreShape("job_by_key"))?)?;
-    respond::json(200, &rows.into_iter().next().ok_or(Error::NotFound)?)
+    rows.into_iter().next().ok_or(Error::NotFound)
 }
 
 /// A key as a query's value.

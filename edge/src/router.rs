@@ -1,80 +1,174 @@
-//! Every URL of the worker on one screen.
+//! Every URL of the worker on one screen, and who may ask for it.
 
 use crate::app::App;
-use crate::{api, guard, pages, registry, respond, reviews, telemetry, webhook};
-use sentinel_shared::Error;
+use crate::{api, guard, keys, ledger, pages, registry, respond, reviews, session, telemetry, webhook};
+use sentinel_shared::access::Principal;
+use sentinel_shared::{Error, Result};
 use worker::{Context, Method, Request, Response};
 
 pub(crate) async fn route(request: Request, app: &'static App, context: Context) -> worker::Result<Response> {
     let path = request.path();
     let answer = match (request.method(), path.as_str()) {
         (Method::Post, "/webhook/github") => webhook::receive(request, app, context).await,
-        (Method::Get, "/") => pages::index(),
-        (Method::Get, "/app.js") => pages::script(),
-        (Method::Get, "/style.css") => pages::style(),
         (Method::Get, "/health") => telemetry::health(app),
-        (Method::Get, "/metrics") => guarded(request, app, Guarded::Metrics).await,
-        (Method::Get, "/api/dashboard") => guarded(request, app, Guarded::Dashboard).await,
-        (Method::Get, "/api/drift" | "/api/psi") => guarded(request, app, Guarded::Drift).await,
-        (Method::Get, "/api/registry") => guarded(request, app, Guarded::Registry).await,
-        (Method::Get, "/api/history") => guarded(request, app, Guarded::History).await,
-        (Method::Get, "/api/inference") => guarded(request, app, Guarded::Inference).await,
-        (Method::Get, "/api/jobs") => guarded(request, app, Guarded::Jobs).await,
-        (Method::Get, "/api/job") => guarded(request, app, Guarded::Job).await,
-        (Method::Get, "/api/feedback") => guarded(request, app, Guarded::FeedbackAudit).await,
-        (Method::Get, "/api/feedback/stats") => guarded(request, app, Guarded::FeedbackStats).await,
-        (Method::Post, "/api/feedback") => guarded(request, app, Guarded::Feedback).await,
-        (Method::Get, "/api/telemetry") => guarded(request, app, Guarded::Telemetry).await,
-        (Method::Get, "/api/models/bundle") => guarded(request, app, Guarded::ModelBundle).await,
-        (Method::Post, "/api/models") => guarded(request, app, Guarded::UploadModel).await,
-        (Method::Post, "/api/models/promote") => guarded(request, app, Guarded::PromoteModel).await,
-        (Method::Post, "/api/models/rollback") => guarded(request, app, Guarded::RollbackModel).await,
-        (Method::Post, "/api/classify") => guarded(request, app, Guarded::Classify).await,
-        _ => Err(Error::NotFound),
+        (Method::Get, "/api/session") => session::show(&request, app).await,
+        (Method::Post, "/api/session") => session::open(request, app).await,
+        (Method::Delete, "/api/session") => session::close(&request, app).await,
+        (Method::Get, path) if pages::has(path) => pages::serve(path),
+        (method, path) => match (Call::of(&method, path), path.starts_with("/api/")) {
+            (Some(call), _) => guarded(request, app, call).await,
+            // A stranger does not learn which addresses exist.
+            (None, true) => guard::principal(&request, app).await.and(Err(Error::NotFound)),
+            (None, false) => Err(Error::NotFound),
+        },
     };
     answer.or_else(|error| respond::problem(&error))
 }
 
-/// What asks for the API key first.
-enum Guarded {
-    Metrics,
-    Dashboard,
-    Drift,
-    Registry,
-    History,
-    Inference,
+/// What asks for a key or a session first.
+#[derive(Clone, Copy)]
+enum Call {
     Classify,
-    Jobs,
-    Job,
+    Dashboard,
+    Deliveries,
+    Drift,
+    DriftWindows,
     Feedback,
     FeedbackAudit,
     FeedbackStats,
-    Telemetry,
+    History,
+    Inference,
+    Job,
+    Jobs,
+    Keys,
+    MakeKey,
+    Metrics,
     ModelBundle,
-    UploadModel,
+    ModelDiff,
     PromoteModel,
+    Redeliver,
+    Registry,
+    ReplayJob,
+    RevokeKey,
     RollbackModel,
+    Telemetry,
+    Timeline,
+    UploadModel,
 }
 
-async fn guarded(request: Request, app: &App, what: Guarded) -> sentinel_shared::Result<Response> {
-    guard::api_key(&request, app).await?;
-    match what {
-        Guarded::Metrics => telemetry::metrics(app).await,
-        Guarded::Dashboard => api::dashboard(app).await,
-        Guarded::Drift => api::drift(app).await,
-        Guarded::Registry => registry::show(app).await,
-        Guarded::History => api::history(&request, app).await,
-        Guarded::Inference => api::inference(&request, app).await,
-        Guarded::Classify => api::classify(request, app).await,
-        Guarded::Jobs => reviews::list(&request, app).await,
-        Guarded::Job => reviews::show(&request, app).await,
-        Guarded::Feedback => api::feedback(request, app).await,
-        Guarded::FeedbackAudit => api::feedback_audit(&request, app).await,
-        Guarded::Telemetry => api::telemetry(&request, app).await,
-        Guarded::ModelBundle => registry::bundle(&request, app).await,
-        Guarded::UploadModel => registry::upload(request, app).await,
-        Guarded::PromoteModel => registry::promote(request, app).await,
-        Guarded::RollbackModel => registry::rollback(request, app).await,
-        Guarded::FeedbackStats => api::feedback_stats(app).await,
+/// What a key must be good for.
+enum Needs {
+    /// Any key: the answer holds what it may see.
+    Any,
+    /// An admin key, for a change to what it may see.
+    Admin,
+    /// A key of no single installation: the answer is about all.
+    All,
+    /// Both.
+    Operator,
+}
+
+impl Call {
+    fn of(method: &Method, path: &str) -> Option<Self> {
+        Some(match (method, path) {
+            (Method::Post, "/api/classify") => Self::Classify,
+            (Method::Get, "/api/dashboard") => Self::Dashboard,
+            (Method::Get, "/api/deliveries") => Self::Deliveries,
+            (Method::Post, "/api/deliveries/redeliver") => Self::Redeliver,
+            (Method::Get, "/api/drift" | "/api/psi") => Self::Drift,
+            (Method::Get, "/api/drift/windows") => Self::DriftWindows,
+            (Method::Get, "/api/feedback") => Self::FeedbackAudit,
+            (Method::Post, "/api/feedback") => Self::Feedback,
+            (Method::Get, "/api/feedback/stats") => Self::FeedbackStats,
+            (Method::Get, "/api/history") => Self::History,
+            (Method::Get, "/api/inference") => Self::Inference,
+            (Method::Get, "/api/job") => Self::Job,
+            (Method::Get, "/api/jobs") => Self::Jobs,
+            (Method::Post, "/api/jobs/replay") => Self::ReplayJob,
+            (Method::Get, "/api/keys") => Self::Keys,
+            (Method::Post, "/api/keys") => Self::MakeKey,
+            (Method::Delete, "/api/keys") => Self::RevokeKey,
+            (Method::Post, "/api/models") => Self::UploadModel,
+            (Method::Get, "/api/models/bundle") => Self::ModelBundle,
+            (Method::Get, "/api/models/diff") => Self::ModelDiff,
+            (Method::Post, "/api/models/promote") => Self::PromoteModel,
+            (Method::Post, "/api/models/rollback") => Self::RollbackModel,
+            (Method::Get, "/api/registry") => Self::Registry,
+            (Method::Get, "/api/telemetry") => Self::Telemetry,
+            (Method::Get, "/api/timeline") => Self::Timeline,
+            (Method::Get, "/metrics") => Self::Metrics,
+            _ => return None,
+        })
+    }
+
+    fn needs(self) -> Needs {
+        match self {
+            Self::Classify
+            | Self::Dashboard
+            | Self::Deliveries
+            | Self::Drift
+            | Self::DriftWindows
+            | Self::Feedback
+            | Self::FeedbackAudit
+            | Self::FeedbackStats
+            | Self::History
+            | Self::Inference
+            | Self::Job
+            | Self::Jobs
+            | Self::Telemetry
+            | Self::Timeline => Needs::Any,
+            Self::Redeliver | Self::ReplayJob => Needs::Admin,
+            Self::Metrics | Self::ModelBundle | Self::ModelDiff | Self::Registry => Needs::All,
+            Self::Keys
+            | Self::MakeKey
+            | Self::PromoteModel
+            | Self::RevokeKey
+            | Self::RollbackModel
+            | Self::UploadModel => Needs::Operator,
+        }
+    }
+}
+
+impl Needs {
+    fn met_by(&self, who: &Principal) -> Result<()> {
+        match self {
+            Self::Any => Ok(()),
+            Self::Admin => who.may_change(),
+            Self::All => who.sees_all(),
+            Self::Operator => who.may_change().and_then(|()| who.sees_all()),
+        }
+    }
+}
+
+async fn guarded(request: Request, app: &App, call: Call) -> Result<Response> {
+    let who = guard::principal(&request, app).await?;
+    call.needs().met_by(&who)?;
+    match call {
+        Call::Classify => api::classify(request, app).await,
+        Call::Dashboard => api::dashboard(app, &who).await,
+        Call::Deliveries => ledger::list(&request, app, &who).await,
+        Call::Drift => api::drift(app, &who).await,
+        Call::DriftWindows => api::drift_windows(app, &who).await,
+        Call::Feedback => api::feedback(request, app, &who).await,
+        Call::FeedbackAudit => api::feedback_audit(&request, app, &who).await,
+        Call::FeedbackStats => api::feedback_stats(app, &who).await,
+        Call::History => api::history(&request, app, &who).await,
+        Call::Inference => api::inference(&request, app, &who).await,
+        Call::Job => reviews::show(&request, app, &who).await,
+        Call::Jobs => reviews::list(&request, app, &who).await,
+        Call::Keys => keys::list(app).await,
+        Call::MakeKey => keys::make(request, app).await,
+        Call::Metrics => telemetry::metrics(app).await,
+        Call::ModelBundle => registry::bundle(&request, app).await,
+        Call::ModelDiff => registry::diff(&request, app).await,
+        Call::PromoteModel => registry::promote(request, app).await,
+        Call::Redeliver => ledger::redeliver(request, app, &who).await,
+        Call::Registry => registry::show(app).await,
+        Call::ReplayJob => reviews::replay(request, app, &who).await,
+        Call::RevokeKey => keys::revoke(&request, app).await,
+        Call::RollbackModel => registry::rollback(request, app).await,
+        Call::Telemetry => api::telemetry(&request, app, &who).await,
+        Call::Timeline => api::timeline(&request, app, &who).await,
+        Call::UploadModel => registry::upload(request, app).await,
     }
 }

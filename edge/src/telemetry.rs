@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::{guard, models, respond, turso};
+use sentinel_shared::access::Scope;
 use sentinel_shared::dashboard::WINDOW;
 use sentinel_shared::drift::Report;
 use sentinel_shared::store;
@@ -56,7 +57,8 @@ const FAMILIES: [(&str, &str, &str, &str); 8] = [
 pub(crate) async fn metrics(app: &App) -> Result<Response> {
     let model = models::current(app).await?;
     let version = &model.manifest.model_version;
-    let statements = [store::counters(), store::totals(WINDOW), store::drift_window(version)];
+    let statements =
+        [store::counters(), store::totals(Scope::All, WINDOW), store::drift_window(Scope::All, version)];
     let answers = turso::read(app, &statements).await?;
     let [counters, totals, window] = answers.as_slice() else { return Err(Error::StoreShape("metrics")) };
     let (counters, totals) = (store::counter_rows(counters)?, store::totals_of(totals)?);

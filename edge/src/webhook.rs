@@ -3,6 +3,7 @@
 use crate::app::{App, now};
 use crate::evidence::Evidence;
 use crate::{evidence, guard, models, respond, reviews, turso};
+use sentinel_shared::access::Scope;
 use sentinel_shared::artifact::Verdict;
 use sentinel_shared::failure::FailureRecord;
 use sentinel_shared::store::models::ActiveModel;
@@ -71,7 +72,8 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
         }
         // Of two deliveries about one subject, the first verdict stays: what is answered is what is stored.
         let stored =
-            turso::read(app, &[store::inference_of(&record.repository, &record.subject.key())]).await?;
+            turso::read(app, &[store::inference_of(Scope::All, &record.repository, &record.subject.key())])
+                .await?;
         let inference = store::first_inference(&stored)?;
         return respond::json(200, &json!({ "status": "done", "inference": inference }));
     }

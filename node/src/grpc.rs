@@ -15,6 +15,7 @@ use sentinel_proto::v1::{
     ChunkRequest, DiffRequest, DiffResponse, Finding as WireFinding, GetReviewRequest, Receipt, Review,
     ReviewJob as WireJob, ReviewResponse, SubmitReviewRequest, SubmitReviewResponse,
 };
+use sentinel_shared::access::Scope;
 use sentinel_shared::diff;
 use sentinel_shared::review::plan::{ChangedFile, Plan};
 use sentinel_shared::review::policy::{Policy, Speech};
@@ -136,7 +137,8 @@ impl ReviewService for Service {
         request: Request<GetReviewRequest>,
     ) -> std::result::Result<Response<Review>, Status> {
         self.observe("GetReview", async {
-            let answers = self.store.read(&[reviews::job_by_key(&request.into_inner().id)]).await?;
+            let answers =
+                self.store.read(&[reviews::job_by_key(Scope::All, &request.into_inner().id)]).await?;
             let rows = reviews::job_rows(answers.first().ok_or(Error::StoreShape("job_by_key"))?)?;
             let row = rows.into_iter().next().ok_or(Error::NotFound)?;
             Ok(Review {

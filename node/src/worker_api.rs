@@ -44,6 +44,14 @@ impl Worker {
         json(self.ask(path))
     }
 
+    /// Deletes what `path` names.
+    ///
+    /// # Errors
+    /// As [`Worker::post`].
+    pub fn delete(&self, path: &str) -> Result<Value> {
+        json(agent().delete(self.address(path)).header("x-api-key", &self.api_key).call())
+    }
+
     /// Uploads a signed bundle in `author`'s name.
     ///
     /// # Errors

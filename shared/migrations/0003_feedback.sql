@@ -12,6 +12,8 @@ CREATE TABLE IF NOT EXISTS feedback (
   corrected    TEXT    NOT NULL,
   author       TEXT    NOT NULL,
   created_at   INTEGER NOT NULL,
+  -- That of what it is about.
+  installation_id INTEGER,
   CHECK ((inference_id IS NULL) = (job_key IS NOT NULL AND finding IS NOT NULL))
 );
 

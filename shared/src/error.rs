@@ -24,6 +24,18 @@ pub enum Error {
     /// No usable `X-API-Key`, or the wrong one.
     #[error("a valid X-API-Key header is required")]
     ApiKeyRejected,
+    /// A browser's session that is not known, or not any more.
+    #[error("the session is over; sign in again")]
+    SessionOver,
+    /// A change asked for by another site's page, in the name of who is signed in here.
+    #[error("a change must come from a page of this address")]
+    CrossSite,
+    /// A key that may only read.
+    #[error("this key may only read; ask for an admin key")]
+    RoleTooLow,
+    /// A key of one installation, for what is about all.
+    #[error("this is about every installation; it needs the operator's key")]
+    OperatorOnly,
     /// More bytes than the endpoint reads.
     #[error("the body is larger than {limit_bytes} bytes")]
     BodyTooLarge {
@@ -136,11 +148,14 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::SignatureMissing | Self::SignatureMalformed | Self::SignatureMismatch => {
-                Code::Unauthenticated
-            }
+            Self::SignatureMissing
+            | Self::SignatureMalformed
+            | Self::SignatureMismatch
+            | Self::SessionOver => Code::Unauthenticated,
             // 403 rather than 401: the name and status the predecessor's clients know.
-            Self::ApiKeyRejected => Code::PermissionDenied,
+            Self::ApiKeyRejected | Self::CrossSite | Self::RoleTooLow | Self::OperatorOnly => {
+                Code::PermissionDenied
+            }
             Self::BodyTooLarge { .. } => Code::TooLarge,
             Self::ContentTypeUnsupported => Code::UnsupportedMediaType,
             Self::HeaderMissing(_)

@@ -47,6 +47,12 @@ impl Secret {
         let digest = mac(b"sentinel api key", candidate).finalize().into_bytes();
         mac(b"sentinel api key", &self.0).verify_slice(&digest).is_ok()
     }
+
+    /// What tells this secret from its successor, and can be stored.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        hex::encode(&mac(&self.0, b"sentinel session").finalize().into_bytes())
+    }
 }
 
 // === impl WebhookSecrets ===

@@ -14,3 +14,10 @@ export async function signIn(page, key) {
   await page.getByLabel("API key").fill(key);
   await page.getByRole("button", { name: "Open the dashboard" }).click();
 }
+
+/** Follows a link of the navigation, by keyboard as a reader without a mouse would. */
+export async function open(page, name) {
+  await page.getByRole("link", { name, exact: true }).focus();
+  await page.keyboard.press("Enter");
+  await page.locator(`nav a[aria-current=page]`).filter({ hasText: name }).waitFor();
+}

@@ -1,6 +1,6 @@
 // Corrects the newest verdicts on the dashboard: node correct.mjs URL KEY CHROMIUM TOOLS CLASS COUNT
 import assert from "node:assert/strict";
-import { launch, signIn } from "./browser.mjs";
+import { launch, open, signIn } from "./browser.mjs";
 
 const [url, key, executablePath, tools, correction, count] = process.argv.slice(2);
 const browser = await launch(executablePath, tools);
@@ -9,6 +9,7 @@ try {
   await page.goto(url);
   await page.getByLabel("Your name").fill("mona");
   await signIn(page, key);
+  await open(page, "Failures");
   await page.locator("#history li").first().waitFor();
   const shown = await page.locator("#history details").evaluateAll((all) => all.map((details) => details.dataset.id));
   for (const id of shown.slice(0, Number(count))) {

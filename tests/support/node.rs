@@ -11,6 +11,7 @@ use sentinel_node::metrics::Metrics;
 use sentinel_node::review_model::ReviewModel;
 use sentinel_node::reviewer::{Options, Reviewer, Verdicts};
 use sentinel_node::store::{Store, now};
+use sentinel_shared::access::Scope;
 use sentinel_shared::feedback::FeedbackRecord;
 use sentinel_shared::review::ReviewJob;
 use sentinel_shared::signature::Secret;
@@ -126,7 +127,8 @@ impl Rig {
 
     /// The job of this key.
     pub async fn job(&self, key: &str) -> JobRow {
-        let answers = self.store().read(&[reviews::job_by_key(key)]).await.expect("the database is there");
+        let answers =
+            self.store().read(&[reviews::job_by_key(Scope::All, key)]).await.expect("the database is there");
         reviews::job_rows(&answers[0]).expect("jobs").into_iter().next().expect("the job exists")
     }
 
@@ -143,7 +145,8 @@ impl Rig {
 
     /// What people said, the newest first.
     pub async fn feedback(&self) -> Vec<FeedbackRecord> {
-        let answers = self.store().read(&[feedback::feedback(100)]).await.expect("the database is there");
+        let answers =
+            self.store().read(&[feedback::feedback(Scope::All, 100)]).await.expect("the database is there");
         feedback::feedback_rows(&answers[0]).expect("feedback")
     }
 

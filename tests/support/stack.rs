@@ -196,6 +196,11 @@ impl Programs {
             }
             match section.as_str() {
                 "[build]" | "[vars]" => continue,
+                section if section.starts_with("[env.") || section.starts_with("[[env.") => continue,
+                _ if line.starts_with("directory = ") => {
+                    let public = source.with_file_name("edge/public").canonicalize()?;
+                    lines.push(format!("directory = {:?}", public.display().to_string()));
+                }
                 _ if line.starts_with("main = ") => {
                     lines.push(format!("main = {:?}", self.worker.join("index.js").display().to_string()));
                 }

@@ -1,6 +1,8 @@
 //! The worker in workerd, the real database server behind it and a fake GitHub beside it, as a sender, an
 //! operator and an attacker meet them. One stack for all tests, so the trials run one after the other.
 
+#[path = "edge/access.rs"]
+mod access;
 #[path = "edge/mcp.rs"]
 mod mcp;
 #[path = "edge/monitoring.rs"]
@@ -91,6 +93,8 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("while_github_is_down_a_delivery_waits_and_the_sweep_finishes_it", github_down),
         ("one_installation_over_its_rate_is_told_when_to_retry_and_another_is_served", rate_limited),
         ("the_api_is_closed_without_its_key", api_key),
+        ("a_key_is_kept_as_a_hash_does_what_its_role_may_and_ends_when_it_is_revoked", access::keys),
+        ("a_browser_signs_in_with_a_cookie_that_no_script_reads_and_no_other_site_sends", access::sessions),
         ("a_world_of_one_failure_is_drift_and_the_badge_heatmap_and_report_agree", drift),
         ("a_correction_is_stored_once_attributed_and_counted", feedback),
         ("a_log_a_record_or_telemetry_can_be_classified_on_demand", classify_on_demand),
@@ -111,7 +115,8 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
             "every_panel_is_answered_by_a_prometheus_that_scraped_the_stack_and_an_alert_fires_and_clears",
             monitoring::every_panel_answers,
         ),
-        ("the_dashboard_shows_the_verdicts_in_a_browser", dashboard_in_chromium),
+        ("of_two_teams_no_answer_to_one_holds_a_row_of_the_other", access::isolated),
+        ("every_page_of_the_dashboard_works_and_is_accessible_in_a_browser", dashboard_in_chromium),
         ("while_the_database_is_down_a_delivery_is_refused_and_its_redelivery_is_stored_once", database_down),
         ("without_secrets_everything_that_needs_them_is_closed", secrets_unset),
     ];
@@ -166,11 +171,14 @@ impl World {
 
     /// A failed run of its own repository and installation, which GitHub knows with this log.
     fn failed_run(&self, log: Option<Log>) -> Value {
+        self.failed_run_in(&format!("acme/project-{}", self.id()), log)
+    }
+
+    fn failed_run_in(&self, repository: &str, log: Option<Log>) -> Value {
         let id = self.id();
-        let repository = format!("acme/project-{id}");
         let job = id + 1_000_000;
         self.github.add(Run {
-            repository: repository.clone(),
+            repository: repository.to_owned(),
             run_id: id,
             attempt: 2,
             jobs: json!({ "total_count": 2, "jobs": [
@@ -917,11 +925,29 @@ fn dashboard_in_chromium(world: &World) -> Outcome {
         return Err("no Chromium found: install one, or set CHROMIUM to its path".into());
     };
     let script = format!("{}/js/dashboard.mjs", env!("CARGO_MANIFEST_DIR"));
+    // What only happens after hours of trouble: a job and a delivery that were given up.
+    let (job, delivery) = ("acme/given-up#1@abc", "given-up");
+    database_call(
+        world,
+        &format!(
+            "INSERT INTO review_jobs (key, kind, repository, number, head_sha, status, attempts, failures, created_at, finished_at, error) VALUES ('{job}', 'review', 'acme/given-up', 1, 'abc', 'dead', 3, 3, 0, 0, 'GitHub did not answer')"
+        ),
+    )?;
+    let record = serde_json::to_string(&json!({})).unwrap_or_default();
+    database_call(
+        world,
+        &format!(
+            "INSERT INTO deliveries (hook, id, event, repository, status, record, attempts, lease_until, received_at) VALUES ('77', '{delivery}', 'workflow_run', 'acme/given-up', 'failed', '{record}', 3, 0, 0)"
+        ),
+    )?;
+    let pictures =
+        std::env::var_os("SENTINEL_SCREENSHOTS").map_or_else(|| world.folder.clone(), PathBuf::from);
     let output = Command::new("node")
         .arg(script)
         .args([&world.worker.url, KEY, &chromium])
         .arg(&world.programs.tools)
-        .arg(world.folder.join("dashboard.png"))
+        .arg(pictures)
+        .args([job, delivery])
         .output()?;
     let said =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -62,13 +62,24 @@ fn every_probability_is_lightgbms_from_onnx_and_from_the_compiled_form() {
 }
 
 #[test]
-fn the_wasm_package_predicts_the_same_in_node() {
-    let package =
-        std::env::var("SENTINEL_WASM_PKG").expect("SENTINEL_WASM_PKG is not set: run `cargo xtask test`");
+fn the_npm_package_predicts_the_same_and_its_examples_run_in_node_and_in_a_worker() {
+    let set = |name: &str| {
+        std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test`"))
+    };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/js/wasm_pkg.mjs");
-    let bundle = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/failure/compiled.bundle");
-    let output = Command::new("node").arg(script).args([&package, bundle, GOLDENS]).output().unwrap();
+    let log = std::env::temp_dir().join(format!("sentinel-npm-{}.log", std::process::id()));
+    std::fs::write(
+        &log,
+        "collected 42 items\nFAILED tests/test_money.py::test_round - AssertionError: assert 3 == 4\n\
+        1 failed, 41 passed in 2.31s\n##[error]Process completed with exit code 1.\n",
+    )
+    .unwrap();
+    let mut node = Command::new("node");
+    node.arg(script).args([&set("SENTINEL_PACKAGE"), GOLDENS]).arg(&log).arg(set("SENTINEL_TOOLS"));
+    let output = node.output().unwrap();
+    std::fs::remove_file(&log).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    print!("{}", String::from_utf8_lossy(&output.stdout));
 }
 
 #[test]

@@ -250,7 +250,16 @@ fn after_three_errors_a_job_is_dead_visible_and_can_be_revived() {
         }
         assert_eq!(scene.once().await, None);
         let key = scene.key("head1");
-        scene.rig.store().commit(&reviews::revive(Some(&key), sentinel_node::store::now())).await.unwrap();
+        scene
+            .rig
+            .store()
+            .commit(&reviews::revive(
+                sentinel_shared::access::Scope::All,
+                Some(&key),
+                sentinel_node::store::now(),
+            ))
+            .await
+            .unwrap();
         assert_eq!(scene.once().await, Some(JobStatus::Done));
         assert_eq!(scene.pull().reviews.len(), 1);
     });

@@ -1,10 +1,16 @@
-//! Sentinel's decisions for JavaScript: classify a job log, cut its excerpt, check a webhook signature.
+//! Sentinel's decisions for JavaScript: classify a job log or a record, cut an excerpt, check a diff, check a webhook
+//! signature.
 //!
-//! A wrapper and nothing else: every function is one call into `sentinel_shared` with its errors as strings.
+//! A wrapper and nothing else: every function is one call into `sentinel_shared`, with its errors as strings and its
+//! answers as JSON texts. `npm/` makes a package of it, with types.
 
 use sentinel_shared::artifact::ModelBundle;
+use sentinel_shared::diff;
 use sentinel_shared::excerpt::Excerpt;
-use sentinel_shared::features::FeatureVector;
+use sentinel_shared::features::{FeatureVector, Telemetry};
+use sentinel_shared::review::certain;
+use sentinel_shared::review::plan::{ChangedFile, Plan, Planned};
+use sentinel_shared::review::policy::Policy;
 use sentinel_shared::signature::{Secret, WebhookSecrets};
 use serde_json::json;
 use wasm_bindgen::prelude::*;
@@ -29,17 +35,29 @@ impl FailureClassifier {
         Ok(Self { inner: ModelBundle::from_bytes(bundle)? })
     }
 
-    /// The model's version.
-    #[wasm_bindgen(getter, js_name = modelVersion)]
-    pub fn model_version(&self) -> String {
-        self.inner.manifest.model_version.clone()
+    /// What the model is: its manifest, as a JSON text.
+    pub fn manifest(&self) -> String {
+        json!(self.inner.manifest).to_string()
     }
 
-    /// Classifies a job log; answers a JSON text with verdict, confidence, top three, terms and line.
+    /// Classifies a job log; answers verdict, confidence, top three, terms and line.
     #[wasm_bindgen(js_name = classifyLog)]
-    pub fn classify_log(&self, log: &str) -> Result<String, JsError> {
-        let excerpt = Excerpt::of(log.as_bytes());
-        let verdict = self.inner.classify_log(&excerpt, None, None)?;
+    pub fn classify_log(
+        &self,
+        log: &str,
+        step: Option<String>,
+        job: Option<String>,
+    ) -> Result<String, JsError> {
+        let excerpt = text(log)?;
+        let verdict = self.inner.classify_log(&excerpt, step.as_deref(), job.as_deref())?;
+        Ok(self.inner.told(&verdict).to_string())
+    }
+
+    /// Classifies a message and a record of its run, a JSON text; answers the same.
+    #[wasm_bindgen(js_name = classifyRecord)]
+    pub fn classify_record(&self, message: &str, record: &str) -> Result<String, JsError> {
+        let record: Telemetry = serde_json::from_str(record)?;
+        let verdict = self.inner.classify_message(&text(message)?, record)?;
         Ok(self.inner.told(&verdict).to_string())
     }
 
@@ -50,11 +68,23 @@ impl FailureClassifier {
     }
 }
 
-/// The lines of a job log that matter, as a JSON text.
+/// The lines of a job log that matter.
 #[wasm_bindgen]
 pub fn excerpt(log: &str) -> String {
     let excerpt = Excerpt::of(log.as_bytes());
     json!({ "lines": excerpt.lines, "log_lines": excerpt.log_lines }).to_string()
+}
+
+/// What the checks that need no model find in a unified diff.
+#[wasm_bindgen(js_name = checkDiff)]
+pub fn check_diff(diff: &str) -> Result<String, JsError> {
+    let files = diff::parse(diff)?;
+    let policy = Policy::default();
+    let plan = Plan::new(files.iter().map(ChangedFile::of_diff).collect(), 0, &policy);
+    let found = plan.hunks.iter().flat_map(|Planned { path, language, hunk, .. }| {
+        certain::findings(path, *language, hunk).collect::<Vec<_>>()
+    });
+    Ok(json!(found.collect::<Vec<_>>()).to_string())
 }
 
 /// Whether `header` (`X-Hub-Signature-256`) signs `body` under `secret`; false for an empty secret.
@@ -62,4 +92,9 @@ pub fn excerpt(log: &str) -> String {
 pub fn verify_signature(secret: &str, header: &str, body: &[u8]) -> bool {
     Secret::new(secret)
         .is_some_and(|secret| WebhookSecrets::new(secret, None).verify(Some(header.as_bytes()), body).is_ok())
+}
+
+fn text(log: &str) -> Result<Excerpt, JsError> {
+    let excerpt = Excerpt::of(log.as_bytes());
+    if excerpt.binary { Err(JsError::new("this is no text")) } else { Ok(excerpt) }
 }

@@ -10,6 +10,8 @@ use std::process::Command;
 
 /// What Cloudflare's free plan takes is 3 MB; ours keeps its distance.
 const BUNDLE_LIMIT_BYTES: usize = 2_500_000;
+/// As worker-build calls it for the worker.
+const WASM_OPT: [&str; 2] = ["-O", "--all-features"];
 
 /// Everything the local stack and the tests start.
 pub(crate) struct Programs {
@@ -54,7 +56,7 @@ impl Programs {
             .env("ORT_DYLIB_PATH", &self.tools.onnxruntime)
             .env("SENTINEL_GRPC_PYTHON", &self.tools.grpc_python)
             .env("SENTINEL_WORKER", &self.worker)
-            .env("SENTINEL_WASM_PKG", self.worker.with_file_name("wasm-pkg"));
+            .env("SENTINEL_PACKAGE", package_folder());
         if let Ok(target) = target() {
             command.env("CARGO_TARGET_DIR", target);
         }
@@ -121,12 +123,48 @@ fn worker(tools: &Tools, size: Size) -> Result<PathBuf> {
         command.arg("--no-opt");
     }
     run(command.args(["edge", "-p", "sentinel-edge", "-p", "sentinel-wasm"]))?;
-    let package = target.join("wasm32-unknown-unknown/wasm/sentinel_wasm.wasm");
-    let mut bindgen = Command::new(&tools.wasm_bindgen);
-    bindgen.arg(&package).args(["--target", "nodejs", "--out-dir"]).arg(out.with_file_name("wasm-pkg"));
-    run(&mut bindgen)?;
+    package(tools, &target, size)?;
     std::fs::write(stamp, "")?;
     Ok(out)
+}
+
+/// Where the npm package is put together.
+fn package_folder() -> PathBuf {
+    root().join("wasm-pkg/dist")
+}
+
+/// Puts the npm package together, and what the playground needs of it where the worker serves files from.
+fn package(tools: &Tools, target: &Path, size: Size) -> Result<()> {
+    let (sources, out) = (root().join("wasm-pkg/npm"), package_folder());
+    let mut bindgen = Command::new(&tools.wasm_bindgen);
+    bindgen.arg(target.join("wasm32-unknown-unknown/wasm/sentinel_wasm.wasm"));
+    run(bindgen.args(["--target", "web", "--no-typescript", "--out-dir"]).arg(&out))?;
+    let wasm = out.join("sentinel_wasm_bg.wasm");
+    if size == Size::Optimised {
+        run(Command::new(tools.node_bin("wasm-opt")).arg(&wasm).args(WASM_OPT).arg("-o").arg(&wasm))?;
+    }
+    for file in
+        ["package.json", "README.md", "index.d.ts", "browser.js", "classifier.js", "node.js", "worker.js"]
+    {
+        std::fs::copy(sources.join(file), out.join(file)).with_context(|| format!("copying {file}"))?;
+    }
+    std::fs::copy(root().join("LICENSE"), out.join("LICENSE")).context("copying the licence")?;
+    std::fs::copy(root().join("models/failure/compiled.bundle"), out.join("model.bin"))?;
+    let public = root().join("edge/public/classifier");
+    std::fs::create_dir_all(&public)?;
+    for file in ["browser.js", "classifier.js", "sentinel_wasm.js", "sentinel_wasm_bg.wasm", "model.bin"] {
+        std::fs::copy(out.join(file), public.join(file)).with_context(|| format!("copying {file}"))?;
+    }
+    Ok(())
+}
+
+/// Builds the npm package as it is published, and packs it.
+pub(crate) fn pack() -> Result<()> {
+    let programs = Programs::for_measuring()?;
+    // Whichever worker was built last, the package is the small one.
+    package(&programs.tools, &target()?, Size::Optimised)?;
+    let folder = package_folder();
+    run(Command::new("npm").current_dir(&folder).args(["pack", "--pack-destination"]).arg(target()?))
 }
 
 /// Builds what `wrangler deploy` uploads, and holds it to its size.

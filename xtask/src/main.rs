@@ -43,6 +43,7 @@ enum Task {
     /// Run all tests: units, the database server, the worker in workerd, the node, the dashboard in Chromium.
     ///
     /// `cargo xtask test faults` makes the long run of the fault suite: 320 jobs through randomised failures.
+    /// `cargo xtask test browser` runs what needs Chromium, and keeps its pictures in Cargo's output folder.
     Test {
         /// Passed to `cargo test`, e.g. a test's name.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -54,6 +55,8 @@ enum Task {
     Bench(bench::Bench),
     /// Build the optimised worker for `wrangler deploy` and print its size.
     Bundle,
+    /// Build the npm package as it is published, and pack it into Cargo's output folder.
+    Pack,
     /// Score a shipped model with its baselines, and write the figures into the README.
     Eval(eval::Eval),
 }
@@ -76,6 +79,7 @@ fn main() -> Result<()> {
         Task::Ci => ci::run_checks(),
         Task::Bench(bench) => bench.run(),
         Task::Bundle => build::bundle().map(drop),
+        Task::Pack => build::pack(),
         Task::Eval(eval) => eval.run(),
     }
 }
@@ -92,6 +96,12 @@ fn test(rest: &[String]) -> Result<()> {
         [] => command.args(["--lib", "--bins", "--tests"]),
         [name] if name == "faults" => {
             command.env("SENTINEL_FAULT_RUNS", FAULT_RUNS).args(["--test", "faults", "--", "--nocapture"])
+        }
+        [name] if name == "browser" => {
+            let pictures = target()?.join("screenshots");
+            std::fs::create_dir_all(&pictures)?;
+            step(&format!("pictures go to {}", pictures.display()));
+            command.env("SENTINEL_SCREENSHOTS", pictures).args(["--test", "edge", "--", "in_a_browser"])
         }
         rest => command.args(rest),
     };

@@ -3,6 +3,7 @@
 use crate::store::{Store, now};
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
+use sentinel_shared::access::Scope;
 use sentinel_shared::signature::Secret;
 use sentinel_shared::store::reviews::{self, JobRow, JobStatus};
 use serde_json::json;
@@ -65,7 +66,7 @@ impl Jobs {
                 }
                 Action::Dead => self.list(&store, Some(JobStatus::Dead), 1000).await,
                 Action::Retry { key, .. } => {
-                    let answers = store.commit(&reviews::revive(key.as_deref(), now())).await?;
+                    let answers = store.commit(&reviews::revive(Scope::All, key.as_deref(), now())).await?;
                     let queued = answers.first().map_or(0, |rows| rows.affected);
                     if self.json {
                         println!("{}", json!({ "queued": queued }));
@@ -83,7 +84,7 @@ impl Jobs {
     }
 
     async fn list(&self, store: &Store, status: Option<JobStatus>, limit: u32) -> Result<()> {
-        let answers = store.read(&[reviews::jobs(status, limit)]).await?;
+        let answers = store.read(&[reviews::jobs(Scope::All, status, limit)]).await?;
         let rows = reviews::job_rows(answers.first().context("the database answered nothing")?)?;
         if self.json {
             println!("{:#}", json!(rows));

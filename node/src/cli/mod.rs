@@ -8,6 +8,7 @@ mod eval;
 mod explain_run;
 mod features;
 mod jobs;
+mod keys;
 mod mcp;
 mod mine;
 mod model;
@@ -43,6 +44,7 @@ enum Command {
     Retrain(retrain::Retrain),
     Serve(Box<serve::Serve>),
     Jobs(jobs::Jobs),
+    Keys(keys::Keys),
     Mcp(mcp::Mcp),
     Db(db::Db),
     Bench(bench::Bench),
@@ -67,6 +69,7 @@ impl Cli {
             Command::Retrain(command) => command.run(),
             Command::Serve(command) => command.run(),
             Command::Jobs(command) => command.run(),
+            Command::Keys(command) => command.run(),
             Command::Mcp(command) => command.run(),
             Command::Db(command) => command.run(),
             Command::Bench(command) => command.run(),

@@ -3,6 +3,7 @@
 use super::{End, Reviewer, Verdicts, away};
 use crate::faults::{Step, reach};
 use crate::github::{Access, CheckRun, Said, Trouble};
+use sentinel_shared::access::Scope;
 use sentinel_shared::review::render;
 use sentinel_shared::store::reviews::{self, Leased};
 use sentinel_shared::store::{self, Inference};
@@ -32,7 +33,7 @@ impl Reviewer {
     /// Tells why a run failed, where the team reads it.
     pub(super) async fn tell_verdict(&self, job: &Leased) -> Result<End, Trouble> {
         let id = i64::try_from(job.number).unwrap_or(i64::MAX);
-        let answers = self.store.read(&[store::inference_by_id(id)]).await.map_err(away)?;
+        let answers = self.store.read(&[store::inference_by_id(Scope::All, id)]).await.map_err(away)?;
         let Ok(inference) = store::first_inference(&answers) else {
             return Ok(End::Skipped("the verdict is gone"));
         };

@@ -6,6 +6,7 @@
 use super::{Classifier, Prediction};
 use crate::excerpt::{ERROR_PREFIX, Excerpt, Line, mask_line};
 use crate::features::{BLOCKS, FeatureVector, Patterns, Pipeline};
+use crate::redact::redact;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -26,7 +27,7 @@ pub struct Term {
 pub struct Explanation {
     /// The strongest terms, strongest first; only terms that raised the score.
     pub terms: Vec<Term>,
-    /// The log line that holds most of that strength.
+    /// The log line that holds most of that strength, without secrets.
     pub line: Option<Line>,
 }
 
@@ -49,7 +50,10 @@ impl Explanation {
             .take(TERMS)
             .map(|(column, drop)| Term { term: pipeline.name(**column), drop: **drop })
             .collect();
-        Self { terms, line: deciding_line(&drops, excerpt, pipeline, patterns).cloned() }
+        let line = deciding_line(&drops, excerpt, pipeline, patterns);
+        // From here on it is shown and stored.
+        let line = line.map(|line| Line { number: line.number, text: redact(&line.text).into_owned() });
+        Self { terms, line }
     }
 }
 

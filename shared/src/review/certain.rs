@@ -4,7 +4,7 @@
 
 use super::language::Language;
 use super::policy::Speech;
-use super::{Category, Finding, Origin, Severity};
+use super::{Category, Finding, Origin, Said, Severity};
 use crate::diff::Hunk;
 use serde::{Deserialize, Serialize};
 
@@ -31,16 +31,8 @@ pub fn findings<'a>(
     hunk.added().filter_map(move |(line, added)| {
         let (check, suggestion) = find(language, added.text)?;
         let (severity, category) = check.weight();
-        Some(Finding {
-            path: path.to_owned(),
-            line,
-            severity,
-            category,
-            confidence: 1.0,
-            text: added.text.to_owned(),
-            origin: Origin::Check(check),
-            suggestion,
-        })
+        let said = Said { severity, category, confidence: 1.0, origin: Origin::Check(check), suggestion };
+        Some(Finding::new(path, hunk, line, added.text, said))
     })
 }
 

@@ -14,9 +14,12 @@ pub mod render;
 pub mod select;
 pub mod text;
 
+use crate::diff::Hunk;
 use crate::hex;
+use crate::redact::redact;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 
 /// A pull request at one commit, to be reviewed once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,11 +97,14 @@ pub struct Finding {
     pub category: Category,
     /// 0 to 1.
     pub confidence: f32,
-    /// The line itself.
+    /// The line itself, without secrets.
     pub text: String,
+    /// The lines around it as a diff shows them, without secrets; empty where an older version stored it.
+    #[serde(default)]
+    pub hunk: String,
     /// Who says so.
     pub origin: Origin,
-    /// What the line should be, where that is certain; empty to remove it.
+    /// What the line should be, where that is certain; empty to remove it. None where that would hold a secret.
     pub suggestion: Option<String>,
 }
 
@@ -110,6 +116,15 @@ pub enum Origin {
     Model,
     /// A check that needs no judgement.
     Check(certain::Check),
+}
+
+/// What a finding says, wherever it is.
+struct Said {
+    severity: Severity,
+    category: Category,
+    confidence: f32,
+    origin: Origin,
+    suggestion: Option<String>,
 }
 
 // === impl ReviewJob ===
@@ -216,6 +231,22 @@ fn likeliest(values: &[f32]) -> usize {
 // === impl Finding ===
 
 impl Finding {
+    /// One about the added line `line` of `hunk`. What it quotes holds no secret.
+    fn new(path: &str, hunk: &Hunk<'_>, line: u32, text: &str, said: Said) -> Self {
+        let Said { severity, category, confidence, origin, suggestion } = said;
+        Self {
+            path: path.to_owned(),
+            line,
+            severity,
+            category,
+            confidence,
+            text: redact(text).into_owned(),
+            hunk: text::around(hunk, line),
+            origin,
+            suggestion: suggestion.filter(|repair| matches!(redact(repair), Cow::Borrowed(_))),
+        }
+    }
+
     /// What stays the same when the line moves: path, category and text, as 16 hexadecimal digits.
     #[must_use]
     pub fn fingerprint(&self) -> String {

@@ -343,6 +343,7 @@ mod tests {
             category: Category::ErrorHandling,
             confidence: 0.834,
             text: text.into(),
+            hunk: String::new(),
             origin: Origin::Model,
             suggestion: None,
         }

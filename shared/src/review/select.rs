@@ -4,7 +4,7 @@
 //! with its reason.
 
 use super::policy::Policy;
-use super::{Finding, Origin, Score, Severity};
+use super::{Finding, Origin, Said, Score, Severity};
 use crate::diff::Hunk;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,16 +44,9 @@ pub fn finding_of(path: &str, piece: &Hunk<'_>, score: &Score) -> Option<Finding
     let ((line, added), _) = scored
         .filter(|((_, added), _)| says_something(added.text))
         .reduce(|best, other| if other.1 > best.1 { other } else { best })?;
-    Some(Finding {
-        path: path.to_owned(),
-        line,
-        severity,
-        category,
-        confidence: score.needs_comment,
-        text: added.text.to_owned(),
-        origin: Origin::Model,
-        suggestion: None,
-    })
+    let confidence = score.needs_comment;
+    let said = Said { severity, category, confidence, origin: Origin::Model, suggestion: None };
+    Some(Finding::new(path, piece, line, added.text, said))
 }
 
 /// Chooses what is shown. `thresholds` are the model's own, per severity; `said` holds the fingerprints of what
@@ -142,6 +135,7 @@ mod tests {
             category: Category::Logic,
             confidence,
             text: format!("line {line}"),
+            hunk: String::new(),
             origin: Origin::Model,
             suggestion: None,
         }

@@ -1,5 +1,10 @@
 //! Text of strangers inside Markdown of ours: quoted so that it can be read and can't act.
 
+use crate::diff::{Hunk, Place};
+use crate::redact::redact;
+
+/// Lines shown before and after the one a finding is about.
+const AROUND: usize = 3;
 /// The most of one quoted line.
 const QUOTE_MAX_CHARS: usize = 240;
 
@@ -24,6 +29,23 @@ pub fn visible(line: &str) -> String {
         }
     }
     out
+}
+
+/// The lines of `hunk` around the added line `line`, as a diff shows them, without secrets.
+#[must_use]
+pub fn around(hunk: &Hunk<'_>, line: u32) -> String {
+    let at = hunk.lines.iter().position(|each| matches!(each.place, Place::Added { new } if new == line));
+    let at = at.unwrap_or(0);
+    let shown = hunk.lines[at.saturating_sub(AROUND)..].iter().take(AROUND.min(at) + 1 + AROUND);
+    let marked = shown.map(|each| {
+        let mark = match each.place {
+            Place::Added { .. } => '+',
+            Place::Removed { .. } => '-',
+            Place::Context { .. } => ' ',
+        };
+        format!("{mark}{}", visible(&redact(each.text)))
+    });
+    marked.collect::<Vec<_>>().join("\n")
 }
 
 /// A fenced block that `line` can't end.

@@ -1,6 +1,7 @@
 //! The statements of people's feedback and of the telemetry it is learned from.
 
-use super::{Rows, Statement, Transaction, Value, count_if_changed, statement, text, text_in};
+use super::{Rows, Statement, Transaction, Value, count_if_changed, held_to, statement, text, text_in};
+use crate::access::Scope;
 use crate::feedback::{Feedback, FeedbackRecord, FeedbackStats, Opinion};
 use crate::github::rfc3339;
 use crate::review::Finding;
@@ -11,20 +12,21 @@ use std::collections::BTreeMap;
 pub const TELEMETRY_DAYS: i64 = 30;
 
 const INSERT_FEEDBACK: &str = "-- insert_feedback
-INSERT INTO feedback (inference_id, original, corrected, author, created_at)
-SELECT id, prediction, ?2, ?3, ?4 FROM inferences WHERE id = ?1 AND NOT EXISTS (
+INSERT INTO feedback (inference_id, original, corrected, author, created_at, installation_id)
+SELECT id, prediction, ?2, ?3, ?4, installation_id FROM inferences
+WHERE id = ?1 AND (?5 IS NULL OR installation_id = ?5) AND NOT EXISTS (
   SELECT 1 FROM feedback WHERE corrected = ?2
   AND id = (SELECT MAX(id) FROM feedback WHERE inference_id = ?1 AND author = ?3))";
 
 const FINDING_FEEDBACK: &str = "-- insert_finding_feedback
-INSERT INTO feedback (job_key, finding, original, corrected, author, created_at)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (
+INSERT INTO feedback (job_key, finding, original, corrected, author, created_at, installation_id)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, (SELECT installation_id FROM review_jobs WHERE key = ?1) WHERE NOT EXISTS (
   SELECT 1 FROM feedback WHERE corrected = ?4
   AND id = (SELECT MAX(id) FROM feedback WHERE job_key = ?1 AND finding = ?2 AND author = ?5))";
 
 const DISMISS: &str = "-- dismiss_review
-INSERT INTO feedback (job_key, finding, original, corrected, author, created_at)
-SELECT key, '*', 'review', ?3, ?4, ?5 FROM review_jobs
+INSERT INTO feedback (job_key, finding, original, corrected, author, created_at, installation_id)
+SELECT key, '*', 'review', ?3, ?4, ?5, installation_id FROM review_jobs
 WHERE id = (SELECT MAX(id) FROM review_jobs WHERE repository = ?1 AND number = ?2 AND kind = 'review'
     AND status = 'done' AND review_url IS NOT NULL)
   AND NOT EXISTS (SELECT 1 FROM feedback WHERE job_key = key AND finding = '*' AND author = ?4)";
@@ -42,16 +44,20 @@ SELECT id, created_at, inference_id, job_key, finding, original, corrected, auth
     };
 }
 
-const FEEDBACK_OF: &str =
-    select_feedback!("feedback_of", "WHERE inference_id = ?1 AND author = ?2 ORDER BY id DESC LIMIT 1");
-const FEEDBACK: &str = select_feedback!("feedback", "ORDER BY id DESC LIMIT ?1");
+const FEEDBACK_OF: &str = select_feedback!(
+    "feedback_of",
+    "WHERE inference_id = ?1 AND author = ?2 AND (?3 IS NULL OR installation_id = ?3) ORDER BY id DESC LIMIT 1"
+);
+const FEEDBACK: &str =
+    select_feedback!("feedback", "WHERE ?2 IS NULL OR installation_id = ?2 ORDER BY id DESC LIMIT ?1");
 
 const FEEDBACK_TOTALS: &str = "-- feedback_totals
 SELECT COUNT(*), COUNT(DISTINCT author), COALESCE(SUM(corrected <> original), 0) FROM feedback
-WHERE inference_id IS NOT NULL";
+WHERE inference_id IS NOT NULL AND (?1 IS NULL OR installation_id = ?1)";
 
 const FEEDBACK_LABELS: &str = "-- feedback_labels
-SELECT corrected, COUNT(*), inference_id IS NULL AS of_finding FROM feedback GROUP BY of_finding, corrected";
+SELECT corrected, COUNT(*), inference_id IS NULL AS of_finding FROM feedback
+WHERE ?1 IS NULL OR installation_id = ?1 GROUP BY of_finding, corrected";
 
 const FORGET_TELEMETRY: &str = "-- forget_telemetry
 DELETE FROM telemetry WHERE inference_id IN (SELECT inference_id FROM telemetry WHERE stored_at < ?1
@@ -62,12 +68,15 @@ const FORGET_LIMIT: i64 = 500;
 
 /// Stores `feedback` unless it repeats what its author said last. Read the answer with [`recorded`].
 #[must_use]
-pub fn record(feedback: &Feedback, now: i64) -> Transaction {
+pub fn record(scope: Scope, feedback: &Feedback, now: i64) -> Transaction {
     let (id, class) = (Value::Integer(feedback.inference_id), text(feedback.corrected.name()));
     Transaction(vec![
-        statement(INSERT_FEEDBACK, [id.clone(), class, text(&feedback.author), Value::Integer(now)]),
+        statement(
+            INSERT_FEEDBACK,
+            [id.clone(), class, text(&feedback.author), Value::Integer(now), held_to(scope)],
+        ),
         count_if_changed("feedback", feedback.corrected.name(), 1),
-        statement(FEEDBACK_OF, [id, text(&feedback.author)]),
+        statement(FEEDBACK_OF, [id, text(&feedback.author), held_to(scope)]),
     ])
 }
 
@@ -108,8 +117,8 @@ pub(super) fn dismiss(repository: &str, pull: i64, author: &str, now: i64) -> [S
 
 /// The latest `limit` rows of the audit, newest first. Read the answer with [`feedback_rows`].
 #[must_use]
-pub fn feedback(limit: u32) -> Statement {
-    statement(FEEDBACK, [Value::Integer(i64::from(limit.min(super::HISTORY_LIMIT)))])
+pub fn feedback(scope: Scope, limit: u32) -> Statement {
+    statement(FEEDBACK, [Value::Integer(i64::from(limit.min(super::HISTORY_LIMIT))), held_to(scope)])
 }
 
 /// The rows in [`feedback`]'s answer.
@@ -147,8 +156,8 @@ pub fn feedback_rows(rows: &Rows) -> Result<Vec<FeedbackRecord>> {
 
 /// Two statements; read their answers with [`stats_of`].
 #[must_use]
-pub fn stats() -> [Statement; 2] {
-    [statement(FEEDBACK_TOTALS, []), statement(FEEDBACK_LABELS, [])]
+pub fn stats(scope: Scope) -> [Statement; 2] {
+    [statement(FEEDBACK_TOTALS, [held_to(scope)]), statement(FEEDBACK_LABELS, [held_to(scope)])]
 }
 
 /// The statistics in the answers to [`stats`].

@@ -4,12 +4,15 @@
 //! A [`Transaction`] is one round trip that happens whole or not at all. Each statement begins with its name,
 //! so that a slow one can be found in a server's log.
 
+pub mod access;
+pub mod deliveries;
 pub mod feedback;
 pub mod hrana;
 pub mod models;
 pub mod reviews;
 pub mod telemetry;
 
+use crate::access::Scope;
 use crate::artifact::Verdict;
 use crate::drift::{BLOCK, WINDOW_BLOCKS, Window};
 use crate::excerpt::Line;
@@ -20,14 +23,16 @@ use crate::{Error, Result};
 use models::ActiveModel;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
 
 /// (version, SQL) of every migration, oldest first. They only add, so old code runs on the new schema.
-pub const MIGRATIONS: [(i64, &str); 5] = [
+pub const MIGRATIONS: [(i64, &str); 6] = [
     (1, include_str!("../../migrations/0001_init.sql")),
     (2, include_str!("../../migrations/0002_drift.sql")),
     (3, include_str!("../../migrations/0003_feedback.sql")),
     (4, include_str!("../../migrations/0004_models.sql")),
     (5, include_str!("../../migrations/0005_reviews.sql")),
+    (6, include_str!("../../migrations/0006_access.sql")),
 ];
 
 /// How long a worker may take over one delivery before the sweep takes it up again, in seconds.
@@ -191,18 +196,28 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?
 ON CONFLICT (repository, subject) DO NOTHING";
 
 const COUNT_CELLS: &str = "-- count_cells
-INSERT INTO drift_cells (model_version, block, feature, bin, count)
-SELECT ?1, (SELECT id FROM inferences WHERE repository = ?2 AND subject = ?3) / ?4, json_extract(value, '$[0]'),
-  json_extract(value, '$[1]'), 1 FROM json_each(?5) WHERE changes() > 0
-ON CONFLICT (model_version, block, feature, bin) DO UPDATE SET count = count + 1";
+INSERT INTO drift_cells (model_version, block, installation_id, feature, bin, count)
+SELECT ?1, inferences.id / ?4, COALESCE(installation_id, 0), json_extract(cell.value, '$[0]'),
+  json_extract(cell.value, '$[1]'), 1 FROM inferences, json_each(?5) AS cell
+WHERE changes() > 0 AND repository = ?2 AND subject = ?3
+ON CONFLICT (model_version, block, installation_id, feature, bin) DO UPDATE SET count = count + 1";
 
 const KEEP_TELEMETRY: &str = "-- keep_telemetry
 INSERT INTO telemetry (inference_id, telemetry, stored_at)
 SELECT id, ?3, ?4 FROM inferences WHERE repository = ?1 AND subject = ?2 ON CONFLICT (inference_id) DO NOTHING";
 
 const DRIFT_WINDOW: &str = "-- drift_window
-SELECT feature, bin, SUM(count) FROM drift_cells
-WHERE model_version = ?1 AND block > (SELECT MAX(id) FROM inferences) / ?2 - ?3 GROUP BY feature, bin";
+SELECT ((SELECT MAX(id) FROM inferences) / ?2 - block) / ?3 AS ago, feature, bin, SUM(count) FROM drift_cells
+WHERE model_version = ?1 AND block > (SELECT MAX(id) FROM inferences) / ?2 - ?3 * ?4
+  AND (?5 IS NULL OR installation_id = ?5) GROUP BY ago, feature, bin";
+
+const WINDOW_STARTS: &str = "-- window_starts
+SELECT ((SELECT MAX(id) FROM inferences) / ?1 - id / ?1) / ?2 AS ago, MIN(timestamp), MAX(timestamp) FROM inferences
+WHERE id / ?1 > (SELECT MAX(id) FROM inferences) / ?1 - ?2 * ?3 AND (?4 IS NULL OR installation_id = ?4) GROUP BY ago";
+
+const CLASSES_BY_DAY: &str = "-- classes_by_day
+SELECT timestamp / 86400, prediction, COUNT(*) FROM inferences
+WHERE timestamp >= ?1 AND (?2 IS NULL OR installation_id = ?2) GROUP BY 1, 2 ORDER BY 1, 2";
 
 const FINISH_DELIVERY: &str = "-- finish_delivery
 UPDATE deliveries SET status = 'done', record = NULL, finished_at = ?3 WHERE hook = ?1 AND id = ?2";
@@ -233,17 +248,27 @@ FROM inferences ",
     };
 }
 
-const HISTORY: &str = select_inferences!("history", "ORDER BY id DESC LIMIT ?1");
-const INFERENCE_OF: &str = select_inferences!("inference_of", "WHERE repository = ?1 AND subject = ?2");
-const INFERENCE_BY_ID: &str = select_inferences!("inference_by_id", "WHERE id = ?1");
+const HISTORY: &str = select_inferences!(
+    "history",
+    "WHERE (?2 IS NULL OR installation_id = ?2) AND (?3 IS NULL OR repository = ?3)
+  AND (?4 IS NULL OR prediction = ?4) AND confidence >= ?5 AND (?6 IS NULL OR id < ?6) ORDER BY id DESC LIMIT ?1"
+);
+const INFERENCE_OF: &str = select_inferences!(
+    "inference_of",
+    "WHERE repository = ?1 AND subject = ?2 AND (?3 IS NULL OR installation_id = ?3)"
+);
+const INFERENCE_BY_ID: &str =
+    select_inferences!("inference_by_id", "WHERE id = ?1 AND (?2 IS NULL OR installation_id = ?2)");
 
 const TOTALS: &str = "-- totals
-SELECT (SELECT COALESCE(SUM(value), 0) FROM counters WHERE name = 'inferences'),
-  (SELECT COUNT(*) FROM (SELECT id FROM inferences ORDER BY id DESC LIMIT ?1)),
-  (SELECT AVG(confidence) FROM (SELECT confidence FROM inferences ORDER BY id DESC LIMIT ?1)),
-  (SELECT COUNT(*) FROM deliveries WHERE status = 'queued'),
-  (SELECT COUNT(*) FROM deliveries WHERE status = 'failed'),
-  (SELECT COUNT(*) FROM feedback)";
+SELECT CASE WHEN ?2 IS NULL THEN (SELECT COALESCE(SUM(value), 0) FROM counters WHERE name = 'inferences')
+    ELSE (SELECT COUNT(*) FROM inferences WHERE installation_id = ?2) END,
+  (SELECT COUNT(*) FROM (SELECT id FROM inferences WHERE ?2 IS NULL OR installation_id = ?2 ORDER BY id DESC LIMIT ?1)),
+  (SELECT AVG(confidence) FROM (SELECT confidence FROM inferences WHERE ?2 IS NULL OR installation_id = ?2
+    ORDER BY id DESC LIMIT ?1)),
+  (SELECT COUNT(*) FROM deliveries WHERE status = 'queued' AND (?2 IS NULL OR installation_id = ?2)),
+  (SELECT COUNT(*) FROM deliveries WHERE status = 'failed' AND (?2 IS NULL OR installation_id = ?2)),
+  (SELECT COUNT(*) FROM feedback WHERE ?2 IS NULL OR installation_id = ?2)";
 
 const COUNTERS: &str = "-- counters
 SELECT name, label, value FROM counters ORDER BY name, label";
@@ -354,14 +379,14 @@ pub fn finish(finding: Finding<'_>, now: i64) -> Transaction {
 
 /// The verdict on one subject, if there is one. Read the answer with [`first_inference`].
 #[must_use]
-pub fn inference_of(repository: &str, subject: &str) -> Statement {
-    statement(INFERENCE_OF, [text(repository), text(subject)])
+pub fn inference_of(scope: Scope, repository: &str, subject: &str) -> Statement {
+    statement(INFERENCE_OF, [text(repository), text(subject), held_to(scope)])
 }
 
 /// The verdict under this id, if there is one. Read the answer with [`first_inference`].
 #[must_use]
-pub fn inference_by_id(id: i64) -> Statement {
-    statement(INFERENCE_BY_ID, [Value::Integer(id)])
+pub fn inference_by_id(scope: Scope, id: i64) -> Statement {
+    statement(INFERENCE_BY_ID, [Value::Integer(id), held_to(scope)])
 }
 
 /// The verdict in the answer to [`inference_of`] or [`inference_by_id`].
@@ -446,10 +471,31 @@ pub fn claimed(answers: &[Rows]) -> Result<(Vec<Claimed>, Option<ActiveModel>)> 
     Ok((claimed, models::active_of(active)?))
 }
 
-/// The latest `limit` inferences, newest first. Read the answer with [`history_rows`].
+/// Which inferences are asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filter<'a> {
+    /// Of this repository.
+    pub repository: Option<&'a str>,
+    /// With this verdict.
+    pub prediction: Option<&'a str>,
+    /// Of at least this confidence.
+    pub confidence_min: f64,
+    /// Older than this one.
+    pub before: Option<i64>,
+}
+
+/// The latest `limit` inferences that pass `filter`, newest first. Read the answer with [`history_rows`].
 #[must_use]
-pub fn history(limit: u32) -> Statement {
-    statement(HISTORY, [Value::Integer(i64::from(limit.min(HISTORY_LIMIT)))])
+pub fn history(scope: Scope, filter: Filter<'_>, limit: u32) -> Statement {
+    let args = [
+        Value::Integer(i64::from(limit.min(HISTORY_LIMIT))),
+        held_to(scope),
+        optional(filter.repository),
+        optional(filter.prediction),
+        Value::Real(filter.confidence_min),
+        filter.before.map_or(Value::Null, Value::Integer),
+    ];
+    statement(HISTORY, args)
 }
 
 /// The inferences in [`history`]'s answer.
@@ -462,8 +508,8 @@ pub fn history_rows(rows: &Rows) -> Result<Vec<Inference>> {
 
 /// The totals over a window of the last `window` inferences. Read the answer with [`totals_of`].
 #[must_use]
-pub fn totals(window: u32) -> Statement {
-    statement(TOTALS, [Value::Integer(i64::from(window))])
+pub fn totals(scope: Scope, window: u32) -> Statement {
+    statement(TOTALS, [Value::Integer(i64::from(window)), held_to(scope)])
 }
 
 /// The totals in [`totals`]'s answer.
@@ -497,27 +543,111 @@ pub fn totals_of(rows: &Rows) -> Result<Totals> {
 
 /// The histograms of the last inferences of `model_version`. Read the answer with [`window_of`].
 #[must_use]
-pub fn drift_window(model_version: &str) -> Statement {
-    statement(DRIFT_WINDOW, [text(model_version), Value::Integer(BLOCK), Value::Integer(WINDOW_BLOCKS)])
+pub fn drift_window(scope: Scope, model_version: &str) -> Statement {
+    drift_windows(scope, model_version, 1)
 }
 
-/// The window in [`drift_window`]'s answer. Every inference has a prediction, so their sum is its size.
+/// The window in [`drift_window`]'s answer.
 ///
 /// # Errors
 /// [`Error::StoreShape`].
 pub fn window_of(rows: &Rows) -> Result<Window> {
-    let mut window = Window::default();
+    Ok(windows_of(rows)?.remove(&0).unwrap_or_default())
+}
+
+/// The histograms of the last `windows` windows. Read the answer with [`windows_of`].
+#[must_use]
+pub fn drift_windows(scope: Scope, model_version: &str, windows: u32) -> Statement {
+    let args = [
+        text(model_version),
+        Value::Integer(BLOCK),
+        Value::Integer(WINDOW_BLOCKS),
+        Value::Integer(i64::from(windows)),
+        held_to(scope),
+    ];
+    statement(DRIFT_WINDOW, args)
+}
+
+/// The windows in [`drift_windows`]' answer, by how many windows ago. Every inference has a prediction, so the sum of
+/// those is a window's size.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn windows_of(rows: &Rows) -> Result<BTreeMap<u32, Window>> {
+    let mut windows: BTreeMap<u32, Window> = BTreeMap::new();
     for row in &rows.rows {
-        let [Value::Text(feature), Value::Integer(bin), Value::Integer(count)] = row.as_slice() else {
+        let [Value::Integer(ago), Value::Text(feature), Value::Integer(bin), Value::Integer(count)] =
+            row.as_slice()
+        else {
             return Err(Error::StoreShape("drift_window"));
         };
         let (bin, count) = (u32::try_from(*bin).unwrap_or(u32::MAX), u64::try_from(*count).unwrap_or(0));
+        let window = windows.entry(u32::try_from(*ago).unwrap_or(0)).or_default();
         if feature == "prediction" {
             window.n += count;
         }
         window.count(feature.clone(), bin, count);
     }
-    Ok(window)
+    Ok(windows)
+}
+
+/// When the inferences of each of the last `windows` windows were made. Read the answer with [`window_times_of`].
+#[must_use]
+pub fn window_times(scope: Scope, windows: u32) -> Statement {
+    let args = [
+        Value::Integer(BLOCK),
+        Value::Integer(WINDOW_BLOCKS),
+        Value::Integer(i64::from(windows)),
+        held_to(scope),
+    ];
+    statement(WINDOW_STARTS, args)
+}
+
+/// First and last Unix second of each window in [`window_times`]' answer, by how many windows ago.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn window_times_of(rows: &Rows) -> Result<BTreeMap<u32, (i64, i64)>> {
+    let window = |row: &Vec<Value>| match row.as_slice() {
+        [Value::Integer(ago), Value::Integer(first), Value::Integer(last)] => {
+            Ok((u32::try_from(*ago).unwrap_or(0), (*first, *last)))
+        }
+        _ => Err(Error::StoreShape("window_starts")),
+    };
+    rows.rows.iter().map(window).collect()
+}
+
+/// How many verdicts of each class each day since `since` brought. Read the answer with [`classes_by_day_of`].
+#[must_use]
+pub fn classes_by_day(scope: Scope, since: i64) -> Statement {
+    statement(CLASSES_BY_DAY, [Value::Integer(since), held_to(scope)])
+}
+
+/// One day's verdicts of one class.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DayCount {
+    /// `2026-01-31`, in UTC.
+    pub day: String,
+    /// The class, or `Unknown`.
+    pub prediction: String,
+    /// Verdicts.
+    pub count: u64,
+}
+
+/// The counts in [`classes_by_day`]'s answer, oldest first.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn classes_by_day_of(rows: &Rows) -> Result<Vec<DayCount>> {
+    let day = |row: &Vec<Value>| match row.as_slice() {
+        [Value::Integer(day), Value::Text(prediction), Value::Integer(count)] => Ok(DayCount {
+            day: rfc3339(day * 86_400).chars().take(10).collect(),
+            prediction: prediction.clone(),
+            count: u64::try_from(*count).unwrap_or(0),
+        }),
+        _ => Err(Error::StoreShape("classes_by_day")),
+    };
+    rows.rows.iter().map(day).collect()
 }
 
 /// All counters. Read the answer with [`counter_rows`].
@@ -623,6 +753,15 @@ fn optional(value: Option<&str>) -> Value {
 
 fn installation(record: &FailureRecord) -> Value {
     record.installation_id.and_then(|id| i64::try_from(id).ok()).map_or(Value::Null, Value::Integer)
+}
+
+/// The installation whose rows alone are read; NULL for all.
+fn held_to(scope: Scope) -> Value {
+    scope.installation().map_or(Value::Null, number)
+}
+
+fn number(number: u64) -> Value {
+    Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
 fn json_of<T: Serialize>(value: &T) -> String {

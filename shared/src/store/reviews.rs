@@ -4,8 +4,10 @@
 //! lease's owner, and changes nothing once another node has it.
 
 use super::{
-    Rows, Statement, Transaction, Value, count_if_changed, json_of, optional, statement, text, text_in,
+    Rows, Statement, Transaction, Value, count_if_changed, held_to, json_of, number, optional, statement,
+    text, text_in,
 };
+use crate::access::Scope;
 use crate::github::rfc3339;
 use crate::review::receipt::Receipt;
 use crate::review::select::Withheld;
@@ -242,8 +244,12 @@ SELECT key, kind, repository, number, head_sha, status, attempts, failures, crea
     };
 }
 
-const JOBS: &str = select_jobs!("jobs", "WHERE ?1 IS NULL OR status = ?1 ORDER BY id DESC LIMIT ?2");
-const JOB_BY_KEY: &str = select_jobs!("job_by_key", "WHERE key = ?1");
+const JOBS: &str = select_jobs!(
+    "jobs",
+    "WHERE (?1 IS NULL OR status = ?1) AND (?3 IS NULL OR installation_id = ?3) ORDER BY id DESC LIMIT ?2"
+);
+const JOB_BY_KEY: &str =
+    select_jobs!("job_by_key", "WHERE key = ?1 AND (?2 IS NULL OR installation_id = ?2)");
 const LAST_REVIEW: &str = select_jobs!(
     "last_review",
     "WHERE repository = ?1 AND number = ?2 AND kind = 'review' AND result IS NOT NULL ORDER BY id DESC LIMIT 1"
@@ -251,7 +257,8 @@ const LAST_REVIEW: &str = select_jobs!(
 
 const REVIVE: &str = "-- revive_jobs
 UPDATE review_jobs SET status = 'queued', attempts = 0, failures = 0, not_before = ?2, finished_at = NULL
-WHERE status IN ('dead', 'failed', 'skipped', 'superseded') AND (key = ?1 OR (?1 IS NULL AND status = 'dead'))";
+WHERE status IN ('dead', 'failed', 'skipped', 'superseded') AND (key = ?1 OR (?1 IS NULL AND status = 'dead'))
+  AND (?3 IS NULL OR installation_id = ?3)";
 
 // Taken by being marked, so that of many nodes one asks GitHub.
 const HEAR: &str = "-- hear_reactions
@@ -544,14 +551,15 @@ pub fn take_write(account: &str, now_ms: i64) -> Transaction {
 
 /// The latest jobs, of one status or of all. Read the answer with [`job_rows`].
 #[must_use]
-pub fn jobs(status: Option<JobStatus>, limit: u32) -> Statement {
-    statement(JOBS, [optional(status.map(JobStatus::label)), Value::Integer(i64::from(limit))])
+pub fn jobs(scope: Scope, status: Option<JobStatus>, limit: u32) -> Statement {
+    let limit = Value::Integer(i64::from(limit));
+    statement(JOBS, [optional(status.map(JobStatus::label)), limit, held_to(scope)])
 }
 
 /// The job of this key. Read the answer with [`job_rows`].
 #[must_use]
-pub fn job_by_key(key: &str) -> Statement {
-    statement(JOB_BY_KEY, [text(key)])
+pub fn job_by_key(scope: Scope, key: &str) -> Statement {
+    statement(JOB_BY_KEY, [text(key), held_to(scope)])
 }
 
 /// A posted review whose reactions are to be read.
@@ -617,8 +625,8 @@ pub fn job_rows(rows: &Rows) -> Result<Vec<JobRow>> {
 
 /// Queues a job again that ended without a review: the one of this key, or all that are dead.
 #[must_use]
-pub fn revive(key: Option<&str>, now: i64) -> Transaction {
-    Transaction(vec![statement(REVIVE, [optional(key), Value::Integer(now)])])
+pub fn revive(scope: Scope, key: Option<&str>, now: i64) -> Transaction {
+    Transaction(vec![statement(REVIVE, [optional(key), Value::Integer(now), held_to(scope)])])
 }
 
 /// How long the queue is, how old its parts, and what was written to GitHub. Read the answers with
@@ -764,10 +772,6 @@ fn job_row(row: &[Value]) -> Option<JobRow> {
         review_url: text_in(review_url),
         result: text_in(result).and_then(|json| serde_json::from_str(&json).ok()),
     })
-}
-
-fn number(number: u64) -> Value {
-    Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
 fn id_of(id: Option<u64>) -> Value {

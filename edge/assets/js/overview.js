@@ -1,0 +1,59 @@
+import { ask } from "./ask.js";
+import { stackedBars } from "./charts.js";
+import { CLASSES, at, element, percent } from "./page.js";
+
+/** The badge and the footer, which every page shows. */
+export async function health() {
+  const overview = await ask("/api/dashboard");
+  const { health } = overview;
+  at("badge").textContent = health.label;
+  at("badge").dataset.health = health.label;
+  at("model-version").textContent = overview.model_version;
+  at("inference-count").textContent = overview.inference_count;
+  at("features-drifted").textContent = `${health.features_drifted} / ${health.total_features}`;
+  at("retrain-suggested").textContent = health.retrain_suggested ? "Yes" : "No";
+  at("feedback-count").textContent = overview.feedback_count;
+  at("deliveries-waiting").textContent =
+    overview.deliveries_queued + (overview.deliveries_failed ? ` (+${overview.deliveries_failed} failed)` : "");
+  at("footer").textContent =
+    `${overview.model_version} answers from ${percent(overview.calibration.abstain_below)} confidence, else says Unknown. ` +
+    `Last drift check: ${health.last_drift_check ?? "none yet"}.`;
+}
+
+export async function refresh() {
+  const timeline = await ask("/api/timeline?days=14");
+  const totals = new Map();
+  const byDay = new Map();
+  for (const { day, prediction, count } of timeline.counts) {
+    totals.set(prediction, (totals.get(prediction) ?? 0) + count);
+    byDay.set(day, [...(byDay.get(day) ?? []), { name: prediction, count, tone: tone(prediction) }]);
+  }
+  const first = Date.parse(timeline.since);
+  const days = Array.from({ length: timeline.days }, (_, index) => {
+    const label = new Date(first + index * 86_400_000).toISOString().slice(0, 10);
+    return { label, parts: (byDay.get(label) ?? []).toSorted((a, b) => a.tone - b.tone) };
+  });
+  const sum = [...totals.values()].reduce((all, count) => all + count, 0);
+  at("timeline").replaceChildren(stackedBars(days, `${sum} failed runs in ${timeline.days} days, by class and day`));
+  const rows = [...totals].sort((a, b) => b[1] - a[1]).map(([name, count]) => {
+    const row = document.createElement("li");
+    const meter = element("meter", `${count}`);
+    meter.max = sum;
+    meter.value = count;
+    meter.setAttribute("aria-label", name);
+    const key = element("span", "", `key tone-${tone(name)}`);
+    key.setAttribute("aria-hidden", "true");
+    const label = element("span", name);
+    label.prepend(key);
+    row.append(label, meter, element("span", `${count}`, "count"));
+    return row;
+  });
+  at("no-classes").hidden = rows.length > 0;
+  at("classes").replaceChildren(...rows);
+}
+
+/** Which colour a class has; the last is Unknown's. */
+function tone(prediction) {
+  const index = CLASSES.indexOf(prediction);
+  return index < 0 ? CLASSES.length : index;
+}

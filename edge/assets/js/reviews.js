@@ -1,0 +1,65 @@
+import { ask, post, withQuery } from "./ask.js";
+import { action, at, element, link, percent, replaceKeepingOpen, tell } from "./page.js";
+
+// What ended without a review can be tried again.
+const REPLAYABLE = ["dead", "failed", "skipped", "superseded"];
+let who;
+
+export function prepare() {
+  at("review-status").addEventListener("change", () => refresh(who).catch((error) => (at("problem").textContent = error.message)));
+}
+
+export async function refresh(principal) {
+  who = principal;
+  const jobs = await ask(withQuery("/api/jobs", { limit: 50, status: at("review-status").value }));
+  at("no-reviews").hidden = jobs.length > 0;
+  replaceKeepingOpen(at("review-list"), jobs.map(entry));
+}
+
+/** What became of a pull request's job, and what was found. */
+function entry(job) {
+  const item = at("review").content.cloneNode(true);
+  const fill = (selector, text) => (item.querySelector(selector).textContent = text);
+  const found = job.result?.findings ?? [];
+  item.querySelector("details").dataset.id = job.key;
+  fill(".verdict", job.status);
+  item.querySelector(".verdict").dataset.status = job.status;
+  fill(".confidence", found.length ? `${found.length} found` : "");
+  fill(".where", `${job.repository} #${job.number}${job.kind === "review" ? "" : ` · ${job.kind}`}`);
+  tell(item.querySelector("time"), job.created_at);
+  const findings = item.querySelector(".findings");
+  findings.append(...found.flatMap(finding));
+  if (!found.length) findings.textContent = job.error ?? (job.status === "done" ? "Nothing to remark." : "–");
+  const receipt = job.result?.receipt;
+  fill(".receipt", receipt ? `${receipt.files_reviewed} of ${receipt.files_seen} files, ${receipt.hunks_reviewed} of ${receipt.hunks_seen} hunks, by ${job.result.model_version}` : "not yet");
+  fill(".head", job.head_sha ?? "–");
+  fill(".tries", `${job.attempts}, of which ${job.failures} failed`);
+  link(item.querySelector(".run"), job.review_url, "not posted");
+  if (who?.role === "admin" && REPLAYABLE.includes(job.status)) {
+    const said = element("span", "", "said");
+    said.setAttribute("role", "status");
+    const replay = action("Replay", said, async () => {
+      const { status } = await post("/api/jobs/replay", { key: job.key });
+      return status === "queued" ? "Queued again." : "It is being worked on already.";
+    });
+    item.querySelector(".actions").replaceChildren(replay, " ", said);
+  }
+  return item;
+}
+
+/** One finding and the lines around it. */
+export function finding(each) {
+  const told = document.createElement("p");
+  told.append(
+    element("strong", `${each.path}:${each.line}`),
+    ` ${each.severity} ${each.category} (${percent(each.confidence)})`,
+  );
+  const hunk = element("pre", "", "hunk");
+  hunk.append(
+    ...(each.hunk || `+${each.text}`).split("\n").map((line) => {
+      const tone = { "+": "added", "-": "removed" }[line[0]] ?? "context";
+      return element("span", `${line}\n`, tone);
+    }),
+  );
+  return [told, hunk];
+}

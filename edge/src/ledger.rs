@@ -1,0 +1,39 @@
+//! The ledger of deliveries: shown, and taken up again where one was given up.
+
+use crate::app::App;
+use crate::{api, guard, respond, turso};
+use sentinel_shared::access::Principal;
+use sentinel_shared::store::deliveries::{self, STATUSES};
+use sentinel_shared::{Error, Result};
+use serde::Deserialize;
+use serde_json::json;
+use worker::{Request, Response};
+
+/// The most of a request that is read.
+const FORM_LIMIT_BYTES: usize = 4 * 1024;
+
+#[derive(Deserialize)]
+struct Which {
+    hook: String,
+    id: String,
+}
+
+/// `GET /api/deliveries?status=failed&limit=1..1000`, newest first.
+pub(crate) async fn list(request: &Request, app: &App, who: &Principal) -> Result<Response> {
+    let status = api::query(request, "status");
+    if status.as_deref().is_some_and(|status| !STATUSES.contains(&status)) {
+        return Err(Error::ParameterInvalid { name: "status", expected: "queued, done or failed" });
+    }
+    let ledger = deliveries::ledger(who.scope, status.as_deref(), api::limit(request)?);
+    let answers = turso::read(app, &[ledger]).await?;
+    respond::json(200, &deliveries::rows_of(answers.first().ok_or(Error::StoreShape("ledger"))?)?)
+}
+
+/// `POST /api/deliveries/redeliver` with `hook` and `id`: the next sweep takes it up.
+pub(crate) async fn redeliver(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
+    let Which { hook, id } = api::form(&guard::body(&mut request, FORM_LIMIT_BYTES).await?)?;
+    let answers = turso::commit(app, &deliveries::redeliver(who.scope, &hook, &id)).await?;
+    let (delivery, is_queued) = deliveries::redelivered(&answers)?;
+    let status = if is_queued { "queued" } else { "unchanged" };
+    respond::json(200, &json!({ "status": status, "delivery": delivery }))
+}

@@ -1,0 +1,133 @@
+//! Who asks: the holder of a key, or a browser that signed in with one. And how a browser signs in and out.
+//!
+//! A browser holds a cookie that no script can read and no other site can send. What it asks to be changed must come
+//! from a page of this very address, as its `Origin` says.
+
+use crate::app::{App, now};
+use crate::{guard, respond, turso};
+use sentinel_shared::access::{Principal, SESSION_SECONDS, TOKEN_BYTES, Token};
+use sentinel_shared::store::access::{self, SignIn};
+use sentinel_shared::{Error, Result};
+use serde::Deserialize;
+use serde_json::json;
+use worker::{Method, Request, Response};
+
+const COOKIE: &str = "sentinel_session";
+/// The most of a sign-in that is read.
+const SIGN_IN_LIMIT_BYTES: usize = 4 * 1024;
+
+#[derive(Deserialize)]
+struct Credentials {
+    key: String,
+}
+
+/// The holder of the key in `X-API-Key` or of the bearer token (which is what Prometheus sends), or else of the
+/// browser's session.
+pub(crate) async fn principal(request: &Request, app: &App) -> Result<Principal> {
+    let bearer = || {
+        header(request, "authorization").and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned))
+    };
+    if let Some(key) = header(request, "x-api-key").or_else(bearer) {
+        return holder(app, &key).await;
+    }
+    let operator = app.config.api_key()?;
+    let session = cookie(request).ok_or(Error::ApiKeyRejected)?;
+    if !matches!(request.method(), Method::Get | Method::Head) {
+        same_origin(request)?;
+    }
+    let answers = turso::read(app, &[access::session_holder(&session, now())]).await?;
+    access::session_holder_of(answers.first().ok_or(Error::StoreShape("session_holder"))?, &operator.tag())
+}
+
+/// `POST /api/session` with `key`: signs this browser in.
+pub(crate) async fn open(mut request: Request, app: &App) -> Result<Response> {
+    same_origin(&request)?;
+    guard::within_rate(app, "API_LIMITER", "sign-in").await?;
+    let body = guard::body(&mut request, SIGN_IN_LIMIT_BYTES).await?;
+    let Credentials { key } =
+        serde_json::from_slice(&body).map_err(|_| Error::JsonInvalid("it has no key".into()))?;
+    let principal = holder(app, &key).await?;
+    let session = Token::session(&random()?);
+    let handed_out = Token::presented(&key);
+    let tag = app.config.api_key()?.tag();
+    let with = match &handed_out {
+        Some(key) if principal != Principal::operator() => SignIn::Key(key),
+        _ => SignIn::Operator(&tag),
+    };
+    turso::commit(app, &access::open_session(&session, with, now())).await?;
+    signed_in(&principal, &set_cookie(&request, session.expose(), SESSION_SECONDS))
+}
+
+/// `GET /api/session`: who is signed in; nobody is no error.
+pub(crate) async fn show(request: &Request, app: &App) -> Result<Response> {
+    match principal(request, app).await {
+        Ok(principal) => respond::json(200, &described(&principal)),
+        Err(Error::ApiKeyRejected | Error::SessionOver) => respond::json(200, &json!({ "name": null })),
+        Err(error) => Err(error),
+    }
+}
+
+/// `DELETE /api/session`: signs this browser out. Without a session there is nothing to end.
+pub(crate) async fn close(request: &Request, app: &App) -> Result<Response> {
+    same_origin(request)?;
+    if let Some(session) = cookie(request) {
+        turso::commit(app, &access::close_session(&session)).await?;
+    }
+    let answer = respond::json(200, &json!({ "status": "signed out" }))?;
+    with_cookie(answer, &set_cookie(request, "", 0))
+}
+
+async fn holder(app: &App, key: &str) -> Result<Principal> {
+    if app.config.api_key()?.matches(key.as_bytes()) {
+        return Ok(Principal::operator());
+    }
+    let key = Token::presented(key).ok_or(Error::ApiKeyRejected)?;
+    let answers = turso::read(app, &[access::key_holder(&key)]).await?;
+    access::key_holder_of(answers.first().ok_or(Error::StoreShape("key_holder"))?)
+}
+
+/// Random bytes of the runtime.
+pub(crate) fn random() -> Result<[u8; TOKEN_BYTES]> {
+    let mut bytes = [0; TOKEN_BYTES];
+    getrandom::fill(&mut bytes).map_err(|_| Error::StoreShape("randomness"))?;
+    Ok(bytes)
+}
+
+/// A browser says where a request comes from (<https://www.rfc-editor.org/rfc/rfc6454#section-7>), and no page can
+/// change what it says.
+fn same_origin(request: &Request) -> Result<()> {
+    let own = request.url().map_err(|_| Error::CrossSite)?.origin().ascii_serialization();
+    if header(request, "origin").is_some_and(|origin| origin == own) { Ok(()) } else { Err(Error::CrossSite) }
+}
+
+fn cookie(request: &Request) -> Option<Token> {
+    let header = header(request, "cookie")?;
+    let value = header.split(';').find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))?;
+    Token::presented(value)
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc6265#section-4.1>. Secure wherever there is TLS: without it, on loopback, a
+/// browser would drop the cookie.
+fn set_cookie(request: &Request, value: &str, seconds: i64) -> String {
+    let secure = if request.url().is_ok_and(|url| url.scheme() == "https") { "; Secure" } else { "" };
+    format!("{COOKIE}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
+}
+
+fn signed_in(principal: &Principal, cookie: &str) -> Result<Response> {
+    with_cookie(respond::json(200, &described(principal))?, cookie)
+}
+
+fn with_cookie(mut answer: Response, cookie: &str) -> Result<Response> {
+    answer.headers_mut().set("set-cookie", cookie).map_err(|_| Error::StoreShape("a cookie"))?;
+    Ok(answer)
+}
+
+fn described(principal: &Principal) -> serde_json::Value {
+    json!({
+        "name": principal.name, "role": principal.role, "installation_id": principal.scope.installation(),
+    })
+}
+
+fn header(request: &Request, name: &str) -> Option<String> {
+    request.headers().get(name).ok().flatten()
+}

@@ -1,0 +1,90 @@
+//! `sentinel keys`: keys to the dashboard and the API, handed out by the operator.
+
+use crate::worker_api::Worker;
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+/// Hand out keys to the dashboard and the API, list and revoke them.
+///
+/// Needs the operator's key (SENTINEL_API_KEY), or an admin key that is held to no installation.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  sentinel keys create --name dashboard --role read\n  \
+    sentinel keys create --name acme --role admin --installation 4711\n  sentinel keys list\n  sentinel keys revoke 3")]
+pub(super) struct Keys {
+    #[command(subcommand)]
+    action: Action,
+    #[command(flatten)]
+    worker: Worker,
+    /// Print one JSON document.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Make a key and print it. It is stored as a hash, so this is the only time it is seen.
+    Create {
+        /// What it is for.
+        #[arg(long)]
+        name: String,
+        /// What its holder may do.
+        #[arg(long, value_enum, default_value_t = Role::Read)]
+        role: Role,
+        /// The App installation whose rows alone it sees.
+        #[arg(long)]
+        installation: Option<u64>,
+    },
+    /// The keys there are, revoked ones among them.
+    List,
+    /// End a key, and every browser that signed in with it.
+    Revoke {
+        /// Its number in `sentinel keys list`.
+        id: i64,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Role {
+    /// Look, correct verdicts, try the classifier.
+    Read,
+    /// Also replay and redeliver, and without --installation promote models and make keys.
+    Admin,
+}
+
+impl Keys {
+    pub(super) fn run(self) -> Result<()> {
+        match &self.action {
+            Action::Create { name, role, installation } => {
+                let role = role.to_possible_value().context("every role has a name")?;
+                let body = json!({ "name": name, "role": role.get_name(), "installation_id": installation });
+                let made = self.worker.post("/api/keys", "application/json", body.to_string().as_bytes())?;
+                self.print(&made, |made| println!("{}", made["key"].as_str().unwrap_or_default()));
+            }
+            Action::List => self.print(&self.worker.get("/api/keys")?, |keys| {
+                keys.as_array().into_iter().flatten().for_each(print_row);
+            }),
+            Action::Revoke { id } => {
+                self.print(&self.worker.delete(&format!("/api/keys?id={id}"))?, print_row);
+            }
+        }
+        Ok(())
+    }
+
+    fn print(&self, answer: &Value, readable: impl FnOnce(&Value)) {
+        if self.json { println!("{answer:#}") } else { readable(answer) }
+    }
+}
+
+fn print_row(key: &Value) {
+    let text = |field: &str| key[field].as_str().unwrap_or_default().to_owned();
+    let installation = key["installation_id"].as_i64().map_or_else(|| "all".to_owned(), |id| id.to_string());
+    let revoked = if key["revoked_at"].is_string() { "  revoked" } else { "" };
+    println!(
+        "{:>4}  {:<20} {:<6} installation {installation:<10} since {}{revoked}",
+        key["id"].as_i64().unwrap_or_default(),
+        text("name"),
+        text("role"),
+        text("created_at"),
+    );
+}

@@ -1,0 +1,185 @@
+//! The statements of keys and of browsers that are signed in.
+
+use super::{Rows, Statement, Transaction, Value, number, optional, statement, text, text_in};
+use crate::access::{NewKey, Principal, Role, SESSION_SECONDS, Scope, Token};
+use crate::github::rfc3339;
+use crate::{Error, Result};
+use serde::Serialize;
+
+const MAKE_KEY: &str = "-- make_key
+INSERT INTO api_keys (name, digest, role, installation_id, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
+RETURNING id, name, role, installation_id, created_at, revoked_at";
+
+const KEYS: &str = "-- keys
+SELECT id, name, role, installation_id, created_at, revoked_at FROM api_keys ORDER BY id DESC LIMIT 1000";
+
+const REVOKE_KEY: &str = "-- revoke_key
+UPDATE api_keys SET revoked_at = COALESCE(revoked_at, ?2) WHERE id = ?1
+RETURNING id, name, role, installation_id, created_at, revoked_at";
+
+const KEY_HOLDER: &str = "-- key_holder
+SELECT name, role, installation_id FROM api_keys WHERE digest = ?1 AND revoked_at IS NULL";
+
+const OPEN_SESSION: &str = "-- open_session
+INSERT INTO sessions (digest, key_id, operator, expires_at)
+SELECT ?1, (SELECT id FROM api_keys WHERE digest = ?2), ?3, ?4";
+
+const SESSION_HOLDER: &str = "-- session_holder
+SELECT name, role, installation_id, operator FROM sessions LEFT JOIN api_keys ON api_keys.id = sessions.key_id
+WHERE sessions.digest = ?1 AND expires_at > ?2 AND revoked_at IS NULL";
+
+const CLOSE_SESSION: &str = "-- close_session
+DELETE FROM sessions WHERE digest = ?1";
+
+const FORGET_SESSIONS: &str = "-- forget_sessions
+DELETE FROM sessions WHERE expires_at <= ?1";
+
+/// A key as its operator sees it: never the key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeyRow {
+    /// Row id.
+    pub id: i64,
+    /// What it is for.
+    pub name: String,
+    /// `read` or `admin`.
+    pub role: String,
+    /// The installation it is held to.
+    pub installation_id: Option<i64>,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339.
+    pub revoked_at: Option<String>,
+}
+
+/// With which key a browser signs in.
+#[derive(Clone, Copy)]
+pub enum SignIn<'a> {
+    /// One that was handed out.
+    Key(&'a Token),
+    /// The one of the configuration, by its tag.
+    Operator(&'a str),
+}
+
+/// Stores a new key. Read the answer with [`key_rows`].
+#[must_use]
+pub fn make_key(new: &NewKey, key: &Token, now: i64) -> Transaction {
+    let row = [
+        text(new.name.trim()),
+        Value::Text(key.digest()),
+        text(new.role.label()),
+        new.installation_id.map_or(Value::Null, number),
+        Value::Integer(now),
+    ];
+    Transaction(vec![statement(MAKE_KEY, row)])
+}
+
+/// All keys, newest first. Read the answer with [`key_rows`].
+#[must_use]
+pub fn keys() -> Statement {
+    statement(KEYS, [])
+}
+
+/// Ends a key and every session that was opened with it. Read the answer with [`key_rows`].
+#[must_use]
+pub fn revoke_key(id: i64, now: i64) -> Transaction {
+    Transaction(vec![statement(REVOKE_KEY, [Value::Integer(id), Value::Integer(now)])])
+}
+
+/// The keys in an answer.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn key_rows(rows: &Rows) -> Result<Vec<KeyRow>> {
+    let key = |row: &Vec<Value>| match row.as_slice() {
+        [Value::Integer(id), name, role, installation, Value::Integer(created_at), revoked] => Some(KeyRow {
+            id: *id,
+            name: text_in(name)?,
+            role: text_in(role)?,
+            installation_id: integer_in(installation),
+            created_at: rfc3339(*created_at),
+            revoked_at: integer_in(revoked).map(rfc3339),
+        }),
+        _ => None,
+    };
+    rows.rows.iter().map(|row| key(row).ok_or(Error::StoreShape("keys"))).collect()
+}
+
+/// Who holds `key`. Read the answer with [`key_holder_of`].
+#[must_use]
+pub fn key_holder(key: &Token) -> Statement {
+    statement(KEY_HOLDER, [Value::Text(key.digest())])
+}
+
+/// The holder in [`key_holder`]'s answer.
+///
+/// # Errors
+/// [`Error::ApiKeyRejected`] for a key that is not known or was revoked.
+pub fn key_holder_of(rows: &Rows) -> Result<Principal> {
+    let row = rows.rows.first().ok_or(Error::ApiKeyRejected)?;
+    let [name, role, installation] = row.as_slice() else { return Err(Error::StoreShape("key_holder")) };
+    principal(name, role, installation).ok_or(Error::StoreShape("key_holder"))
+}
+
+/// Keeps a browser signed in, and forgets those whose time is over.
+#[must_use]
+pub fn open_session(session: &Token, with: SignIn<'_>, now: i64) -> Transaction {
+    let (key, operator) = match with {
+        SignIn::Key(key) => (Some(key.digest()), None),
+        SignIn::Operator(tag) => (None, Some(tag)),
+    };
+    let row = [
+        Value::Text(session.digest()),
+        optional(key.as_deref()),
+        optional(operator),
+        Value::Integer(now + SESSION_SECONDS),
+    ];
+    Transaction(vec![statement(OPEN_SESSION, row), statement(FORGET_SESSIONS, [Value::Integer(now)])])
+}
+
+/// Who is signed in. Read the answer with [`session_holder_of`].
+#[must_use]
+pub fn session_holder(session: &Token, now: i64) -> Statement {
+    statement(SESSION_HOLDER, [Value::Text(session.digest()), Value::Integer(now)])
+}
+
+/// The holder in [`session_holder`]'s answer; `operator` is the tag of the configuration's key.
+///
+/// # Errors
+/// [`Error::SessionOver`] for a session that is not known, too old, or whose key is gone.
+pub fn session_holder_of(rows: &Rows, operator: &str) -> Result<Principal> {
+    let row = rows.rows.first().ok_or(Error::SessionOver)?;
+    let [name, role, installation, opened_by_operator] = row.as_slice() else {
+        return Err(Error::StoreShape("session_holder"));
+    };
+    match opened_by_operator {
+        Value::Text(tag) if tag == operator => Ok(Principal::operator()),
+        Value::Text(_) => Err(Error::SessionOver),
+        _ => principal(name, role, installation).ok_or(Error::StoreShape("session_holder")),
+    }
+}
+
+/// Signs a browser out.
+#[must_use]
+pub fn close_session(session: &Token) -> Transaction {
+    Transaction(vec![statement(CLOSE_SESSION, [Value::Text(session.digest())])])
+}
+
+fn principal(name: &Value, role: &Value, installation: &Value) -> Option<Principal> {
+    let installation = match installation {
+        Value::Null => None,
+        // A key held to something unreadable must not see all.
+        value => Some(u64::try_from(integer_in(value)?).ok()?),
+    };
+    Some(Principal {
+        name: text_in(name)?,
+        role: Role::parse(&text_in(role)?)?,
+        scope: Scope::from(installation),
+    })
+}
+
+fn integer_in(value: &Value) -> Option<i64> {
+    match value {
+        Value::Integer(integer) => Some(*integer),
+        _ => None,
+    }
+}

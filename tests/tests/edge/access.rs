@@ -1,0 +1,304 @@
+//! Who sees what: keys, roles, sessions, and two teams on one worker that must never meet.
+
+use super::{KEY, Outcome, PYTEST_LOG, SECRET, World, database_call, same, text_log};
+use sentinel_tests::deliver::{self, Delivery};
+use sentinel_tests::github::Pull;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// Requests made at random with each team's key; the API takes 300 a minute.
+const REQUESTS: usize = 160;
+const PATCH: &str = "@@ -1,2 +1,3 @@\n export function load() {\n+  debugger;\n }\n";
+
+/// What one call answered: status and text.
+struct Said {
+    status: u16,
+    text: String,
+    cookie: Option<String>,
+}
+
+impl World {
+    fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> anyhow::Result<Said> {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+        let mut request =
+            ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.worker.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut answer = config.new_agent().run(request.body(body.to_owned())?)?;
+        let cookie =
+            answer.headers().get("set-cookie").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Ok(Said { status: answer.status().as_u16(), text: answer.body_mut().read_to_string()?, cookie })
+    }
+
+    fn as_json(&self, method: &str, path: &str, key: &str, body: &Value) -> anyhow::Result<(u16, Value)> {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let said =
+            self.call(method, path, &[("x-api-key", key), ("content-type", "application/json")], &body)?;
+        Ok((said.status, serde_json::from_str(&said.text).unwrap_or_default()))
+    }
+
+    /// A new key.
+    fn key(&self, role: &str, installation: Option<u64>) -> anyhow::Result<(String, i64)> {
+        let wanted = json!({ "name": format!("{role} of {installation:?}"), "role": role, "installation_id": installation });
+        let (status, made) = self.as_json("POST", "/api/keys", KEY, &wanted)?;
+        anyhow::ensure!(status == 201, "{made}");
+        let key = made["key"].as_str().unwrap_or_default().to_owned();
+        Ok((key, made["stored"]["id"].as_i64().unwrap_or_default()))
+    }
+}
+
+// === keys and sessions ===
+
+pub(super) fn keys(world: &World) -> Outcome {
+    let (reader, id) = world.key("read", None)?;
+    same(&reader.starts_with("sntl_"), &true, &"a key is recognisable")?;
+    let stored = database_call(world, "SELECT * FROM api_keys")?.to_string();
+    same(&stored.contains(&reader), &false, &"a key is stored as a hash")?;
+    same(&deliver::get(&world.worker.url, "/api/history", Some(&reader))?.status, &200, &"a reader reads")?;
+    for (method, path) in [
+        ("POST", "/api/keys"),
+        ("DELETE", "/api/keys?id=1"),
+        ("POST", "/api/models/promote"),
+        ("POST", "/api/models/rollback"),
+        ("POST", "/api/models"),
+        ("POST", "/api/jobs/replay"),
+        ("POST", "/api/deliveries/redeliver"),
+    ] {
+        let (status, said) = world.as_json(method, path, &reader, &json!({}))?;
+        same(&(status, said["title"].as_str()), &(403, Some("permission_denied")), &(path, &said))?;
+    }
+    for wrong in [json!({ "name": "", "role": "read" }), json!({ "name": "x", "role": "root" }), json!([])] {
+        same(&world.as_json("POST", "/api/keys", KEY, &wrong)?.0, &400, &wrong)?;
+    }
+    let (status, listed) = world.as_json("GET", "/api/keys", KEY, &Value::Null)?;
+    same(&(status, listed.to_string().contains(&reader)), &(200, false), &"a list never shows a key")?;
+    // A browser that signed in with it is out as well when it is revoked.
+    let origin = world.worker.url.clone();
+    let json_type = ("content-type", "application/json");
+    let signed_in = world.call(
+        "POST",
+        "/api/session",
+        &[("origin", &origin), json_type],
+        &json!({ "key": reader }).to_string(),
+    )?;
+    let cookie = signed_in.cookie.unwrap_or_default();
+    let cookie = cookie.split(';').next().unwrap_or_default();
+    let history =
+        || Ok::<_, anyhow::Error>(world.call("GET", "/api/history", &[("cookie", cookie)], "")?.status);
+    same(&history()?, &200, &signed_in.text)?;
+    same(&world.as_json("DELETE", &format!("/api/keys?id={id}"), KEY, &Value::Null)?.0, &200, &"revoked")?;
+    same(&history()?, &401, &"the browser of a revoked key")?;
+    same(&deliver::get(&world.worker.url, "/api/history", Some(&reader))?.status, &403, &"a revoked key")
+}
+
+pub(super) fn sessions(world: &World) -> Outcome {
+    let origin = world.worker.url.as_str();
+    let json_type = ("content-type", "application/json");
+    let credentials = json!({ "key": KEY }).to_string();
+    let sign_in =
+        |origin: &str| world.call("POST", "/api/session", &[("origin", origin), json_type], &credentials);
+    same(&sign_in("https://elsewhere.example")?.status, &403, &"another site can't sign anyone in")?;
+    same(
+        &world.call("POST", "/api/session", &[json_type], &credentials)?.status,
+        &403,
+        &"without an origin",
+    )?;
+    let signed_in = sign_in(origin)?;
+    let cookie = signed_in.cookie.ok_or("a sign-in sets a cookie")?;
+    for part in ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=43200"] {
+        same(&cookie.contains(part), &true, &cookie)?;
+    }
+    let cookie = cookie.split(';').next().unwrap_or_default();
+    same(&cookie.contains(KEY), &false, &"the cookie is not the key")?;
+    let stored = database_call(world, "SELECT * FROM sessions")?.to_string();
+    same(
+        &stored.contains(cookie.split('=').nth(1).unwrap_or("?")),
+        &false,
+        &"a session is stored as a hash",
+    )?;
+    same(
+        &world.call("GET", "/api/keys", &[("cookie", cookie)], "")?.status,
+        &200,
+        &"the operator's session",
+    )?;
+    let change = |origin: &[(&str, &str)]| {
+        let headers = [&[("cookie", cookie), json_type], origin].concat();
+        world.call("POST", "/api/jobs/replay", &headers, r#"{"key":"none"}"#)
+    };
+    same(&change(&[])?.status, &403, &"a change without an origin")?;
+    same(&change(&[("origin", "https://elsewhere.example")])?.status, &403, &"a change from elsewhere")?;
+    same(&change(&[("origin", origin)])?.status, &404, &"a change from here")?;
+    let out = world.call("DELETE", "/api/session", &[("cookie", cookie), ("origin", origin)], "")?;
+    same(
+        &(out.status, out.cookie.is_some_and(|cookie| cookie.contains("Max-Age=0"))),
+        &(200, true),
+        &out.text,
+    )?;
+    same(&world.call("GET", "/api/keys", &[("cookie", cookie)], "")?.status, &401, &"after signing out")?;
+    let nobody = world.call("GET", "/api/session", &[("cookie", cookie)], "")?;
+    same(&(nobody.status, nobody.text.as_str()), &(200, r#"{"name":null}"#), &"nobody is signed in")
+}
+
+// === two teams ===
+
+/// One team's traces on the worker, each with a word that is nowhere else.
+struct Team {
+    word: &'static str,
+    installation: u64,
+    key: String,
+    inference: i64,
+    job: String,
+    failed_delivery: String,
+}
+
+impl Team {
+    fn settle(world: &World, word: &'static str) -> anyhow::Result<Self> {
+        let installation = world.id();
+        let log = PYTEST_LOG.replace("test_money.py", &format!("test_{word}.py"));
+        let repository = format!("{word}/app");
+        let mut run = world.failed_run_in(&repository, text_log(&log));
+        run["installation"]["id"] = json!(installation);
+        run["workflow_run"]["name"] = json!(format!("CI of {word}"));
+        let verdict =
+            world.post(&Delivery::signed("workflow_run", &format!("{word}-run"), &run, SECRET))?.body;
+        let inference = verdict["inference"]["id"].as_i64().unwrap_or_default();
+        let said = json!({ "inference_id": inference, "corrected_class": "Timeout", "author": format!("{word}-person") });
+        world.as_json("POST", "/api/feedback", KEY, &said)?;
+        world.github.open(Pull::new(&repository, 7, word, &[("src/load.ts", PATCH)]));
+        let pull = json!({
+            "action": "opened", "number": 7, "repository": { "full_name": repository },
+            "installation": { "id": installation }, "sender": { "login": "octocat", "type": "User" },
+            "pull_request": { "number": 7, "state": "open", "draft": false, "head": { "sha": word }, "base": { "sha": "base" } },
+        });
+        world.post(&Delivery::signed("pull_request", &format!("{word}-pull"), &pull, SECRET))?;
+        let job = format!("{repository}#7@{word}");
+        let deadline = Instant::now() + Duration::from_secs(40);
+        let ended = format!(
+            "SELECT status FROM review_jobs WHERE key = '{job}' AND status <> 'queued' AND status <> 'running'"
+        );
+        while database_call(world, &ended)?["rows"][0].is_null() {
+            anyhow::ensure!(Instant::now() < deadline, "{job} does not end");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let failed_delivery = format!("{word}-failed");
+        database_call(
+            world,
+            &format!(
+                "INSERT INTO deliveries (hook, id, event, repository, installation_id, status, record, lease_until, received_at) VALUES ('77', '{failed_delivery}', 'workflow_run', '{repository}', {installation}, 'failed', '{{}}', 0, 0)"
+            ),
+        )?;
+        let (key, _) = world.key("admin", Some(installation))?;
+        Ok(Self { word, installation, key, inference, job, failed_delivery })
+    }
+}
+
+/// Method and path of every route of the worker, as its router has them.
+fn routes() -> Vec<(String, String)> {
+    let source = include_str!("../../../edge/src/router.rs");
+    let of_method = |line: &str| {
+        let method = line.trim().strip_prefix("(Method::")?.split(',').next()?.to_uppercase();
+        let paths: Vec<_> = line.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+        Some(paths.into_iter().map(move |path| (method.clone(), path)))
+    };
+    source.lines().filter_map(of_method).flatten().filter(|(_, path)| path.starts_with('/')).collect()
+}
+
+pub(super) fn isolated(world: &World) -> Outcome {
+    let teams = [Team::settle(world, "zebrafinch")?, Team::settle(world, "kingfisher")?];
+    let routes = routes();
+    same(&(routes.len() > 28), &true, &routes)?;
+    // What a curious reader could ask with: their own names and the other team's.
+    let values = |team: &Team| {
+        [
+            team.inference.to_string(),
+            team.job.replace('#', "%23"),
+            format!("{}/app", team.word),
+            team.installation.to_string(),
+            team.failed_delivery.clone(),
+        ]
+    };
+    let values: Vec<String> =
+        teams.iter().flat_map(values).chain(["1".into(), "".into(), "done".into()]).collect();
+    let names = [
+        "id",
+        "key",
+        "repository",
+        "status",
+        "limit",
+        "after",
+        "before",
+        "since",
+        "class",
+        "days",
+        "version",
+        "subject",
+        "installation_id",
+    ];
+    // A small generator of its own: a failure is repeated by running the test again.
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut any = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    for (mine, other) in [(&teams[0], &teams[1]), (&teams[1], &teams[0])] {
+        let mut seen_mine = BTreeSet::new();
+        for at in 0..REQUESTS {
+            // Every route first as it is, then all at random.
+            let (method, path) = routes.get(at).unwrap_or_else(|| &routes[any(routes.len())]);
+            let query: Vec<String> = (0..if at < routes.len() { 0 } else { any(3) })
+                .map(|_| format!("{}={}", names[any(names.len())], values[any(values.len())]))
+                .collect();
+            let asked = format!("{path}{}{}", if query.is_empty() { "" } else { "?" }, query.join("&"));
+            let body = json!({
+                "key": other.job, "hook": "77", "id": other.failed_delivery, "inference_id": other.inference,
+                "corrected_class": "Network Error", "author": "curious", "name": "more", "role": "admin",
+                "version": "lgbm_v3.0", "log": "error: no space left on device",
+            });
+            let body = if method == "GET" { String::new() } else { body.to_string() };
+            let said = world.call(
+                method,
+                &asked,
+                &[("x-api-key", &mine.key), ("content-type", "application/json")],
+                &body,
+            )?;
+            // What was asked for may be named in the answer, and nothing more.
+            let text = query.iter().fold(said.text.to_lowercase(), |text, part| {
+                text.replace(&part.split('=').nth(1).unwrap_or("?").replace("%23", "#"), "")
+            });
+            same(&text.contains(other.word), &false, &(method, &asked, &said.text))?;
+            same(&(said.status < 500 || path == "/webhook/github"), &true, &(method, &asked, &said.text))?;
+            if text.contains(mine.word) {
+                seen_mine.insert(path.clone());
+            }
+        }
+        for path in ["/api/history", "/api/jobs", "/api/deliveries", "/api/feedback", "/api/telemetry"] {
+            same(&seen_mine.contains(path), &true, &(path, "a team sees its own"))?;
+        }
+        // Totals are of their own rows: one verdict and one correction.
+        let overview = deliver::get(&world.worker.url, "/api/dashboard", Some(&mine.key))?.body;
+        same(&overview["inference_count"], &json!(1), &overview)?;
+        let stats = deliver::get(&world.worker.url, "/api/feedback/stats", Some(&mine.key))?.body;
+        same(&stats["total_records"], &json!(1), &stats)?;
+        let timeline = deliver::get(&world.worker.url, "/api/timeline", Some(&mine.key))?.body;
+        same(&timeline["counts"][0]["count"], &json!(1), &timeline)?;
+        // Nothing of the other's was changed, and what is about all is closed.
+        let untouched = format!(
+            "SELECT (SELECT COUNT(*) FROM feedback WHERE inference_id = {}), (SELECT status FROM deliveries WHERE id = '{}')",
+            other.inference, other.failed_delivery
+        );
+        let found = database_call(world, &untouched)?;
+        same(
+            &(found["rows"][0][0]["value"].clone(), found["rows"][0][1]["value"].clone()),
+            &(json!("1"), json!("failed")),
+            &found,
+        )?;
+        for path in ["/metrics", "/api/registry", "/api/keys", "/api/models/diff?version=x"] {
+            same(&deliver::get(&world.worker.url, path, Some(&mine.key))?.status, &403, &path)?;
+        }
+    }
+    Ok(())
+}
