@@ -3,6 +3,7 @@
 use sentinel_shared::artifact::signed::PublicKeys;
 use sentinel_shared::signature::{Secret, WebhookSecrets};
 use sentinel_shared::store::hrana::http_url;
+use sentinel_shared::store::retention::RETENTION_DAYS;
 use sentinel_shared::{Error, Result};
 
 const GITHUB_API: &str = "https://api.github.com";
@@ -37,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) node: Option<Node>,
     /// `SENTINEL_PUBLISH_VERDICTS`: `on` to have a node tell verdicts on GitHub.
     pub(crate) publishes_verdicts: bool,
+    /// `SENTINEL_RETENTION_DAYS`: after how many days verdicts, reviews and the ledger are forgotten; 0 is never.
+    pub(crate) retention_days: i64,
     /// A node's URL without its token.
     node_token_missing: bool,
     /// `GITHUB_LOG_HOSTS`: comma-separated hosts a log may be redirected to; `.suffix` allows subdomains.
@@ -51,6 +54,10 @@ impl Config {
         let hosts = text("GITHUB_LOG_HOSTS").unwrap_or_else(|| LOG_HOSTS.to_owned());
         let (node_url, node_token) = (text("SENTINEL_NODE_URL"), text("SENTINEL_NODE_TOKEN"));
         Self {
+            retention_days: text("SENTINEL_RETENTION_DAYS")
+                .and_then(|days| days.parse().ok())
+                .filter(|days| *days >= 0)
+                .unwrap_or(RETENTION_DAYS),
             publishes_verdicts: text("SENTINEL_PUBLISH_VERDICTS").as_deref() == Some("on"),
             node_token_missing: node_url.is_some() && node_token.is_none(),
             node: node_url.zip(node_token).map(|(url, token)| Node { url: http_url(&url), token }),

@@ -14,7 +14,9 @@ use sentinel_shared::store::EvidenceKind;
 use sentinel_shared::{Error, Result};
 use std::pin::pin;
 use std::time::Duration;
-use worker::{Delay, Fetch, Headers, Request, RequestInit, RequestRedirect, Response, Url, console_warn};
+use worker::{
+    Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response, Url, console_warn,
+};
 
 /// For everything here together: a delivery must be done well before its lease ends.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -199,14 +201,34 @@ impl Github<'_> {
     }
 }
 
+/// Posts nothing to `path` of GitHub's API, without a token; None for what does not exist (any more).
+pub(crate) async fn exchange<T: serde::de::DeserializeOwned>(app: &App, path: &str) -> Result<Option<T>> {
+    let headers = [("accept", "application/vnd.github+json"), ("user-agent", "sentinel")];
+    let url = format!("{}{path}", app.config.github_api_url);
+    let mut response = send(Method::Post, &url, &headers).await?;
+    match response.status_code() {
+        200 | 201 => {
+            let body = capped(&mut response, ANSWER_LIMIT_BYTES).await?;
+            let read = serde_json::from_slice(&body).map(Some);
+            read.map_err(|_| Error::GithubUnavailable("an answer of another shape"))
+        }
+        404 | 422 => Ok(None),
+        _ => Err(Error::GithubUnavailable("it did not take the code")),
+    }
+}
+
 async fn fetch(url: &str, headers: &[(&str, &str)]) -> Result<Response> {
+    send(Method::Get, url, headers).await
+}
+
+async fn send(method: Method, url: &str, headers: &[(&str, &str)]) -> Result<Response> {
     let send = async {
         let sent = Headers::new();
         for (name, value) in headers {
             sent.set(name, value)?;
         }
         let mut init = RequestInit::new();
-        init.with_headers(sent).with_redirect(RequestRedirect::Manual);
+        init.with_method(method).with_headers(sent).with_redirect(RequestRedirect::Manual);
         Fetch::Request(Request::new_with_init(url, &init)?).send().await
     };
     send.await.map_err(|_: worker::Error| Error::GithubUnavailable("it can't be reached"))

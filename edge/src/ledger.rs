@@ -1,9 +1,10 @@
-//! The ledger of deliveries: shown, and taken up again where one was given up.
+//! The ledger of deliveries: shown, taken up again where one was given up, and forgotten with its repository.
 
 use crate::app::App;
 use crate::{api, guard, respond, turso};
 use sentinel_shared::access::Principal;
 use sentinel_shared::store::deliveries::{self, STATUSES};
+use sentinel_shared::store::retention;
 use sentinel_shared::{Error, Result};
 use serde::Deserialize;
 use serde_json::json;
@@ -27,6 +28,13 @@ pub(crate) async fn list(request: &Request, app: &App, who: &Principal) -> Resul
     let ledger = deliveries::ledger(who.scope, status.as_deref(), api::limit(request)?);
     let answers = turso::read(app, &[ledger]).await?;
     respond::json(200, &deliveries::rows_of(answers.first().ok_or(Error::StoreShape("ledger"))?)?)
+}
+
+/// `DELETE /api/repositories?name=owner/name`: forgets every row of it.
+pub(crate) async fn forget(request: &Request, app: &App, who: &Principal) -> Result<Response> {
+    let name = api::query(request, "name").ok_or(Error::FieldMissing("name"))?;
+    let answers = turso::commit(app, &retention::repository(who.scope, &name)).await?;
+    respond::json(200, &json!({ "repository": name, "rows": retention::erased(&answers) }))
 }
 
 /// `POST /api/deliveries/redeliver` with `hook` and `id`: the next sweep takes it up.

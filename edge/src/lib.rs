@@ -19,6 +19,7 @@ mod review_client;
 mod reviews;
 mod router;
 mod session;
+mod setup;
 mod telemetry;
 mod turso;
 mod webhook;

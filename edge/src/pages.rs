@@ -26,6 +26,13 @@ const FILES: [(&str, &str, &str); 13] = [
     ("/js/reviews.js", SCRIPT, include_str!("../assets/js/reviews.js")),
 ];
 
+/// `GET /openapi.yaml`: what the API takes and answers.
+pub(crate) fn reference() -> Result<Response> {
+    let text = include_str!("../../docs/openapi.yaml");
+    let headers = [("cache-control", "no-cache")];
+    respond::build(200, "application/yaml", text.as_bytes().to_vec(), &headers).map_err(|_| Error::NotFound)
+}
+
 /// Whether `path` is one of them.
 pub(crate) fn has(path: &str) -> bool {
     FILES.iter().any(|(at, ..)| *at == path)

@@ -1,7 +1,9 @@
 //! Every URL of the worker on one screen, and who may ask for it.
 
 use crate::app::App;
-use crate::{api, guard, keys, ledger, pages, registry, respond, reviews, session, telemetry, webhook};
+use crate::{
+    api, guard, keys, ledger, pages, registry, respond, reviews, session, setup, telemetry, webhook,
+};
 use sentinel_shared::access::Principal;
 use sentinel_shared::{Error, Result};
 use worker::{Context, Method, Request, Response};
@@ -14,6 +16,9 @@ pub(crate) async fn route(request: Request, app: &'static App, context: Context)
         (Method::Get, "/api/session") => session::show(&request, app).await,
         (Method::Post, "/api/session") => session::open(request, app).await,
         (Method::Delete, "/api/session") => session::close(&request, app).await,
+        (Method::Get, "/setup") => setup::page(&request),
+        (Method::Get, "/setup/done") => setup::done(&request, app).await,
+        (Method::Get, "/openapi.yaml") => pages::reference(),
         (Method::Get, path) if pages::has(path) => pages::serve(path),
         (method, path) => match (Call::of(&method, path), path.starts_with("/api/")) {
             (Some(call), _) => guarded(request, app, call).await,
@@ -36,6 +41,7 @@ enum Call {
     Feedback,
     FeedbackAudit,
     FeedbackStats,
+    Forget,
     History,
     Inference,
     Job,
@@ -94,6 +100,7 @@ impl Call {
             (Method::Post, "/api/models/promote") => Self::PromoteModel,
             (Method::Post, "/api/models/rollback") => Self::RollbackModel,
             (Method::Get, "/api/registry") => Self::Registry,
+            (Method::Delete, "/api/repositories") => Self::Forget,
             (Method::Get, "/api/telemetry") => Self::Telemetry,
             (Method::Get, "/api/timeline") => Self::Timeline,
             (Method::Get, "/metrics") => Self::Metrics,
@@ -117,7 +124,7 @@ impl Call {
             | Self::Jobs
             | Self::Telemetry
             | Self::Timeline => Needs::Any,
-            Self::Redeliver | Self::ReplayJob => Needs::Admin,
+            Self::Forget | Self::Redeliver | Self::ReplayJob => Needs::Admin,
             Self::Metrics | Self::ModelBundle | Self::ModelDiff | Self::Registry => Needs::All,
             Self::Keys
             | Self::MakeKey
@@ -152,6 +159,7 @@ async fn guarded(request: Request, app: &App, call: Call) -> Result<Response> {
         Call::Feedback => api::feedback(request, app, &who).await,
         Call::FeedbackAudit => api::feedback_audit(&request, app, &who).await,
         Call::FeedbackStats => api::feedback_stats(app, &who).await,
+        Call::Forget => ledger::forget(&request, app, &who).await,
         Call::History => api::history(&request, app, &who).await,
         Call::Inference => api::inference(&request, app, &who).await,
         Call::Job => reviews::show(&request, app, &who).await,

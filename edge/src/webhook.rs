@@ -86,11 +86,13 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
 
 /// Takes up the deliveries that were left half done. One scheduled event does at most one batch.
 pub(crate) async fn sweep(app: &App) {
-    let (claimed, active) =
-        match turso::commit(app, &store::sweep(now())).await.and_then(|rows| store::claimed(&rows)) {
-            Ok(claimed) => claimed,
-            Err(error) => return console_error!("sweep.failed: {error}"),
-        };
+    let (claimed, active) = match turso::commit(app, &store::sweep(now(), app.config.retention_days))
+        .await
+        .and_then(|rows| store::claimed(&rows))
+    {
+        Ok(claimed) => claimed,
+        Err(error) => return console_error!("sweep.failed: {error}"),
+    };
     for Claimed { key, record, attempts } in claimed {
         let attempt = if attempts >= store::ATTEMPTS_MAX { Attempt::Last } else { Attempt::Early };
         work(app, active.as_ref(), &key, &record, attempt).await;

@@ -123,7 +123,7 @@ fn json(answer: Sent) -> Result<Value> {
 }
 
 /// A query parameter's value (RFC 3986, section 2.3).
-fn url_encoded(text: &str) -> String {
+pub(crate) fn url_encoded(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let encode =
         |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };

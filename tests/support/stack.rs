@@ -60,6 +60,8 @@ pub struct Settings {
     pub port: u16,
     /// Events a minute of one installation; None keeps `wrangler.toml`'s.
     pub webhook_limit: Option<u32>,
+    /// Calls a minute of one key; None keeps `wrangler.toml`'s.
+    pub api_limit: Option<u32>,
 }
 
 /// When a started server counts as ready.
@@ -204,12 +206,14 @@ impl Programs {
                 _ if line.starts_with("main = ") => {
                     lines.push(format!("main = {:?}", self.worker.join("index.js").display().to_string()));
                 }
-                _ => match settings.webhook_limit {
-                    Some(limit) if line.contains("limit = 60") => {
-                        lines.push(line.replace("limit = 60", &format!("limit = {limit}")));
-                    }
-                    _ => lines.push(line.to_owned()),
-                },
+                _ => {
+                    let limits =
+                        [("limit = 60", settings.webhook_limit), ("limit = 300", settings.api_limit)];
+                    lines.push(limits.iter().fold(line.to_owned(), |line, (kept, limit)| match limit {
+                        Some(limit) => line.replace(kept, &format!("limit = {limit}")),
+                        None => line,
+                    }));
+                }
             }
         }
         lines.push("[vars]".to_owned());

@@ -235,7 +235,7 @@ fn submit(world: &World) -> Outcome {
 }
 
 fn python_client(world: &World) -> Outcome {
-    let python = std::env::var("SENTINEL_GRPC_PYTHON").map_err(|_| "SENTINEL_GRPC_PYTHON is not set")?;
+    let python = std::env::var("SENTINEL_TEST_PYTHON").map_err(|_| "SENTINEL_TEST_PYTHON is not set")?;
     let script = format!("{}/py/client.py", env!("CARGO_MANIFEST_DIR"));
     let address = world.node.url.trim_start_matches("http://");
     let output = Command::new(python).args([&script, address, NODE_TOKEN]).output()?;

@@ -54,7 +54,7 @@ impl Programs {
             .env("SENTINEL_BIN", &self.sentinel)
             .env("SENTINEL_TOOLS", &self.tools.node)
             .env("ORT_DYLIB_PATH", &self.tools.onnxruntime)
-            .env("SENTINEL_GRPC_PYTHON", &self.tools.grpc_python)
+            .env("SENTINEL_TEST_PYTHON", &self.tools.test_python)
             .env("SENTINEL_WORKER", &self.worker)
             .env("SENTINEL_PACKAGE", package_folder());
         if let Ok(target) = target() {

@@ -91,6 +91,7 @@ fn test(rest: &[String]) -> Result<()> {
     let programs = build::Programs::for_development()?;
     step("running the tests");
     let mut command = programs.command(Path::new("cargo"));
+    forget_this_package(&mut command);
     command.arg("test");
     match rest {
         [] => command.args(["--lib", "--bins", "--tests"]),
@@ -126,7 +127,23 @@ fn target() -> Result<PathBuf> {
 fn cargo() -> Result<Command> {
     let mut command = Command::new("cargo");
     command.current_dir(root()).env("CARGO_TARGET_DIR", target()?);
+    forget_this_package(&mut command);
     Ok(command)
+}
+
+/// Takes away what `cargo run` told this program about its own package: build scripts that look at it (ring's does)
+/// would run again, and everything above them, at each change between `cargo xtask` and plain cargo.
+fn forget_this_package(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let told = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_")
+                || name.starts_with("CARGO_MANIFEST_")
+                || name.starts_with("CARGO_BIN_")
+        });
+        if told {
+            command.env_remove(&name);
+        }
+    }
 }
 
 /// Runs `command` to its end.

@@ -15,6 +15,8 @@ const WASM_TARGET: &str = "wasm32-unknown-unknown";
 const ONNXRUNTIME: &str = "1.31.1";
 /// grpcio and grpcio-reflection.
 const GRPC_PYTHON: &str = "1.85.1";
+/// The one that was tried.
+const SCHEMATHESIS: &str = "4.32.5";
 /// What the pinned wrangler asks for.
 const NODE_MAJOR: u32 = 20;
 
@@ -26,7 +28,7 @@ pub(crate) struct Tools {
     /// `libonnxruntime`.
     pub(crate) onnxruntime: PathBuf,
     /// A Python with gRPC's own client, for a test.
-    pub(crate) grpc_python: PathBuf,
+    pub(crate) test_python: PathBuf,
 }
 
 impl Tools {
@@ -39,7 +41,7 @@ impl Tools {
             wasm_bindgen: cargo_tool("wasm-bindgen-cli", WASM_BINDGEN, "wasm-bindgen", Lock::Unlocked)?,
             node: node_tools()?,
             onnxruntime: onnxruntime()?,
-            grpc_python: grpc_python()?,
+            test_python: test_python()?,
         })
     }
 
@@ -175,15 +177,20 @@ fn onnxruntime() -> Result<PathBuf> {
     Ok(library)
 }
 
-/// The Python client of gRPC with reflection, in an environment of its own.
-fn grpc_python() -> Result<PathBuf> {
-    let folder = cache()?.join(format!("python-grpc-{GRPC_PYTHON}"));
+/// What the tests need of Python, in an environment of its own: gRPC's client with reflection, and Schemathesis, which
+/// asks the API what its description promises.
+fn test_python() -> Result<PathBuf> {
+    let folder = cache()?.join(format!("python-tests-{GRPC_PYTHON}-{SCHEMATHESIS}"));
     let python = folder.join("bin/python");
     if !folder.join("installed").exists() {
-        step("installing gRPC's Python client (once)");
+        step("installing gRPC's Python client and Schemathesis (once)");
         run(Command::new("python3").args(["-m", "venv"]).arg(&folder))
             .context("Python 3 with venv is needed: https://www.python.org/downloads")?;
-        let packages = [format!("grpcio=={GRPC_PYTHON}"), format!("grpcio-reflection=={GRPC_PYTHON}")];
+        let packages = [
+            format!("grpcio=={GRPC_PYTHON}"),
+            format!("grpcio-reflection=={GRPC_PYTHON}"),
+            format!("schemathesis=={SCHEMATHESIS}"),
+        ];
         run(Command::new(&python)
             .args(["-m", "pip", "install", "--quiet", "--only-binary=:all:"])
             .args(packages))?;

@@ -59,7 +59,7 @@ export function twoHistograms(bins, label) {
       const place = { x: index * step + step * offset, y: floor - tall, width: Math.max(1, step * 0.38), height: tall, class: className };
       return shape("rect", place, [titled(`${bin.label}, ${name}: ${(share * 100).toFixed(1)} %`)]);
     };
-    const named = index % every === 0 ? [words(bin.label, { x: index * step + step / 2, y: floor + 16, class: "axis" })] : [];
+    const named = index % every === 0 ? [words(bin.label, index === 0 ? { x: 2, y: floor + 16, class: "axis start" } : { x: index * step + step / 2, y: floor + 16, class: "axis" })] : [];
     return [bar(bin.expected / expected, 0.1, "expected", "training"), bar(bin.actual / actual, 0.5, "actual", "this window"), ...named];
   });
   const line = shape("line", { x1: 0, x2: width, y1: floor, y2: floor, class: "ground" });

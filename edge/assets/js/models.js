@@ -35,7 +35,7 @@ function card(model, mayChange) {
   about.append(element("code", model.digest.slice(0, 12)));
   const metrics = element("dl");
   for (const [name, value] of Object.entries(model.manifest.metrics ?? {}).filter(([, value]) => typeof value === "number").slice(0, 8)) {
-    metrics.append(element("dt", name.replaceAll("_", " ")), element("dd", value.toFixed(3)));
+    metrics.append(element("dt", name.replaceAll("_", " ")), element("dd", Number.isInteger(value) ? `${value}` : value.toFixed(3)));
   }
   const said = element("span", "", "said");
   said.setAttribute("role", "status");

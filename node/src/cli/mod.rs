@@ -3,10 +3,12 @@
 mod bench;
 mod classify;
 mod db;
+mod doctor;
 mod encode;
 mod eval;
 mod explain_run;
 mod features;
+mod forget;
 mod jobs;
 mod keys;
 mod mcp;
@@ -45,6 +47,8 @@ enum Command {
     Serve(Box<serve::Serve>),
     Jobs(jobs::Jobs),
     Keys(keys::Keys),
+    Forget(forget::Forget),
+    Doctor(doctor::Doctor),
     Mcp(mcp::Mcp),
     Db(db::Db),
     Bench(bench::Bench),
@@ -58,6 +62,7 @@ impl Cli {
     pub fn run(self) -> Result<ExitCode> {
         match self.command {
             Command::Review(command) => return command.run(),
+            Command::Doctor(command) => return command.run(),
             Command::Classify(command) => command.run(),
             Command::ExplainRun(command) => command.run(),
             Command::Features(command) => command.run(),
@@ -70,6 +75,7 @@ impl Cli {
             Command::Serve(command) => command.run(),
             Command::Jobs(command) => command.run(),
             Command::Keys(command) => command.run(),
+            Command::Forget(command) => command.run(),
             Command::Mcp(command) => command.run(),
             Command::Db(command) => command.run(),
             Command::Bench(command) => command.run(),

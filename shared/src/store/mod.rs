@@ -9,6 +9,7 @@ pub mod deliveries;
 pub mod feedback;
 pub mod hrana;
 pub mod models;
+pub mod retention;
 pub mod reviews;
 pub mod telemetry;
 
@@ -433,11 +434,10 @@ fn insert_inference(finding: Finding<'_>, now: i64) -> Statement {
 }
 
 /// Takes up deliveries whose worker is gone, gives up those that were tried often enough, and forgets what is
-/// kept for a while only. Read the answer
-/// with [`claimed`].
+/// older than it may be. Read the answer with [`claimed`].
 #[must_use]
-pub fn sweep(now: i64) -> Transaction {
-    Transaction(vec![
+pub fn sweep(now: i64, retention_days: i64) -> Transaction {
+    let mut statements = vec![
         statement(GIVE_UP, [Value::Integer(now), Value::Integer(ATTEMPTS_MAX)]),
         statement(
             CLAIM_DELIVERIES,
@@ -445,7 +445,9 @@ pub fn sweep(now: i64) -> Transaction {
         ),
         models::active(),
         feedback::forget_telemetry(now),
-    ])
+    ];
+    statements.extend(retention::old(now, retention_days));
+    Transaction(statements)
 }
 
 /// The deliveries in [`sweep`]'s answer, and which model should judge them. One that can't be read is left out, and given up by a later sweep.
@@ -453,7 +455,7 @@ pub fn sweep(now: i64) -> Transaction {
 /// # Errors
 /// [`Error::StoreShape`].
 pub fn claimed(answers: &[Rows]) -> Result<(Vec<Claimed>, Option<ActiveModel>)> {
-    let [_, rows, active, _] = answers else { return Err(Error::StoreShape("sweep")) };
+    let [_, rows, active, ..] = answers else { return Err(Error::StoreShape("sweep")) };
     let claimed = rows
         .rows
         .iter()

@@ -40,6 +40,22 @@ pub(super) fn routes() -> Router<Arc<Mutex<World>>> {
         .route("/repos/{owner}/{repo}/collaborators/{login}/permission", get(permission))
 }
 
+pub(super) fn manifest_routes() -> Router<Arc<Mutex<World>>> {
+    Router::new().route("/app-manifests/{code}/conversions", post(convert))
+}
+
+/// <https://docs.github.com/rest/apps/apps#create-a-github-app-from-a-manifest>: once for each code.
+async fn convert(State(world): Shared, Path(code): Path<String>) -> Response {
+    if !world.lock().expect("no handler panics").manifest_codes.remove(&code) {
+        return message(StatusCode::NOT_FOUND, "Not Found");
+    }
+    let made = json!({
+        "id": 4711, "slug": "sentinel-of-acme", "html_url": "https://github.com/apps/sentinel-of-acme",
+        "webhook_secret": "made <by> GitHub", "pem": app_key(), "client_id": "Iv1.0", "client_secret": "unused",
+    });
+    (StatusCode::CREATED, Json(made)).into_response()
+}
+
 /// Whether `bearer` is what the App signs: RS256, its id, not from the future, at most ten minutes.
 pub(super) fn is_jwt_of_app(bearer: &str) -> bool {
     let key = DecodingKey::from_rsa_pem(KEY.1.as_bytes()).expect("a public key");

@@ -67,6 +67,8 @@ struct World {
     /// token → (installation, when it ends).
     tokens: HashMap<String, (u64, Instant)>,
     minimized: HashSet<String>,
+    /// Codes of manifests that were confirmed and not exchanged yet.
+    manifest_codes: HashSet<String>,
     writes: HashMap<String, Vec<Instant>>,
     last_id: u64,
 }
@@ -133,6 +135,15 @@ impl FakeGithub {
     /// Adds a run that can be asked about.
     pub fn add(&self, run: Run) {
         self.world().runs.push(run);
+    }
+
+    /// What GitHub's page leads back with after a person has confirmed a manifest.
+    #[must_use]
+    pub fn confirm_manifest(&self) -> String {
+        let mut world = self.world();
+        let code = format!("code{}", world.id());
+        world.manifest_codes.insert(code.clone());
+        code
     }
 
     /// Opens a pull request.
@@ -216,6 +227,8 @@ fn api_routes(world: Arc<Mutex<World>>) -> Router {
         .merge(pulls::routes())
         .fallback(|| async { not_found() })
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&world), admit))
+        // Who makes an App has no token yet: the code is what admits them.
+        .merge(apps::manifest_routes())
         .with_state(world)
 }
 

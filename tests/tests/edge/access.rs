@@ -3,6 +3,7 @@
 use super::{KEY, Outcome, PYTEST_LOG, SECRET, World, database_call, same, text_log};
 use sentinel_tests::deliver::{self, Delivery};
 use sentinel_tests::github::Pull;
+use sentinel_tests::stack::Settings;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -139,6 +140,170 @@ pub(super) fn sessions(world: &World) -> Outcome {
     same(&world.call("GET", "/api/keys", &[("cookie", cookie)], "")?.status, &401, &"after signing out")?;
     let nobody = world.call("GET", "/api/session", &[("cookie", cookie)], "")?;
     same(&(nobody.status, nobody.text.as_str()), &(200, r#"{"name":null}"#), &"nobody is signed in")
+}
+
+// === forgetting ===
+
+pub(super) fn forgotten(world: &World) -> Outcome {
+    let count = |of: &str| -> anyhow::Result<Value> {
+        let sql = format!(
+            "SELECT (SELECT COUNT(*) FROM inferences WHERE repository = '{of}') + \
+             (SELECT COUNT(*) FROM review_jobs WHERE repository = '{of}') + \
+             (SELECT COUNT(*) FROM deliveries WHERE repository = '{of}')"
+        );
+        Ok(database_call(world, &sql)?["rows"][0][0]["value"].clone())
+    };
+    let orphans = "SELECT (SELECT COUNT(*) FROM telemetry WHERE inference_id NOT IN (SELECT id FROM inferences)) + \
+        (SELECT COUNT(*) FROM feedback WHERE inference_id NOT IN (SELECT id FROM inferences)) + \
+        (SELECT COUNT(*) FROM feedback WHERE job_key NOT IN (SELECT key FROM review_jobs))";
+    let team = Team::settle(world, "nightjar")?;
+    let other = Team::settle(world, "bittern")?;
+    let erase = format!("/api/repositories?name={}/app", team.word);
+    let (status, said) = world.as_json("DELETE", &erase, &other.key, &Value::Null)?;
+    same(&(status, said["rows"].clone()), &(200, json!(0)), &"another team's key takes nothing")?;
+    let (reader, _) = world.key("read", None)?;
+    same(&world.as_json("DELETE", &erase, &reader, &Value::Null)?.0, &403, &"nor does a reader's")?;
+    let (status, said) = world.as_json("DELETE", &erase, &team.key, &Value::Null)?;
+    same(&(status, said["rows"].as_u64() >= Some(6)), &(200, true), &said)?;
+    same(&count("nightjar/app")?, &json!("0"), &"rows of the repository")?;
+    same(&(count("bittern/app")? == json!("0")), &false, &"the other's rows")?;
+    same(&database_call(world, orphans)?["rows"][0][0]["value"], &json!("0"), &"rows without their parent")?;
+    // Age: the sweep forgets what is older than a year.
+    for (table, column) in
+        [("inferences", "timestamp"), ("review_jobs", "finished_at"), ("deliveries", "received_at")]
+    {
+        let old = format!(
+            "UPDATE {table} SET {column} = unixepoch() - 366 * 86400 WHERE repository = 'bittern/app'"
+        );
+        database_call(world, &old)?;
+    }
+    deliver::get(&world.worker.url, "/__scheduled", None)?;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while count("bittern/app")? != json!("0") {
+        same(&(Instant::now() < deadline), &true, &count("bittern/app")?)?;
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    same(&database_call(world, orphans)?["rows"][0][0]["value"], &json!("0"), &"rows without their parent")
+}
+
+// === setting up ===
+
+pub(super) fn app_is_made(world: &World) -> Outcome {
+    let page = world.call("GET", "/setup?org=acme-inc", &[], "")?;
+    same(&page.status, &200, &page.text)?;
+    for part in [
+        r#"action="https://github.com/organizations/acme-inc/settings/apps/new""#,
+        "&quot;pull_requests&quot;:&quot;write&quot;",
+        &format!("{}/webhook/github", world.worker.url),
+        &format!("{}/setup/done", world.worker.url),
+    ] {
+        same(&page.text.contains(part), &true, &part)?;
+    }
+    same(&page.text.contains("{{"), &false, &page.text)?;
+    same(&world.call("GET", "/setup?org=%22%3E%3Cscript", &[], "")?.status, &400, &"no organisation")?;
+    let done = format!("/setup/done?code={}", world.github.confirm_manifest());
+    let made = world.call("GET", &done, &[], "")?;
+    same(&made.status, &200, &made.text)?;
+    for part in [
+        "printf &#39;%s&#39;",
+        "made &lt;by&gt; GitHub",
+        "wrangler secret put SENTINEL_WEBHOOK_SECRET",
+        "GITHUB_APP_ID=4711",
+        "BEGIN RSA PRIVATE KEY",
+        "https://github.com/apps/sentinel-of-acme/installations/new",
+    ] {
+        let shown = part.replace("printf &#39;%s&#39;", "printf '%s'");
+        same(&made.text.contains(&shown), &true, &(part, &made.text))?;
+    }
+    same(&world.call("GET", &done, &[], "")?.status, &404, &"a code is good once")?;
+    same(&world.call("GET", "/setup/done?code=a%2F..%2Fb", &[], "")?.status, &400, &"no code")
+}
+
+pub(super) fn doctor(world: &World) -> Outcome {
+    let ask = |url: &str, key: &str| -> anyhow::Result<(Option<i32>, Value)> {
+        let mut sentinel = std::process::Command::new(&world.programs.sentinel);
+        sentinel.args(["doctor", "--json", "--node", &format!("http://127.0.0.1:{}", world.node_port)]);
+        let output = sentinel.env("SENTINEL_URL", url).env("SENTINEL_API_KEY", key).output()?;
+        Ok((output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default()))
+    };
+    let states = |found: &Value| -> Vec<String> {
+        let checks = found["checks"].as_array().into_iter().flatten();
+        checks.map(|check| format!("{}: {}", check["about"], check["state"]).replace('"', "")).collect()
+    };
+    let (code, found) = ask(&world.worker.url, KEY)?;
+    same(&(code, found["works"].clone()), &(Some(0), json!(true)), &found)?;
+    same(&states(&found).len(), &8, &found)?;
+    let (code, found) = ask(&world.worker.url, "no key")?;
+    same(&(code, states(&found).contains(&"API key: broken".to_owned())), &(Some(1), true), &found)?;
+    let (code, found) = ask("http://127.0.0.1:9", KEY)?;
+    same(&(code, states(&found)[0].as_str()), &(Some(1), "worker: broken"), &found)
+}
+
+/// The API's description is asked for what it promises, with all that Hypothesis can think of.
+pub(super) fn described(world: &World) -> Outcome {
+    let python = std::env::var("SENTINEL_TEST_PYTHON")?;
+    let folder = world.folder.join("described");
+    std::fs::create_dir_all(&folder)?;
+    let database = world.programs.start_database(&folder.join("described.db"), 0, super::DATABASE_TOKEN)?;
+    let settings = Settings {
+        vars: super::vars(&world.github, &database.url),
+        webhook_limit: Some(100_000),
+        api_limit: Some(100_000),
+        ..Settings::default()
+    };
+    let worker = world.programs.start_worker(&folder.join("worker"), &settings)?;
+    for _ in 0..3 {
+        world.delivery(&world.failed_run(text_log(PYTEST_LOG))).post(&worker.url)?;
+    }
+    let output = std::process::Command::new(python)
+        .current_dir(&folder)
+        .args(["-m", "schemathesis.cli", "run", &format!("{}/openapi.yaml", worker.url)])
+        .args([
+            "--header",
+            &format!("X-API-Key: {KEY}"),
+            "--max-examples",
+            "12",
+            "--seed",
+            "42",
+            "--no-color",
+        ])
+        .args([
+            "--phases",
+            "examples,coverage,fuzzing",
+            "--suppress-health-check",
+            "all",
+            "--warnings",
+            "off",
+        ])
+        .args([
+            "--checks",
+            "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
+        ])
+        // A change of key in the middle would lock the tool out, and it can't stand on a page of this address.
+        .args(["--exclude-path", "/api/session"])
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let tail: String = said.chars().rev().take(6000).collect::<Vec<_>>().into_iter().rev().collect();
+    same(&output.status.success(), &true, &tail)?;
+    let routes: BTreeSet<String> =
+        routes().into_iter().map(|(method, path)| format!("{method} {path}")).collect();
+    let described = include_str!("../../../docs/openapi.yaml");
+    let mut path = "";
+    let mut listed = BTreeSet::new();
+    for line in described.lines() {
+        if let Some(named) = line.strip_prefix("  /") {
+            path = named.trim_end_matches(':');
+        } else if let Some(method) = line.strip_prefix("    ").filter(|_| !path.is_empty()) {
+            let method = method.split(':').next().unwrap_or_default();
+            if ["get", "post", "delete"].contains(&method) {
+                listed.insert(format!("{} /{path}", method.to_uppercase()));
+            }
+        }
+        if line == "components:" {
+            path = "";
+        }
+    }
+    same(&listed, &routes, &"what is described and what is routed")
 }
 
 // === two teams ===

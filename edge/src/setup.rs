@@ -1,0 +1,105 @@
+//! Making the GitHub App: GitHub is handed a manifest, and hands back a code that is good for the App's secrets, once.
+//!
+//! Source: <https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest>. Nothing is
+//! stored here: who made the App sees its secrets once, with the commands that keep them.
+
+use crate::app::App;
+use crate::{api, evidence, guard, respond};
+use sentinel_shared::{Error, Result};
+use serde::Deserialize;
+use serde_json::json;
+use worker::{Request, Response};
+
+const PAGE: &str = include_str!("../assets/setup.html");
+const DONE: &str = include_str!("../assets/setup-done.html");
+/// As the dashboard's, but the form goes to GitHub.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; \
+                      form-action 'self' https://github.com; frame-ancestors 'none'";
+/// Longest name of an organisation (<https://docs.github.com/get-started/start-your-journey/creating-an-account-on-github>).
+const NAME_CHARS: usize = 39;
+const CODE_CHARS: usize = 128;
+
+/// What GitHub tells of a new App.
+#[derive(Deserialize)]
+struct Made {
+    id: u64,
+    slug: String,
+    html_url: String,
+    webhook_secret: Option<String>,
+    pem: String,
+}
+
+/// `GET /setup?org=NAME`: the form that makes the App, for a person or an organisation.
+pub(crate) fn page(request: &Request) -> Result<Response> {
+    let organisation = api::query(request, "org").unwrap_or_default();
+    let fits = |name: &str| {
+        name.len() <= NAME_CHARS && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    if !fits(&organisation) {
+        return Err(Error::ParameterInvalid { name: "org", expected: "an organisation's name" });
+    }
+    let action = if organisation.is_empty() {
+        "https://github.com/settings/apps/new".to_owned()
+    } else {
+        format!("https://github.com/organizations/{organisation}/settings/apps/new")
+    };
+    let url = request.url().map_err(|_| Error::NotFound)?.origin().ascii_serialization();
+    let manifest = json!({
+        "name": "Sentinel",
+        "url": url,
+        "description": "Why did this run fail, and what in this pull request deserves a second look?",
+        "hook_attributes": { "url": format!("{url}/webhook/github"), "active": true },
+        "redirect_url": format!("{url}/setup/done"),
+        "public": false,
+        // The least that the work needs: logs, diffs, the review, and where verdicts are published.
+        "default_permissions": {
+            "actions": "read", "checks": "write", "contents": "read", "metadata": "read", "pull_requests": "write",
+        },
+        "default_events": ["workflow_run", "pull_request", "issue_comment"],
+    });
+    html(PAGE, &[("action", &action), ("organisation", &organisation), ("manifest", &manifest.to_string())])
+}
+
+/// `GET /setup/done?code=`: where GitHub leads back to. The code is good for one hour and one call.
+pub(crate) async fn done(request: &Request, app: &App) -> Result<Response> {
+    guard::within_rate(app, "API_LIMITER", "setup").await?;
+    let code = api::query(request, "code").ok_or(Error::FieldMissing("code"))?;
+    let fits = code.len() <= CODE_CHARS
+        && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if !fits || code.is_empty() {
+        return Err(Error::ParameterInvalid { name: "code", expected: "what GitHub sent" });
+    }
+    let made: Option<Made> = evidence::exchange(app, &format!("/app-manifests/{code}/conversions")).await?;
+    let made = made.ok_or(Error::NotFound)?;
+    let fields = [
+        ("slug", made.slug.as_str()),
+        ("url", &made.html_url),
+        ("install", &format!("{}/installations/new", made.html_url)),
+        ("id", &made.id.to_string()),
+        ("secret", made.webhook_secret.as_deref().unwrap_or_default()),
+        ("key", made.pem.trim()),
+    ];
+    html(DONE, &fields)
+}
+
+/// A page with its `{{name}}`s filled in. Values are escaped, so none becomes a tag.
+fn html(page: &str, fields: &[(&str, &str)]) -> Result<Response> {
+    let filled = fields.iter().fold(page.to_owned(), |page, (name, value)| {
+        page.replace(&format!("{{{{{name}}}}}"), &escaped(value))
+    });
+    let headers = [
+        ("content-security-policy", POLICY),
+        ("referrer-policy", "no-referrer"),
+        ("cache-control", "no-store"),
+    ];
+    respond::build(200, "text/html; charset=utf-8", filled.into_bytes(), &headers)
+        .map_err(|_| Error::NotFound)
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
+}

@@ -1,0 +1,37 @@
+//! `sentinel forget`: every row of one repository, deleted.
+
+use crate::worker_api::{Worker, url_encoded};
+use anyhow::{Result, ensure};
+use clap::Args;
+
+/// Delete everything that is stored about one repository: verdicts, reviews, corrections, deliveries.
+///
+/// Needs an admin key. Counters and drift histograms name no repository and stay; what was posted on GitHub stays there.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sentinel forget owner/name --yes")]
+pub(super) struct Forget {
+    /// `owner/name`.
+    repository: String,
+    #[command(flatten)]
+    worker: Worker,
+    /// Really: it can't be undone.
+    #[arg(long)]
+    yes: bool,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Forget {
+    pub(super) fn run(self) -> Result<()> {
+        ensure!(self.yes, "this deletes all that is stored about {}; say --yes", self.repository);
+        let erased =
+            self.worker.delete(&format!("/api/repositories?name={}", url_encoded(&self.repository)))?;
+        if self.json {
+            println!("{erased:#}");
+        } else {
+            println!("{} rows of {} deleted", erased["rows"], self.repository);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! What is forgotten: everything after its time, and all rows of a repository when its people ask.
+//!
+//! Counters and drift histograms name no repository and stay.
+
+use super::{Rows, Statement, Transaction, Value, held_to, statement, text};
+use crate::access::Scope;
+
+/// Days that verdicts, reviews, corrections and the ledger are kept where nobody says otherwise.
+pub const RETENTION_DAYS: i64 = 365;
+/// Rows of each table that one sweep forgets: a backlog is worked off over many.
+const FORGET_LIMIT: i64 = 500;
+const DAY_SECONDS: i64 = 86_400;
+
+// Children first, each by the same choice of parents, in one transaction.
+const OLD: [&str; 6] = [
+    "-- forget_telemetry_of
+DELETE FROM telemetry WHERE inference_id IN
+  (SELECT id FROM inferences WHERE timestamp < ?1 ORDER BY timestamp, id LIMIT ?2)",
+    "-- forget_feedback_of
+DELETE FROM feedback WHERE inference_id IN
+  (SELECT id FROM inferences WHERE timestamp < ?1 ORDER BY timestamp, id LIMIT ?2)",
+    "-- forget_inferences
+DELETE FROM inferences WHERE id IN
+  (SELECT id FROM inferences WHERE timestamp < ?1 ORDER BY timestamp, id LIMIT ?2)",
+    "-- forget_opinions_of
+DELETE FROM feedback WHERE job_key IN
+  (SELECT key FROM review_jobs WHERE finished_at < ?1 AND status NOT IN ('queued', 'running') ORDER BY id LIMIT ?2)",
+    "-- forget_jobs
+DELETE FROM review_jobs WHERE id IN
+  (SELECT id FROM review_jobs WHERE finished_at < ?1 AND status NOT IN ('queued', 'running') ORDER BY id LIMIT ?2)",
+    "-- forget_deliveries
+DELETE FROM deliveries WHERE (hook, id) IN (SELECT hook, id FROM deliveries WHERE received_at < ?1
+  AND status <> 'queued' ORDER BY received_at LIMIT ?2)",
+];
+
+const OF_REPOSITORY: [&str; 7] = [
+    "-- erase_telemetry
+DELETE FROM telemetry WHERE inference_id IN
+  (SELECT id FROM inferences WHERE repository = ?1 AND (?2 IS NULL OR installation_id = ?2))",
+    "-- erase_feedback
+DELETE FROM feedback WHERE inference_id IN
+  (SELECT id FROM inferences WHERE repository = ?1 AND (?2 IS NULL OR installation_id = ?2))",
+    "-- erase_opinions
+DELETE FROM feedback WHERE job_key IN
+  (SELECT key FROM review_jobs WHERE repository = ?1 AND (?2 IS NULL OR installation_id = ?2))",
+    "-- erase_inferences
+DELETE FROM inferences WHERE repository = ?1 AND (?2 IS NULL OR installation_id = ?2)",
+    "-- erase_jobs
+DELETE FROM review_jobs WHERE repository = ?1 AND (?2 IS NULL OR installation_id = ?2)",
+    "-- erase_deliveries
+DELETE FROM deliveries WHERE repository = ?1 AND (?2 IS NULL OR installation_id = ?2)",
+    // Silence is a row of the repository too; it names no installation.
+    "-- erase_silence
+DELETE FROM muted_pulls WHERE repository = ?1 AND ?2 IS NULL",
+];
+
+/// Forgets what is older than `days`; nothing where that is 0.
+#[must_use]
+pub fn old(now: i64, days: i64) -> Vec<Statement> {
+    if days == 0 {
+        return Vec::new();
+    }
+    let args = || [Value::Integer(now - days * DAY_SECONDS), Value::Integer(FORGET_LIMIT)];
+    OLD.map(|sql| statement(sql, args())).into()
+}
+
+/// Forgets every row of `repository`. Read the answer with [`erased`].
+#[must_use]
+pub fn repository(scope: Scope, repository: &str) -> Transaction {
+    Transaction(OF_REPOSITORY.map(|sql| statement(sql, [text(repository), held_to(scope)])).into())
+}
+
+/// How many rows [`repository`] took.
+#[must_use]
+pub fn erased(answers: &[Rows]) -> u64 {
+    answers.iter().map(|rows| rows.affected).sum()
+}
