@@ -131,3 +131,121 @@ fn every_alert_has_its_page_in_the_runbook() {
         );
     }
 }
+
+// === generated tables ===
+
+/// Holds the part of `path` between the marks of `name` to be `table`; with SENTINEL_WRITE_DOCS set, writes it there.
+fn holds(path: &str, name: &str, table: &str) {
+    let text = read(path);
+    let (begin, end) = (format!("<!-- generated: {name} -->\n"), "<!-- /generated -->");
+    let start = text.find(&begin).expect("the document has its mark") + begin.len();
+    let stop = start + text[start..].find(end).expect("the part ends");
+    if std::env::var_os("SENTINEL_WRITE_DOCS").is_some() {
+        std::fs::write(root(path), format!("{}{table}{}", &text[..start], &text[stop..])).unwrap();
+    } else {
+        let again = "SENTINEL_WRITE_DOCS=1 cargo test -p sentinel-tests --test docs";
+        assert_eq!(&text[start..stop], table, "{path} is behind: run `{again}`");
+    }
+}
+
+/// All sources in which tests are named.
+fn test_sources() -> String {
+    let mut folders =
+        vec![root("tests"), root("shared/src"), root("node/src"), root("proto/src"), root("training/tests")];
+    let mut sources = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && name != "fixtures" {
+                folders.push(path);
+            } else if [".rs", ".py"].iter().any(|end| name.ends_with(end)) {
+                sources.push_str(&std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    sources
+}
+
+#[test]
+fn everything_the_predecessors_had_is_here_with_its_proof_or_a_reason() {
+    let listed: toml::Table = read("docs/parity.toml").parse().unwrap();
+    let (sources, mut table) =
+        (test_sources(), "| of | they had | here | proof |\n|---|---|---|---|\n".to_owned());
+    let rows = listed["row"].as_array().unwrap();
+    assert!(rows.len() >= 45, "{} rows", rows.len());
+    for row in rows {
+        let field = |name: &str| row.get(name).and_then(toml::Value::as_str);
+        let proofs: Vec<&str> = row
+            .get("proof")
+            .and_then(toml::Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(toml::Value::as_str)
+            .collect();
+        for proof in &proofs {
+            let is_test = sources.contains(&format!("fn {proof}("))
+                || sources.contains(&format!("\"{proof}\""))
+                || sources.contains(&format!("def {proof}("));
+            assert!(is_test || root(proof).exists(), "{proof} proves {:?}, and is nowhere", field("had"));
+        }
+        let shown = match field("reason") {
+            Some(reason) => reason.to_owned(),
+            None => proofs.iter().map(|proof| format!("`{proof}`")).collect::<Vec<_>>().join("<br>"),
+        };
+        assert!(!shown.is_empty(), "{:?} has neither proof nor reason", field("had"));
+        let cell = |name: &str| field(name).expect("a row has it").replace('|', "\\|");
+        table += &format!("| {} | {} | {} | {shown} |\n", cell("of"), cell("had"), cell("here"));
+    }
+    holds("docs/parity.md", "parity", &table);
+}
+
+#[test]
+fn every_setting_of_the_code_is_in_its_reference() {
+    // The worker's: the comment of each field of its configuration begins with the names it is read from.
+    let source = read("edge/src/config.rs");
+    let mut table = "| setting | what it is |\n|---|---|\n".to_owned();
+    let mut comment = String::new();
+    for line in source.lines().map(str::trim) {
+        if let Some(text) = line.strip_prefix("/// ") {
+            comment.push_str(text);
+            comment.push(' ');
+            continue;
+        }
+        if let Some((names, about)) =
+            comment.trim().split_once(": ").filter(|(names, _)| names.starts_with('`'))
+        {
+            table += &format!("| {names} | {about} |\n");
+        } else if comment.starts_with('`') {
+            table += &format!("| {} | |\n", comment.trim().trim_end_matches('.'));
+        }
+        comment.clear();
+    }
+    for name in source
+        .split("text(\"")
+        .chain(source.split("secret(\""))
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+    {
+        assert!(
+            !name.starts_with(char::is_uppercase) || table.contains(name),
+            "{name} is read and not described"
+        );
+    }
+    holds("docs/configuration.md", "worker", &table);
+    let command = <sentinel_node::config::Settings as clap::Args>::augment_args(clap::Command::new("serve"));
+    let mut table = "| variable | flag | default | what it is |\n|---|---|---|---|\n".to_owned();
+    for argument in command.get_arguments() {
+        let variable =
+            argument.get_env().map_or_else(String::new, |name| format!("`{}`", name.to_string_lossy()));
+        let default: Vec<_> =
+            argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+        let about = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        table += &format!(
+            "| {variable} | `--{}` | {} | {about} |\n",
+            argument.get_long().unwrap(),
+            default.join(",")
+        );
+    }
+    holds("docs/configuration.md", "node", &table);
+}

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 pub(crate) struct Bench {
     #[command(subcommand)]
     what: What,
-    /// Write what was printed into README.md.
+    /// Write what was printed into docs/benchmarks.md, and into README.md where that shows it.
     #[arg(long, global = true)]
     write: bool,
 }
@@ -24,6 +24,12 @@ enum What {
     Classifier,
     /// Webhooks a second, latency and CPU of workerd, with storing, at concurrency 1 and 50; the first verdict.
     Edge,
+    /// Worker, node and database together at half the rate they sustain: errors, latency, memory.
+    Load {
+        /// How long.
+        #[arg(long, default_value_t = 10.0)]
+        minutes: f64,
+    },
     /// Chunks a second, latency, CPU and memory of the node, beside TorchScript behind a Python gRPC server.
     Node {
         /// A Python with torch, onnx, onnxruntime, tokenizers, grpcio and grpcio-tools: too large to be installed here.
@@ -37,6 +43,7 @@ impl Bench {
         let (name, mut command) = match &self.what {
             What::Classifier => ("classifier", classifier()?),
             What::Edge => ("edge", edge()?),
+            What::Load { minutes } => ("load", load(*minutes)?),
             What::Node { python } => ("node", node(python)?),
         };
         step("measuring");
@@ -71,6 +78,13 @@ fn classifier() -> Result<Command> {
 fn edge() -> Result<Command> {
     let programs = Programs::for_measuring()?;
     Ok(programs.command(&target()?.join("debug/bench-edge")))
+}
+
+fn load(minutes: f64) -> Result<Command> {
+    let programs = Programs::for_measuring()?;
+    let mut command = programs.command(&target()?.join("debug/bench-load"));
+    command.args(["--minutes", &minutes.to_string()]);
+    Ok(command)
 }
 
 fn node(python: &Path) -> Result<Command> {

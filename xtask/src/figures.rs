@@ -1,20 +1,31 @@
-//! The README's figures: each section is replaced by what a program printed, never typed.
+//! The documents' figures: each section is replaced by what a program printed, never typed.
 
 use crate::root;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-/// Replaces the section called `name` by `text`.
+/// The documents that show figures.
+const DOCUMENTS: [&str; 2] = ["README.md", "docs/benchmarks.md"];
+
+/// Replaces the section called `name` by `text`, in each document that has it.
 pub(crate) fn write(name: &str, text: &str) -> Result<()> {
-    let path = root().join("README.md");
-    let readme = std::fs::read_to_string(&path).context("reading README.md")?;
-    std::fs::write(&path, replaced(&readme, name, text)?).context("writing README.md")
+    let mut written = false;
+    for document in DOCUMENTS {
+        let path = root().join(document);
+        let shown = std::fs::read_to_string(&path).with_context(|| format!("reading {document}"))?;
+        if let Some(changed) = replaced(&shown, name, text) {
+            std::fs::write(&path, changed).with_context(|| format!("writing {document}"))?;
+            written = true;
+        }
+    }
+    ensure!(written, "no document has a section for {name}");
+    Ok(())
 }
 
-fn replaced(readme: &str, name: &str, text: &str) -> Result<String> {
+fn replaced(document: &str, name: &str, text: &str) -> Option<String> {
     let (begin, end) = (format!("<!-- figures: {name} -->"), format!("<!-- end of {name} -->"));
-    let (before, rest) = readme.split_once(&begin).with_context(|| format!("README.md has no {begin}"))?;
-    let (_, after) = rest.split_once(&end).with_context(|| format!("README.md has no {end}"))?;
-    Ok(format!("{before}{begin}\n{text}{end}{after}"))
+    let (before, rest) = document.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}\n{text}{end}{after}"))
 }
 
 #[cfg(test)]
@@ -29,6 +40,6 @@ mod tests {
             changed,
             "a <!-- figures: x -->\nnew\n<!-- end of x --> b <!-- figures: y -->keep<!-- end of y -->"
         );
-        assert!(replaced(readme, "z", "").is_err());
+        assert!(replaced(readme, "z", "").is_none());
     }
 }
