@@ -48,10 +48,11 @@ pub(crate) async fn open(mut request: Request, app: &App) -> Result<Response> {
         serde_json::from_slice(&body).map_err(|_| Error::JsonInvalid("it has no key".into()))?;
     let principal = holder(app, &key).await?;
     let session = Token::session(&random()?);
-    let handed_out = Token::presented(&key);
-    let tag = app.config.api_key()?.tag();
+    let operator = app.config.api_key()?;
+    let (is_operators, handed_out, tag) =
+        (operator.matches(key.as_bytes()), Token::presented(&key), operator.tag());
     let with = match &handed_out {
-        Some(key) if principal != Principal::operator() => SignIn::Key(key),
+        Some(key) if !is_operators => SignIn::Key(key),
         _ => SignIn::Operator(&tag),
     };
     turso::commit(app, &access::open_session(&session, with, now())).await?;

@@ -5,7 +5,7 @@
 
 use crate::backend::ort::Options;
 use crate::engine::Engine;
-use crate::worker_api::Worker;
+use crate::worker_api::{Worker, url_encoded};
 use anyhow::{Context, Result, ensure};
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::CallToolResult;
@@ -143,19 +143,13 @@ impl Tools {
             return refused("limit must be from 1 to 200");
         }
         self.ask(move |worker| {
-            // Filtered here: the newest thousand are few enough.
-            let filtered = asked.repository.is_some() || asked.class.is_some();
-            let path = format!("/api/history?limit={}", if filtered { 1000 } else { limit });
-            let Json::Array(all) = worker.get(&path)? else {
-                anyhow::bail!("the worker's history is no list")
-            };
-            let is = |row: &Json, key: &str, wanted: &Option<String>| {
-                wanted.as_ref().is_none_or(|wanted| row[key] == wanted.as_str())
-            };
-            let wanted = all.into_iter().filter(|row| {
-                is(row, "repository", &asked.repository) && is(row, "prediction", &asked.class)
-            });
-            Ok(json!({ "failures": wanted.take(limit as usize).collect::<Vec<_>>() }))
+            let mut path = format!("/api/history?limit={limit}");
+            for (name, wanted) in [("repository", &asked.repository), ("class", &asked.class)] {
+                if let Some(wanted) = wanted {
+                    path.push_str(&format!("&{name}={}", url_encoded(wanted)));
+                }
+            }
+            Ok(json!({ "failures": worker.get(&path)? }))
         })
         .await
     }

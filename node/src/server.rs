@@ -47,6 +47,8 @@ const STORE_PAUSE: Duration = Duration::from_secs(2);
 const STATE_EVERY: Duration = Duration::from_secs(5);
 /// Between two reviews whose reactions are read: at most 60 an hour are, of the 5,000 calls GitHub allows.
 const HEAR_PAUSE: Duration = Duration::from_secs(60);
+/// Between two looks for deliveries that the worker missed.
+const MISSED_EVERY: Duration = Duration::from_secs(300);
 /// A queue this full is no place for more; below the second it is one again.
 const PRESSURE_HIGH: f64 = 0.8;
 const PRESSURE_LOW: f64 = 0.5;
@@ -189,6 +191,7 @@ impl Node {
         }
         let state = tokio::spawn(watch_queue(Arc::clone(&reviewer), Arc::clone(&readiness)));
         let hearing = tokio::spawn(hear(Arc::clone(&reviewer)));
+        let missing = tokio::spawn(ask_for_missed(Arc::clone(&reviewer)));
         let service = Service {
             engine: Arc::clone(&reviewer.engine),
             store: Arc::clone(&reviewer.store),
@@ -239,6 +242,7 @@ impl Node {
         }
         state.abort();
         hearing.abort();
+        missing.abort();
         info!("serve.stopped");
         Ok(())
     }
@@ -333,6 +337,18 @@ async fn hear(reviewer: Arc<Reviewer>) {
             warn!("reactions.waiting: {error}");
         }
         tokio::time::sleep(HEAR_PAUSE).await;
+    }
+}
+
+/// Has GitHub send again what the worker missed.
+async fn ask_for_missed(reviewer: Arc<Reviewer>) {
+    while reviewer.github.is_app() {
+        match reviewer.github.redeliver_missed().await {
+            Ok(0) => {}
+            Ok(deliveries) => info!(deliveries, "deliveries.asked_for_again"),
+            Err(trouble) => warn!("deliveries.not_asked_for: {}", trouble.what()),
+        }
+        tokio::time::sleep(MISSED_EVERY).await;
     }
 }
 

@@ -29,12 +29,17 @@ sys.path.insert(0, str(ROOT / "training"))
 def export(out: Path, tokenizer: Path) -> None:
     from sentinel_review.export import to_int8, to_onnx, write_manifest
     from sentinel_review.model import Reviewer, Shape
+    from sentinel_review.vocabulary import table
 
     torch.manual_seed(0)
-    model = Reviewer(Shape()).eval()
+    # The predecessor's size; one judge, which costs next to nothing beside it.
+    counts = table(tokenizer)
+    model = Reviewer(Shape(counts.shape[0], width=512, layers=6, counts=counts.shape[1], judges=1)).eval()
+    model.counts.table.copy_(torch.from_numpy(counts))
     for kind in ["fp32", "int8"]:
         (out / kind).mkdir(parents=True, exist_ok=True)
-        shutil.copy(tokenizer, out / kind / "tokenizer.json")
+        for file in ("tokenizer.json", "controls.json"):
+            shutil.copy(tokenizer.with_name(file), out / kind / file)
     to_onnx(model, out / "fp32/model.onnx")
     to_int8(out / "fp32/model.onnx", out / "int8/model.onnx")
     for kind in ["fp32", "int8"]:

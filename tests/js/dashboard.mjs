@@ -157,6 +157,9 @@ try {
     const walk = await inspected.newPage();
     await walk.goto(url);
     await accessible(walk, `sign-in, ${colorScheme}`);
+    await walk.goto(`${url}/setup`);
+    await accessible(walk, `setup, ${colorScheme}`);
+    await walk.goto(url);
     await signIn(walk, key);
     await walk.locator("#classes li").first().waitFor();
     for (const name of ["Overview", "Failures", "Reviews", "Drift", "Deliveries", "Models", "Playground"]) {

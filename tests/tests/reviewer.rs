@@ -156,6 +156,32 @@ fn reactions_to_comments_become_feedback_once_for_each_person() {
 }
 
 #[test]
+fn what_the_worker_missed_is_asked_for_again_until_it_arrives_or_was_tried_often() {
+    RUNTIME.block_on(async {
+        let scene = Scene::start("missed", Identity::App).await;
+        let (github, node) = (&scene.rig.github, &scene.node.github);
+        for (guid, status) in [("taken", 202), ("refused", 401), ("lost", 503)] {
+            github.delivered(guid, status);
+        }
+        github.hook_answers(502);
+        assert_eq!(node.redeliver_missed().await, Ok(1));
+        github.hook_answers(202);
+        assert_eq!(node.redeliver_missed().await, Ok(1));
+        assert_eq!(node.redeliver_missed().await, Ok(0), "it has arrived");
+        assert_eq!(github.attempts_at("lost"), [503, 502, 202]);
+        github.delivered("hopeless", 500);
+        github.hook_answers(500);
+        for expected in [1, 1, 1, 0] {
+            assert_eq!(node.redeliver_missed().await, Ok(expected));
+        }
+        assert_eq!(github.attempts_at("hopeless").len(), 4);
+        assert_eq!((github.attempts_at("taken").len(), github.attempts_at("refused").len()), (1, 1));
+        let person = scene.rig.node("person", Identity::Person);
+        assert_eq!(person.github.redeliver_missed().await, Ok(0), "a token has no webhook of its own");
+    });
+}
+
+#[test]
 fn a_partial_review_is_never_green_and_says_so() {
     RUNTIME.block_on(async {
         for identity in [Identity::App, Identity::Person] {

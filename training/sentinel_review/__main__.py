@@ -80,6 +80,11 @@ def main() -> None:
     paper.add_argument("--out", type=Path, required=True, help="the model's folder")
     paper.set_defaults(step=lambda options: importlib.import_module(".card", __package__).write(options))
 
+    beside = steps.add_parser("compare", help="models beside each other: skill, what they say otherwise, cost")
+    beside.add_argument("models", nargs="+", help="NAME=FOLDER; the first is what the others are compared with")
+    beside.add_argument("--out", type=Path, required=True, help="a JSON file")
+    beside.set_defaults(step=lambda options: importlib.import_module(".compare", __package__).write(options))
+
     score = steps.add_parser("score", help="figures of a fitted model on encoded pieces")
     score.add_argument("--model", type=Path, required=True, help="reviewer.pt")
     score.add_argument("--data", type=Path, required=True)

@@ -32,10 +32,11 @@ def write(options: argparse.Namespace) -> None:
     reliability_picture(report["calibration"]["bins"], folder / "reliability.svg")
     for what in ("severity", "category"):
         confusion_picture(report[what]["confusion"], what, folder / f"{what}.svg")
+    tables = [table((folder / name).read_text(encoding="utf-8")) for name, table in MORE.items() if (folder / name).exists()]
     readme = folder / "README.md"
     before, rest = readme.read_text(encoding="utf-8").split(BEGIN)
     after = rest.split(END)[1]
-    readme.write_text(f"{before}{BEGIN}\n{markdown(report, rows, records)}{END}{after}", encoding="utf-8")
+    readme.write_text(f"{before}{BEGIN}\n{markdown(report, rows, records)}{''.join(tables)}{END}{after}", encoding="utf-8")
 
 
 def markdown(report: dict, rows: list[dict], records: list[dict]) -> str:
@@ -73,6 +74,46 @@ def markdown(report: dict, rows: list[dict], records: list[dict]) -> str:
         text += ["", f"### {title}", ""]
         text += examples(rows, records, mended)
     return "\n".join(text) + "\n"
+
+
+def curve_table(text: str) -> str:
+    rows = json.loads(text)
+    shares = sorted({row["share"] for row in rows})
+    lines = [
+        "",
+        "### What more records and reading bring",
+        "",
+        "One judge over a frozen encoder; ROC-AUC on the same unseen repositories (the trainer's figures), and in brackets macro-F1 of severity and the share of lines hit at 1.",
+        "",
+        "| | " + " | ".join(f"{share:.0%} of the records" for share in shares) + " |",
+        "|---|" + "---|" * len(shares),
+    ]
+    for encoder in dict.fromkeys(row["encoder"] for row in rows):
+        cells = [f"{row['roc_auc']:.3f} ({row['severity_f1']:.2f}, {row['hit1']:.2f})" for share in shares for row in rows if row["encoder"] == encoder and row["share"] == share]
+        lines.append(f"| {encoder} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def comparison_table(text: str) -> str:
+    rows = json.loads(text)
+    lengths = list(rows[0]["milliseconds"])
+    lines = [
+        "",
+        "### Skill and cost",
+        "",
+        f"Each through the tokenizer and runtime that serve; of {rows[0]['of']} hunks, how many are told another severity, category or line than by the first. Milliseconds of one core for a sequence, in turn.",
+        "",
+        "| | MB | ROC-AUC | severity | category | line hit at 1 | told otherwise | " + " | ".join(f"{length} tokens, ms" for length in lengths) + " |",
+        "|---|" + "---|" * (6 + len(lengths)),
+    ]
+    for row in rows:
+        figures = [f"{row['bytes'] / 1e6:.1f}"] + [f"{row[name]:.3f}" for name in ("roc_auc", "severity", "category", "hit1")] + [str(row["flips"])]
+        lines.append(f"| {row['name']} | " + " | ".join(figures + [f"{row['milliseconds'][length]:.1f}" for length in lengths]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+# Further tables, from files that other steps left beside the card.
+MORE = {"curve.json": curve_table, "comparison.json": comparison_table}
 
 
 def examples(rows: list[dict], records: list[dict], mended: bool, count: int = 3) -> list[str]:

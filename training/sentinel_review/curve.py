@@ -39,7 +39,8 @@ def draw(options: argparse.Namespace) -> None:
             some = {id(piece) for piece in chosen(pieces, share)}
             teach(model, seen, [row for row, piece in enumerate(pieces) if id(piece) in some], pieces, options, device)
             figures = report(judged(model, to_judge, unseen, device))
-            rows.append({"encoder": encoder, "share": share, "records": len({pieces[row].record for row in range(len(pieces)) if id(pieces[row]) in some})} | figures)
+            learned_from = len({piece.record for piece in pieces if id(piece) in some})
+            rows.append({"encoder": encoder, "share": share, "learned_from": learned_from} | figures)
             print(json.dumps(rows[-1]), flush=True)
     options.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 

@@ -42,6 +42,7 @@ impl FailureClassifier {
 
     /// Classifies a job log; answers verdict, confidence, top three, terms and line.
     #[wasm_bindgen(js_name = classifyLog)]
+    #[expect(clippy::needless_pass_by_value, reason = "wasm-bindgen hands optional strings over by value")]
     pub fn classify_log(
         &self,
         log: &str,

@@ -2,7 +2,7 @@
 
 use crate::build::{self, Programs};
 use crate::tools::{Tools, chromium, promtool};
-use crate::{cargo, run, step, test};
+use crate::{cargo, root, run, step, target, test};
 use anyhow::Result;
 use std::process::Command;
 use std::time::Instant;
@@ -10,12 +10,14 @@ use std::time::Instant;
 type Chore = fn() -> Result<()>;
 
 pub(crate) fn run_checks() -> Result<()> {
-    let chores: [(&str, Chore); 7] = [
+    let chores: [(&str, Chore); 9] = [
         ("tools", tools),
         ("format", || run(cargo()?.args(["fmt", "--check"]))),
         ("build", || Programs::for_development().map(drop)),
         ("lints", lints),
+        ("licences", licences),
         ("bundle", || build::bundle().map(drop)),
+        ("deploy", deploy),
         ("dev", dev),
         ("tests", || test(&[])),
     ];
@@ -51,6 +53,32 @@ fn lints() -> Result<()> {
     step("clippy, wasm");
     let wasm = ["clippy", "--profile", "wasm", "--target", "wasm32-unknown-unknown"];
     run(cargo()?.args(wasm).args(["-p", "sentinel-edge", "-p", "sentinel-wasm", "--", "-D", "warnings"]))
+}
+
+/// Which crates may depend on which, and under which licences; where cargo-deny is installed.
+fn licences() -> Result<()> {
+    let installed =
+        Command::new("cargo-deny").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !installed {
+        step(
+            "cargo-deny is not installed: dependencies and licences go unchecked (`cargo install cargo-deny`)",
+        );
+        return Ok(());
+    }
+    run(Command::new("cargo-deny").current_dir(root()).args(["check", "bans", "licenses", "sources"]))
+}
+
+/// What `wrangler deploy` would send, with every binding, and nothing sent. Its build is the bundle's, which is there.
+fn deploy() -> Result<()> {
+    let wrangler = Tools::ensure()?.node_bin("wrangler");
+    let out = target()?.join("deploy");
+    for environment in ["", "staging", "production"] {
+        step(&format!("wrangler deploy --dry-run --env \"{environment}\""));
+        let mut command = Command::new(&wrangler);
+        command.current_dir(root()).env("WRANGLER_SEND_METRICS", "false").env("CI", "1");
+        run(command.args(["deploy", "--dry-run", "--env", environment, "--outdir"]).arg(&out))?;
+    }
+    Ok(())
 }
 
 fn dev() -> Result<()> {

@@ -60,7 +60,7 @@ impl Auth {
         matches!(self.credentials, Credentials::App { .. })
     }
 
-    fn jwt(&self) -> Result<String, Trouble> {
+    pub(super) fn jwt(&self) -> Result<String, Trouble> {
         let Credentials::App { id, key } = &self.credentials else {
             return Err(Trouble::Refused("only an App has a JWT".to_owned()));
         };

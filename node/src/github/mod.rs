@@ -4,6 +4,7 @@
 //! `sentinel_shared::review::render`'s, and in which order; that is [`crate::reviewer`]'s.
 
 mod auth;
+mod deliveries;
 mod writes;
 
 pub use auth::Credentials;

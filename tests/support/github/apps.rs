@@ -35,9 +35,40 @@ pub(super) fn routes() -> Router<Arc<Mutex<World>>> {
     Router::new()
         .route("/user", get(|| async { Json(json!({ "login": PERSON, "type": "User" })) }))
         .route("/app", get(app))
+        .route("/app/hook/deliveries", get(hook_deliveries))
+        .route("/app/hook/deliveries/{id}/attempts", post(redeliver))
         .route("/app/installations/{installation}/access_tokens", post(token))
         .route("/repos/{owner}/{repo}/installation", get(installation))
         .route("/repos/{owner}/{repo}/collaborators/{login}/permission", get(permission))
+}
+
+/// <https://docs.github.com/rest/apps/webhooks#list-deliveries-for-an-app-webhook>: the newest first.
+async fn hook_deliveries(State(world): Shared, Extension(caller): Extension<Caller>) -> Response {
+    if caller != Caller::App {
+        return message(StatusCode::UNAUTHORIZED, "A JSON web token could not be decoded");
+    }
+    let world = world.lock().expect("no handler panics");
+    let shown = world.hook_attempts.iter().rev().take(100).map(|(id, guid, status)| {
+        json!({ "id": id, "guid": guid, "status_code": status, "status": if *status < 300 { "OK" } else { "failed" },
+            "event": "workflow_run", "redelivery": false, "delivered_at": "2026-01-01T00:00:00Z" })
+    });
+    Json(shown.collect::<Vec<_>>()).into_response()
+}
+
+/// <https://docs.github.com/rest/apps/webhooks#redeliver-a-delivery-for-an-app-webhook>: another attempt, another id.
+async fn redeliver(
+    State(world): Shared,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<u64>,
+) -> Response {
+    let mut world = world.lock().expect("no handler panics");
+    let known = world.hook_attempts.iter().find(|(known, ..)| *known == id).map(|(_, guid, _)| guid.clone());
+    let (Caller::App, Some(guid)) = (caller, known) else {
+        return message(StatusCode::NOT_FOUND, "Not Found");
+    };
+    let (next, status) = (world.id(), world.hook_answers);
+    world.hook_attempts.push((next, guid, status));
+    (StatusCode::ACCEPTED, Json(json!({}))).into_response()
 }
 
 pub(super) fn manifest_routes() -> Router<Arc<Mutex<World>>> {

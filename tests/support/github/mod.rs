@@ -69,6 +69,9 @@ struct World {
     minimized: HashSet<String>,
     /// Codes of manifests that were confirmed and not exchanged yet.
     manifest_codes: HashSet<String>,
+    /// (id, guid, status) of each attempt at a delivery of the App's webhook, and how the next one ends.
+    hook_attempts: Vec<(u64, String, u16)>,
+    hook_answers: u16,
     writes: HashMap<String, Vec<Instant>>,
     last_id: u64,
 }
@@ -135,6 +138,25 @@ impl FakeGithub {
     /// Adds a run that can be asked about.
     pub fn add(&self, run: Run) {
         self.world().runs.push(run);
+    }
+
+    /// The App's webhook was answered with `status`, for the first time.
+    pub fn delivered(&self, guid: &str, status: u16) {
+        let mut world = self.world();
+        let id = world.id();
+        world.hook_attempts.push((id, guid.to_owned(), status));
+    }
+
+    /// From now on the App's webhook answers with `status`.
+    pub fn hook_answers(&self, status: u16) {
+        self.world().hook_answers = status;
+    }
+
+    /// How each attempt at a delivery ended, in order.
+    #[must_use]
+    pub fn attempts_at(&self, guid: &str) -> Vec<u16> {
+        let world = self.world();
+        world.hook_attempts.iter().filter(|(_, known, _)| known == guid).map(|(.., status)| *status).collect()
     }
 
     /// What GitHub's page leads back with after a person has confirmed a manifest.
