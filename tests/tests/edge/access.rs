@@ -286,9 +286,7 @@ pub(super) fn described(world: &World) -> Outcome {
     let tail: String = said.chars().rev().take(6000).collect::<Vec<_>>().into_iter().rev().collect();
     same(&output.status.success(), &true, &tail)?;
     // "  2174 generated, 2174 passed": a run that asked nothing would be green as well.
-    let asked = tail.lines().find_map(|line| {
-        line.trim().split(" generated").next()?.rsplit(' ').next()?.replace(',', "").parse::<u32>().ok()
-    });
+    let asked = tail.lines().find_map(|line| line.split_once(" generated")?.0.trim().parse::<u32>().ok());
     println!(
         "{}",
         tail.lines().rev().take(12).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
