@@ -11,7 +11,7 @@ use std::process::Command;
 /// What Cloudflare's free plan takes is 3 MB; ours keeps its distance.
 const BUNDLE_LIMIT_BYTES: usize = 2_500_000;
 /// As worker-build calls it for the worker.
-const WASM_OPT: [&str; 2] = ["-O", "--all-features"];
+const WASM_OPT: [&str; 1] = ["-O"];
 
 /// Everything the local stack and the tests start.
 pub(crate) struct Programs {
