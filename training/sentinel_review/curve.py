@@ -31,7 +31,7 @@ def draw(options: argparse.Namespace) -> None:
     memories = {"an encoder that has learned nothing": remember("blank")}
     begin_from(options.init, model, device)
     memories["the pre-trained encoder"] = remember("pretrained")
-    memories["no encoder, counts alone"] = tuple(map(deaf, memories["the pre-trained encoder"]))
+    memories["the whole counted, not read; lines read as before"] = tuple(map(deaf, memories["the pre-trained encoder"]))
 
     rows = []
     for encoder, (seen, to_judge) in memories.items():
