@@ -66,8 +66,15 @@ pub(crate) async fn delivery_within_rate(
     within_rate(app, "WEBHOOK_LIMITER", &key).await
 }
 
+/// Counts a call of somebody who has no key yet against their address, so that one can't keep the others out.
+pub(crate) async fn stranger_within_rate(request: &Request, app: &App) -> Result<()> {
+    // Set by Cloudflare, whatever the caller says (<https://developers.cloudflare.com/fundamentals/reference/http-headers/>).
+    let address = request.headers().get("cf-connecting-ip").ok().flatten().unwrap_or_default();
+    within_rate(app, "API_LIMITER", &format!("stranger {address}")).await
+}
+
 /// Counts one event against `key`.
-pub(crate) async fn within_rate(app: &App, limiter: &str, key: &str) -> Result<()> {
+async fn within_rate(app: &App, limiter: &str, key: &str) -> Result<()> {
     // Bindings are the deployment's: without one, nothing is limited, and `/health` says so.
     let Ok(binding) = app.env.rate_limiter(limiter) else { return Ok(()) };
     match binding.limit(key.to_owned()).await {

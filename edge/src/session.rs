@@ -42,7 +42,7 @@ pub(crate) async fn principal(request: &Request, app: &App) -> Result<Principal>
 /// `POST /api/session` with `key`: signs this browser in.
 pub(crate) async fn open(mut request: Request, app: &App) -> Result<Response> {
     same_origin(&request)?;
-    guard::within_rate(app, "API_LIMITER", "sign-in").await?;
+    guard::stranger_within_rate(&request, app).await?;
     let body = guard::body(&mut request, SIGN_IN_LIMIT_BYTES).await?;
     let Credentials { key } =
         serde_json::from_slice(&body).map_err(|_| Error::JsonInvalid("it has no key".into()))?;

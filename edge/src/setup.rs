@@ -62,7 +62,7 @@ pub(crate) fn page(request: &Request) -> Result<Response> {
 
 /// `GET /setup/done?code=`: where GitHub leads back to. The code is good for one hour and one call.
 pub(crate) async fn done(request: &Request, app: &App) -> Result<Response> {
-    guard::within_rate(app, "API_LIMITER", "setup").await?;
+    guard::stranger_within_rate(request, app).await?;
     let code = api::query(request, "code").ok_or(Error::FieldMissing("code"))?;
     let fits = code.len() <= CODE_CHARS
         && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));

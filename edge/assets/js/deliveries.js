@@ -4,15 +4,16 @@ import { action, at, element, tell } from "./page.js";
 let who;
 
 export function prepare() {
-  at("delivery-status").addEventListener("change", () => refresh(who).catch((error) => (at("problem").textContent = error.message)));
+  at("delivery-status").addEventListener("change", () => refresh(who, true).catch((error) => (at("problem").textContent = error.message)));
 }
 
-export async function refresh(principal) {
+/** Rows that are being used are left alone, unless others were asked for. */
+export async function refresh(principal, others = false) {
   who = principal;
   const rows = await ask(withQuery("/api/deliveries", { limit: 100, status: at("delivery-status").value }));
   at("no-deliveries").hidden = rows.length > 0;
   at("ledger").hidden = rows.length === 0;
-  if (at("ledger").contains(document.activeElement)) return;
+  if (!others && at("ledger").contains(document.activeElement)) return;
   at("ledger").tBodies[0].replaceChildren(...rows.map(row));
 }
 
