@@ -31,7 +31,7 @@ impl Worker {
     /// # Errors
     /// When the worker is away, or with what its problem document says.
     pub fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Value> {
-        let request = agent().post(self.address(path));
+        let request = agent(DEADLINE).post(self.address(path));
         let request = request.header("x-api-key", &self.api_key).header("content-type", content_type);
         json(request.send(body))
     }
@@ -49,7 +49,7 @@ impl Worker {
     /// # Errors
     /// As [`Worker::post`].
     pub fn delete(&self, path: &str) -> Result<Value> {
-        json(agent().delete(self.address(path)).header("x-api-key", &self.api_key).call())
+        json(agent(DEADLINE).delete(self.address(path)).header("x-api-key", &self.api_key).call())
     }
 
     /// Uploads a signed bundle in `author`'s name.
@@ -93,16 +93,17 @@ impl Worker {
     }
 
     fn ask(&self, path: &str) -> Sent {
-        agent().get(self.address(path)).header("x-api-key", &self.api_key).call()
+        agent(DEADLINE).get(self.address(path)).header("x-api-key", &self.api_key).call()
     }
 
-    fn address(&self, path: &str) -> String {
+    pub(crate) fn address(&self, path: &str) -> String {
         format!("{}{path}", self.url.trim_end_matches('/'))
     }
 }
 
-fn agent() -> ureq::Agent {
-    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(DEADLINE));
+/// A client that takes any status as an answer, and waits for a whole one so long.
+pub(crate) fn agent(deadline: Duration) -> ureq::Agent {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(deadline));
     config.build().new_agent()
 }
 

@@ -1,6 +1,6 @@
 //! `sentinel doctor`: asks every part of a deployment whether it does its work, and says what to fix.
 
-use crate::worker_api::Worker;
+use crate::worker_api::{Worker, agent};
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
@@ -127,8 +127,8 @@ impl Doctor {
     /// A delivery that nobody signed must be refused; nothing of it is kept but a count.
     fn webhook(&self) -> Finding {
         let about = "webhook";
-        let sent = agent()
-            .post(self.address("/webhook/github"))
+        let sent = agent(DEADLINE)
+            .post(self.worker.address("/webhook/github"))
             .header("content-type", "application/json")
             .header("x-github-event", "ping")
             .header("x-github-delivery", "doctor")
@@ -204,8 +204,8 @@ impl Doctor {
     }
 
     fn playground(&self) -> Finding {
-        match agent()
-            .get(self.address("/classifier/browser.js"))
+        match agent(DEADLINE)
+            .get(self.worker.address("/classifier/browser.js"))
             .call()
             .map(|answer| answer.status().as_u16())
         {
@@ -218,7 +218,7 @@ impl Doctor {
     }
 
     fn get(&self, path: &str, with_key: bool) -> Result<(u16, Value)> {
-        let mut request = agent().get(self.address(path));
+        let mut request = agent(DEADLINE).get(self.worker.address(path));
         if with_key {
             request = request.header("x-api-key", &self.worker.api_key);
         }
@@ -229,16 +229,12 @@ impl Doctor {
             answer.body_mut().with_config().limit(ANSWER_LIMIT_BYTES).read_json().unwrap_or_default(),
         ))
     }
-
-    fn address(&self, path: &str) -> String {
-        format!("{}{path}", self.worker.url.trim_end_matches('/'))
-    }
 }
 
 fn node(url: &str) -> Finding {
     let about = "node";
     let url = url.trim_end_matches('/');
-    match agent().get(format!("{url}/readyz")).call() {
+    match agent(DEADLINE).get(format!("{url}/readyz")).call() {
         Ok(mut answer) => {
             let ready = answer.status().as_u16() == 200;
             let said = answer.body_mut().with_config().limit(4096).read_to_string().unwrap_or_default();
@@ -250,11 +246,6 @@ fn node(url: &str) -> Finding {
         }
         Err(error) => broken(about, format!("{url} does not answer ({error}): is `sentinel serve` running?")),
     }
-}
-
-fn agent() -> ureq::Agent {
-    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(DEADLINE));
-    config.build().new_agent()
 }
 
 fn works(about: &'static str, says: String) -> Finding {
