@@ -249,3 +249,84 @@ fn every_setting_of_the_code_is_in_its_reference() {
     }
     holds("docs/configuration.md", "node", &table);
 }
+
+/// The arguments of every `sentinel …` that a text shows: at the start of a line, after a pipe, and in backticks.
+fn commands_shown(text: &str) -> Vec<Vec<String>> {
+    let placeholder = |words: &str| {
+        let mut plain = String::new();
+        let mut rest = words;
+        while let Some((before, after)) = rest.split_once('<') {
+            plain = plain + before + "X";
+            rest = after.split_once('>').map_or("", |(_, after)| after);
+        }
+        plain + rest
+    };
+    let text = text.replace("\\\n", " ");
+    let starts = ["\nsentinel ", "\n  sentinel ", "\n$ sentinel ", "| sentinel ", "`sentinel "];
+    let mut shown = Vec::new();
+    for start in starts {
+        for rest in text.split(start).skip(1) {
+            let ends = ["\n", "`", " | ", "  #", " #", " > ", " && ", ";"];
+            let end = ends.iter().filter_map(|end| rest.find(end)).min().unwrap_or(rest.len());
+            // `list|dead|retry` names three.
+            let (words, all) = (placeholder(&rest[..end]), |word: &str| {
+                word.split('|').map(str::to_owned).collect::<Vec<_>>()
+            });
+            let mut commands = vec![vec!["sentinel".to_owned()]];
+            for word in words.split_whitespace() {
+                let longer = commands.iter().flat_map(|command| {
+                    all(word).into_iter().map(|word| [command.as_slice(), &[word]].concat())
+                });
+                commands = longer.collect();
+            }
+            shown.extend(commands);
+        }
+    }
+    shown
+}
+
+#[test]
+fn every_command_a_document_or_a_help_text_shows_is_one_that_the_program_knows() {
+    use clap::error::ErrorKind;
+    use clap::{CommandFactory, Parser};
+    use sentinel_node::cli::Cli;
+    let pages = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+        "training/README.md",
+    ];
+    let folders = ["docs", "models/failure", "models/review"];
+    let in_folders = folders.iter().flat_map(|folder| std::fs::read_dir(root(folder)).unwrap());
+    let paths = pages.iter().map(|page| root(page)).chain(in_folders.map(|entry| entry.unwrap().path()));
+    let paths = paths.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let mut texts: Vec<(String, String)> =
+        paths.map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap())).collect();
+    let mut commands = vec![Cli::command()];
+    while let Some(command) = commands.pop() {
+        let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        texts.push((format!("--help of {}", command.get_name()), examples));
+        commands.extend(command.get_subcommands().cloned());
+    }
+    let mut known = 0;
+    for (place, text) in texts {
+        for command in commands_shown(&text) {
+            let Err(error) = Cli::try_parse_from(&command) else {
+                known += 1;
+                continue;
+            };
+            // Prose names a command without what it needs.
+            let is_short = matches!(
+                error.kind(),
+                ErrorKind::MissingRequiredArgument
+                    | ErrorKind::MissingSubcommand
+                    | ErrorKind::DisplayHelp
+                    | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            );
+            assert!(is_short, "{place}: `{}`: {error}", command.join(" "));
+        }
+    }
+    assert!(known > 40, "only {known} commands were found");
+}
