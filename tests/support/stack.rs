@@ -9,10 +9,15 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// The longest a server may take to answer its first request.
 const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// Where [`free_port`] looks.
+const FIRST_PORT: u16 = 10_000;
+const PORTS: u16 = 20_000;
 
 /// <https://github.com/cloudflare/workerd/blob/main/src/workerd/server/workerd.capnp>
 const WORKERD_CONFIG: &str = r#"using Workerd = import "/workerd/workerd.capnp";
@@ -317,9 +322,16 @@ impl Drop for Server {
     }
 }
 
-/// A port nobody listens on right now.
+/// A port nobody listens on right now, and that no outgoing connection is given either: those come from 32,768 on, and
+/// one of them may take a port between this look and the server's start.
 pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0").context("binding a free port")?.local_addr()?.port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Each process begins elsewhere, so that those that run beside each other do not look at the same ports.
+    let first = (std::process::id() % 200) as u16 * 100;
+    (0..PORTS)
+        .map(|_| FIRST_PORT + (first + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS) % PORTS)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .context("no port is free")
 }
 
 /// A fresh folder for one run, under the system's temporary one.
