@@ -2,7 +2,7 @@
 
 use crate::backend::ort::{self, Provider};
 use crate::batcher::Limits;
-use crate::github::Credentials;
+use crate::github::{AppKey, Credentials};
 use crate::reviewer::Verdicts;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -223,7 +223,7 @@ fn credentials(
             } else {
                 std::fs::read(&key)
             };
-            let key = pem.ok().and_then(|pem| jsonwebtoken::EncodingKey::from_rsa_pem(&pem).ok());
+            let key = pem.ok().and_then(|pem| AppKey::from_pem(&pem));
             if key.is_none() {
                 wrong.push(
                     "GITHUB_APP_PRIVATE_KEY is neither an RSA key in PEM nor the path of one".to_owned(),

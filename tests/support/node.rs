@@ -5,7 +5,7 @@ use crate::github::{APP_ID, FakeGithub, TOKEN, app_key};
 use sentinel_node::backend::ort::{Options as Backend, Provider};
 use sentinel_node::batcher::Limits;
 use sentinel_node::engine::Engine;
-use sentinel_node::github::{Credentials, Github};
+use sentinel_node::github::{AppKey, Credentials, Github};
 use sentinel_node::hrana::Server;
 use sentinel_node::metrics::Metrics;
 use sentinel_node::review_model::ReviewModel;
@@ -92,7 +92,7 @@ impl Rig {
             Identity::Person => Credentials::Token(Secret::new(TOKEN).expect("not empty")),
             Identity::App => Credentials::App {
                 id: APP_ID.to_owned(),
-                key: jsonwebtoken::EncodingKey::from_rsa_pem(app_key().as_bytes()).expect("a key"),
+                key: AppKey::from_pem(app_key().as_bytes()).expect("a key"),
             },
         };
         let http = sentinel_node::http::client().build().expect("a client");

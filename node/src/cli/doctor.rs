@@ -50,8 +50,9 @@ enum State {
 
 impl Doctor {
     pub(super) fn run(self) -> Result<ExitCode> {
-        let mut findings = vec![self.health()];
-        if findings[0].state != State::Broken || findings[0].says.contains("unhealthy") {
+        let health = self.get("/health", false);
+        let mut findings = vec![self.health(health.as_ref().ok())];
+        if health.is_ok() {
             findings.extend([
                 self.key(),
                 self.webhook(),
@@ -72,9 +73,9 @@ impl Doctor {
         Ok(if broken > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
     }
 
-    fn health(&self) -> Finding {
+    fn health(&self, answer: Option<&(u16, Value)>) -> Finding {
         let about = "worker";
-        let Ok((status, health)) = self.get("/health", false) else {
+        let Some((status, health)) = answer else {
             return broken(
                 about,
                 format!("{} does not answer: is it deployed, and is this its address?", self.worker.url),
@@ -87,7 +88,7 @@ impl Doctor {
         let (missing, unlimited) = (names("missing"), names("unlimited"));
         let version = health["model_version"].as_str().unwrap_or("no model");
         match () {
-            () if status != 200 => {
+            () if *status != 200 => {
                 broken(about, format!("unhealthy ({status}): the built-in model does not load; deploy again"))
             }
             () if !missing.is_empty() => broken(

@@ -3,20 +3,16 @@
 //! An App signs a JWT of at most ten minutes with its key and gets an installation's token for an hour
 //! (<https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app>).
 
+use super::jwt::AppKey;
 use super::{Github, Trouble, parse};
 use crate::store::now;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::Method;
 use sentinel_shared::github::unix_seconds;
 use sentinel_shared::signature::Secret;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// GitHub refuses a JWT from the future: its clock and ours may differ by this much.
-const CLOCK_SKEW_SECONDS: i64 = 60;
-/// GitHub refuses ten minutes and more.
-const JWT_LIFE_SECONDS: i64 = 540;
 /// A token is renewed this long before it ends, so that no job outlives its own.
 const RENEW_BEFORE_SECONDS: i64 = 300;
 
@@ -29,7 +25,7 @@ pub enum Credentials {
         /// Its id or client id.
         id: String,
         /// Its private key.
-        key: EncodingKey,
+        key: AppKey,
     },
 }
 
@@ -42,13 +38,6 @@ pub(super) struct Auth {
 struct Bearer {
     token: String,
     ends_at: i64,
-}
-
-#[derive(Serialize)]
-struct Claims<'a> {
-    iat: i64,
-    exp: i64,
-    iss: &'a str,
 }
 
 impl Auth {
@@ -64,9 +53,7 @@ impl Auth {
         let Credentials::App { id, key } = &self.credentials else {
             return Err(Trouble::Refused("only an App has a JWT".to_owned()));
         };
-        let claims = Claims { iat: now() - CLOCK_SKEW_SECONDS, exp: now() + JWT_LIFE_SECONDS, iss: id };
-        jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, key)
-            .map_err(|_| Trouble::Refused("the App's private key can't sign".to_owned()))
+        key.jwt(id, now()).ok_or_else(|| Trouble::Refused("the App's private key can't sign".to_owned()))
     }
 }
 

@@ -5,9 +5,11 @@
 
 mod auth;
 mod deliveries;
+mod jwt;
 mod writes;
 
 pub use auth::Credentials;
+pub use jwt::AppKey;
 pub use writes::Turn;
 
 use crate::metrics::Metrics;
