@@ -10,7 +10,7 @@ use sentinel_shared::excerpt::Excerpt;
 use sentinel_shared::features::Telemetry;
 use sentinel_shared::feedback::Feedback;
 use sentinel_shared::github::rfc3339;
-use sentinel_shared::store::{self, Filter, HISTORY_LIMIT, Totals};
+use sentinel_shared::store::{self, DAY_SECONDS, Filter, HISTORY_LIMIT, Totals};
 use sentinel_shared::webhook::BODY_LIMIT_BYTES;
 use sentinel_shared::{Error, Result};
 use serde::Deserialize;
@@ -22,7 +22,6 @@ const HISTORY_DEFAULT: u32 = 100;
 /// Columns of the drift heatmap.
 const HEATMAP_WINDOWS: u32 = 12;
 const TIMELINE_DAYS: i64 = 14;
-const DAY_SECONDS: i64 = 86_400;
 /// The most of a small JSON body that is read.
 const FORM_LIMIT_BYTES: usize = 16 * 1024;
 

@@ -113,7 +113,7 @@ pub(crate) async fn diff(request: &Request, app: &App) -> Result<Response> {
 
 async fn change(request: &mut Request) -> Result<Change> {
     let body = guard::body(request, CHANGE_LIMIT_BYTES).await?;
-    serde_json::from_slice(&body).map_err(|error| Error::JsonInvalid(format!("line {}", error.line())))
+    api::form(&body)
 }
 
 /// Carries out a change of the registry, and answers with what serves now.

@@ -73,7 +73,6 @@ pub(crate) async fn done(request: &Request, app: &App) -> Result<Response> {
     let made = made.ok_or(Error::NotFound)?;
     let fields = [
         ("slug", made.slug.as_str()),
-        ("url", &made.html_url),
         ("install", &format!("{}/installations/new", made.html_url)),
         ("id", &made.id.to_string()),
         ("secret", made.webhook_secret.as_deref().unwrap_or_default()),
@@ -82,11 +81,16 @@ pub(crate) async fn done(request: &Request, app: &App) -> Result<Response> {
     html(DONE, &fields)
 }
 
-/// A page with its `{{name}}`s filled in. Values are escaped, so none becomes a tag.
+/// A page with its `{{name}}`s filled in. Values are escaped, so none becomes a tag, and are not filled in themselves.
 fn html(page: &str, fields: &[(&str, &str)]) -> Result<Response> {
-    let filled = fields.iter().fold(page.to_owned(), |page, (name, value)| {
-        page.replace(&format!("{{{{{name}}}}}"), &escaped(value))
-    });
+    let mut parts = page.split("{{");
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once("}}").ok_or(Error::NotFound)?;
+        let (_, value) = fields.iter().find(|(field, _)| *field == name).ok_or(Error::NotFound)?;
+        filled += &escaped(value);
+        filled += rest;
+    }
     let headers = [
         ("content-security-policy", POLICY),
         ("referrer-policy", "no-referrer"),

@@ -40,7 +40,7 @@ async function refresh() {
   try {
     signedIn(true);
     const page = open();
-    await Promise.all([overview.health(), pages[page].refresh(who)]);
+    await Promise.all([overview.health(), pages[page].refresh?.(who)]);
     at("problem").textContent = "";
     timer = setTimeout(refresh, REFRESH_MS);
   } catch (error) {

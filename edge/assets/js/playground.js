@@ -58,5 +58,3 @@ function showFindings(findings) {
   place.hidden = false;
   place.replaceChildren(...(findings.length ? findings.flatMap(finding) : [element("p", "The checks find nothing. The model’s review runs on the node: sentinel review.")]));
 }
-
-export async function refresh() {}

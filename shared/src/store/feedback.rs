@@ -1,6 +1,8 @@
 //! The statements of people's feedback and of the telemetry it is learned from.
 
-use super::{Rows, Statement, Transaction, Value, count_if_changed, held_to, statement, text, text_in};
+use super::{
+    DAY_SECONDS, Rows, Statement, Transaction, Value, count_if_changed, held_to, statement, text, text_in,
+};
 use crate::access::Scope;
 use crate::feedback::{Feedback, FeedbackRecord, FeedbackStats, Opinion};
 use crate::github::rfc3339;
@@ -195,6 +197,6 @@ pub fn stats_of(answers: &[Rows]) -> Result<FeedbackStats> {
 pub fn forget_telemetry(now: i64) -> Statement {
     statement(
         FORGET_TELEMETRY,
-        [Value::Integer(now - TELEMETRY_DAYS * 24 * 60 * 60), Value::Integer(FORGET_LIMIT)],
+        [Value::Integer(now - TELEMETRY_DAYS * DAY_SECONDS), Value::Integer(FORGET_LIMIT)],
     )
 }

@@ -36,6 +36,8 @@ pub const MIGRATIONS: [(i64, &str); 6] = [
     (6, include_str!("../../migrations/0006_access.sql")),
 ];
 
+/// Seconds of a day.
+pub const DAY_SECONDS: i64 = 86_400;
 /// How long a worker may take over one delivery before the sweep takes it up again, in seconds.
 pub const LEASE_SECONDS: i64 = 60;
 /// Tries before a delivery is given up as failed.
@@ -643,7 +645,7 @@ pub struct DayCount {
 pub fn classes_by_day_of(rows: &Rows) -> Result<Vec<DayCount>> {
     let day = |row: &Vec<Value>| match row.as_slice() {
         [Value::Integer(day), Value::Text(prediction), Value::Integer(count)] => Ok(DayCount {
-            day: rfc3339(day * 86_400).chars().take(10).collect(),
+            day: rfc3339(day * DAY_SECONDS).chars().take(10).collect(),
             prediction: prediction.clone(),
             count: u64::try_from(*count).unwrap_or(0),
         }),

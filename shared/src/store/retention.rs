@@ -2,14 +2,13 @@
 //!
 //! Counters and drift histograms name no repository and stay.
 
-use super::{Rows, Statement, Transaction, Value, held_to, statement, text};
+use super::{DAY_SECONDS, Rows, Statement, Transaction, Value, held_to, statement, text};
 use crate::access::Scope;
 
 /// Days that verdicts, reviews, corrections and the ledger are kept where nobody says otherwise.
 pub const RETENTION_DAYS: i64 = 365;
 /// Rows of each table that one sweep forgets: a backlog is worked off over many.
 const FORGET_LIMIT: i64 = 500;
-const DAY_SECONDS: i64 = 86_400;
 
 // Children first, each by the same choice of parents, in one transaction.
 const OLD: [&str; 6] = [

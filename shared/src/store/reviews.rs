@@ -4,8 +4,8 @@
 //! lease's owner, and changes nothing once another node has it.
 
 use super::{
-    Rows, Statement, Transaction, Value, count_if_changed, held_to, json_of, number, optional, statement,
-    text, text_in,
+    DAY_SECONDS, Rows, Statement, Transaction, Value, count_if_changed, held_to, json_of, number, optional,
+    statement, text, text_in,
 };
 use crate::access::Scope;
 use crate::github::rfc3339;
@@ -36,7 +36,7 @@ pub const WRITE_SPACING_MS: i64 = 1000;
 /// Seconds between two looks at the reactions to one review.
 pub const HEAR_EVERY: i64 = 6 * 60 * 60;
 /// Seconds after which a review is not listened to any more.
-pub const HEAR_FOR: i64 = 14 * 24 * 60 * 60;
+pub const HEAR_FOR: i64 = 14 * DAY_SECONDS;
 
 /// What a job asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
