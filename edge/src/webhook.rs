@@ -47,6 +47,7 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
         Action::Ignore(reason) => {
             return respond::json(200, &json!({ "status": "ignored", "reason": reason.label() }));
         }
+        Action::Uninstall(installation) => return uninstall(app, installation).await,
         Action::Review(job) => {
             return reviews::accept(app, &context, &delivery.key, &delivery.event, *job).await;
         }
@@ -82,6 +83,15 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
         work(app, active.as_ref(), &delivery.key, &record, Attempt::Early).await;
     });
     answer
+}
+
+/// A second delivery of the same finds nothing left to do.
+async fn uninstall(app: &App, installation: u64) -> Result<Response> {
+    let answers = turso::commit(app, &store::access::uninstall(installation, now())).await?;
+    let [keys, jobs] = answers.as_slice() else { return Err(Error::StoreShape("uninstall")) };
+    let ended =
+        json!({ "status": "uninstalled", "keys_revoked": keys.affected, "jobs_ended": jobs.affected });
+    respond::json(200, &ended)
 }
 
 /// Takes up the deliveries that were left half done. One scheduled event does at most one batch.

@@ -59,6 +59,8 @@ pub enum Action {
     Review(Box<ReviewJob>),
     /// Do what a person asks in a pull request's conversation, if that person may write.
     Command(Box<CommandRequest>),
+    /// Let go of this installation: the App was taken off its account.
+    Uninstall(u64),
     /// Understood, and not ours.
     Ignore(IgnoreReason),
 }
@@ -172,8 +174,19 @@ fn decide(event: &str, payload: Payload) -> Result<Action> {
         "workflow_run" | "workflow_job" | "check_run" => decide_completed(event, payload),
         "pull_request" => decide_pull_request(payload),
         "issue_comment" => decide_comment(payload),
+        "installation" => decide_installation(&payload),
         _ => Ok(Action::Ignore(IgnoreReason::EventNotOurs)),
     }
+}
+
+/// <https://docs.github.com/webhooks/webhook-events-and-payloads#installation>: every App is told, subscribed or not.
+fn decide_installation(payload: &Payload) -> Result<Action> {
+    let action = payload.action.as_deref().ok_or(Error::FieldMissing("action"))?;
+    if action != "deleted" {
+        return Ok(Action::Ignore(IgnoreReason::ActionNotOurs));
+    }
+    let id = payload.installation.as_ref().and_then(|installation| installation.id);
+    id.map(Action::Uninstall).ok_or(Error::FieldMissing("installation.id"))
 }
 
 fn decide_pull_request(payload: Payload) -> Result<Action> {
@@ -391,6 +404,15 @@ mod tests {
         };
         assert_eq!(record.subject.key(), "run:1:1");
         assert_eq!((record.author, record.workflow, record.started_at), (None, None, None));
+    }
+
+    #[test]
+    fn an_installation_matters_when_it_goes() {
+        let body = |action: &str| format!(r#"{{"action":"{action}","installation":{{"id":5}}}}"#);
+        assert_eq!(action("installation", &body("deleted")), Action::Uninstall(5));
+        for kept in ["created", "suspend", "unsuspend", "new_permissions_accepted"] {
+            assert_eq!(action("installation", &body(kept)), Action::Ignore(IgnoreReason::ActionNotOurs));
+        }
     }
 
     #[test]

@@ -94,6 +94,7 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("one_installation_over_its_rate_is_told_when_to_retry_and_another_is_served", rate_limited),
         ("the_api_is_closed_without_its_key", api_key),
         ("a_key_is_kept_as_a_hash_does_what_its_role_may_and_ends_when_it_is_revoked", access::keys),
+        ("an_uninstalled_app_leaves_no_key_that_opens_and_no_job_that_waits", access::uninstalled),
         ("a_browser_signs_in_with_a_cookie_that_no_script_reads_and_no_other_site_sends", access::sessions),
         ("a_world_of_one_failure_is_drift_and_the_badge_heatmap_and_report_agree", drift),
         ("a_correction_is_stored_once_attributed_and_counted", feedback),

@@ -17,6 +17,14 @@ const REVOKE_KEY: &str = "-- revoke_key
 UPDATE api_keys SET revoked_at = COALESCE(revoked_at, ?2) WHERE id = ?1
 RETURNING id, name, role, installation_id, created_at, revoked_at";
 
+const REVOKE_KEYS_OF: &str = "-- revoke_keys_of
+UPDATE api_keys SET revoked_at = ?2 WHERE installation_id = ?1 AND revoked_at IS NULL";
+
+// A running job finds out by itself: GitHub refuses its token.
+const END_JOBS_OF: &str = "-- end_jobs_of
+UPDATE review_jobs SET status = 'skipped', finished_at = ?2, error = 'the App was uninstalled'
+WHERE installation_id = ?1 AND status = 'queued'";
+
 const KEY_HOLDER: &str = "-- key_holder
 SELECT name, role, installation_id FROM api_keys WHERE digest = ?1 AND revoked_at IS NULL";
 
@@ -83,6 +91,14 @@ pub fn keys() -> Statement {
 #[must_use]
 pub fn revoke_key(id: i64, now: i64) -> Transaction {
     Transaction(vec![statement(REVOKE_KEY, [Value::Integer(id), Value::Integer(now)])])
+}
+
+/// Ends the keys of an installation that is gone, and what waits in its name. Its verdicts and reviews stay until their
+/// time, or until somebody forgets them. The answers' counts are how many of each.
+#[must_use]
+pub fn uninstall(installation: u64, now: i64) -> Transaction {
+    let args = || [number(installation), Value::Integer(now)];
+    Transaction(vec![statement(REVOKE_KEYS_OF, args()), statement(END_JOBS_OF, args())])
 }
 
 /// The keys in an answer.

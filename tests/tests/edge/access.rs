@@ -94,6 +94,47 @@ pub(super) fn keys(world: &World) -> Outcome {
     same(&deliver::get(&world.worker.url, "/api/history", Some(&reader))?.status, &403, &"a revoked key")
 }
 
+pub(super) fn uninstalled(world: &World) -> Outcome {
+    let (gone, stays) = (world.id(), world.id());
+    let (key_of_gone, _) = world.key("read", Some(gone))?;
+    let (key_of_other, _) = world.key("read", Some(stays))?;
+    let waiting = |installation: u64| {
+        format!(
+            "INSERT INTO review_jobs (key, kind, repository, number, installation_id, status, not_before, created_at) \
+             VALUES ('waits {installation}', 'review', 'o/uninstalled', 1, {installation}, 'queued', 4102444800, 0)"
+        )
+    };
+    for installation in [gone, stays] {
+        database_call(world, &waiting(installation))?;
+    }
+    let tell = |action: &str| {
+        let payload =
+            json!({ "action": action, "installation": { "id": gone }, "repositories": [], "sender": {} });
+        world.post(&Delivery::signed("installation", &format!("delivery-{}", world.id()), &payload, SECRET))
+    };
+    let suspended = tell("suspend")?;
+    same(&suspended.body["reason"], &json!("action_not_ours"), &suspended.body)?;
+    let expected = json!({ "status": "uninstalled", "keys_revoked": 1, "jobs_ended": 1 });
+    same(&tell("deleted")?.body, &expected, &"uninstalled")?;
+    same(&tell("deleted")?.body["keys_revoked"], &json!(0), &"told again")?;
+    let history = |key: &str| {
+        Ok::<_, anyhow::Error>(deliver::get(&world.worker.url, "/api/history", Some(key))?.status)
+    };
+    same(&(history(&key_of_gone)?, history(&key_of_other)?), &(403, 200), &"whose keys still open")?;
+    let statuses = database_call(
+        world,
+        "SELECT status FROM review_jobs WHERE repository = 'o/uninstalled' ORDER BY key",
+    )?;
+    let statuses = statuses.to_string();
+    same(
+        &(statuses.contains("skipped"), statuses.contains("queued")),
+        &(true, true),
+        &"the job of the one ended, the other's waits",
+    )?;
+    database_call(world, "DELETE FROM review_jobs WHERE repository = 'o/uninstalled'")?;
+    Ok(())
+}
+
 pub(super) fn sessions(world: &World) -> Outcome {
     let origin = world.worker.url.as_str();
     let json_type = ("content-type", "application/json");
