@@ -83,7 +83,7 @@ def curve_table(text: str) -> str:
         "",
         "### What more records and reading bring",
         "",
-        "One judge over a frozen encoder; ROC-AUC on the same unseen repositories (the trainer's figures), and in brackets macro-F1 of severity and the share of lines hit at 1.",
+        "One judge over a frozen encoder, without the judge of words; ROC-AUC on the same unseen repositories (the trainer's figures), and in brackets macro-F1 of severity and the share of lines hit at 1.",
         "",
         "| | " + " | ".join(f"{share:.0%} of the records" for share in shares) + " |",
         "|---|" + "---|" * len(shares),

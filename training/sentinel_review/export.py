@@ -49,8 +49,15 @@ def to_int8(source: Path, out: Path) -> None:
     """Weights per channel and ahead of time, activations per tensor and at run time."""
     prepared = out.with_suffix(".prepared.onnx")
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+    # The weights of single words are in half precision already: a few large ones would leave the others no digits.
+    words = [node.name for node in onnx.load(str(prepared), load_external_data=False).graph.node if node.name.startswith("/words/")]
     quantize_dynamic(
-        str(prepared), str(out), weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["MatMul", "Gather"]
+        str(prepared),
+        str(out),
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        op_types_to_quantize=["MatMul", "Gather"],
+        nodes_to_exclude=words,
     )
     prepared.unlink()
     onnx.checker.check_model(str(out))
@@ -81,10 +88,12 @@ def choose(options: argparse.Namespace) -> None:
     fitted = LogisticRegression(C=1e6).fit(logits, mended)
     calibration = {"a": float(fitted.coef_[0, 0]), "b": float(fitted.intercept_[0])}
     chances = fitted.predict_proba(logits)[:, 1]
+    # What all together need: one severity's few may be right by luck, and those of one repository.
+    common = threshold(chances, mended, options.precision) or 1.0
     thresholds = {}
     for name in SEVERITIES:
         mine = [at for at, row in enumerate(rows) if row["severity"] == name]
-        found = threshold(chances[mine], mended[mine], options.precision)
+        found = threshold(chances[mine], mended[mine], options.precision, common)
         if found is not None:
             thresholds[name] = found
     manifest = json.loads((options.out / "manifest.json").read_text(encoding="utf-8"))
@@ -92,15 +101,15 @@ def choose(options: argparse.Namespace) -> None:
     print(json.dumps({"calibration": calibration, "thresholds": thresholds}, indent=2))
 
 
-def threshold(chances: np.ndarray, mended: np.ndarray, precision: float) -> float | None:
-    """The lowest chance from which on at least this share was mended, over at least `FEWEST` hunks.
+def threshold(chances: np.ndarray, mended: np.ndarray, precision: float, least: float = 0.0) -> float | None:
+    """The lowest chance, `least` or more, from which on at least this share was mended, over at least `FEWEST` hunks.
 
     None where there is none: a severity that is not right often enough has not earned the right to speak.
     """
     order = np.argsort(-chances, kind="stable")
     count = np.arange(1, len(order) + 1)
     right = np.cumsum(mended[order]) / count
-    good = np.flatnonzero((right >= precision) & (count >= FEWEST))
+    good = np.flatnonzero((right >= precision) & (count >= FEWEST) & (chances[order] >= least))
     return round(float(chances[order[good[-1]]]), 4) if len(good) else None
 
 

@@ -1,4 +1,5 @@
-"""The reviewing transformer: a pre-norm encoder that reads one piece of a hunk, with counts of what is in it beside.
+"""The reviewing transformer: a pre-norm encoder that reads one piece of a hunk, with counts of
+what is in it and a judge of single words beside.
 
 Everything is computed from `input_ids` and `attention_mask`, both [batch, length] int64: which line a token is in, of
 which kind that line is, where the same token stands elsewhere, and how many brackets, digits or keywords each kind of
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .vocabulary import ADDED, CONTEXT, LANGUAGES, REMOVED, SPECIAL
+from .words import Words
 
 SEVERITIES, CATEGORIES = 4, 12
 # Of attention's heads, repeated: how fast its sight fades per token, and what being in the same line is worth.
@@ -206,6 +208,7 @@ class Reviewer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(shape.dropout)
         self.judges = nn.ModuleList(Judge(width, self.counts) for _ in range(shape.judges))
+        self.words = Words(shape.vocabulary, 1 + SEVERITIES + CATEGORIES)
         fades = [FADES[head % 4] for head in range(width // HEAD_WIDTH)]
         bonus = [SAME_LINE[head % 4] for head in range(width // HEAD_WIDTH)]
         self.register_buffer("fades", torch.tensor(fades)[None, :, None, None], persistent=False)
@@ -245,7 +248,8 @@ class Reviewer(nn.Module):
         lines = lines_of(input_ids, attention_mask)
         seen = self.look(input_ids, attention_mask, lines)
         said = [judge(seen) for judge in self.judges]
-        needs, severity, category = split(sum(verdict for verdict, _ in said) / len(said))
+        verdict = sum(verdict for verdict, _ in said) / len(said) + self.words(input_ids, lines.kind_of_tokens)
+        needs, severity, category = split(verdict)
         line = sum(line for _, line in said) / len(said)
         # Each line's score stands at its mark.
         return needs, severity, category, (lines.mark * line).sum(1)

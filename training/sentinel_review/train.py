@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from . import words
 from .data import Piece, batches, load, telling, tensors
 from .model import CATEGORIES, SEVERITIES, Impression, Reviewer, Shape, lines_of, split
-from .vocabulary import MASK, SPECIAL, table
+from .vocabulary import MASK, SPECIAL, same_letters, table
 
 # Shares of the tokens that are hidden, and of those the ones that become another token or stay (Devlin et al. 2019).
 HIDDEN, REPLACED, KEPT = 0.2, 0.1, 0.1
@@ -268,6 +269,7 @@ def new_model(options: argparse.Namespace, device: torch.device) -> Reviewer:
     counts = table(options.tokenizer)
     model = Reviewer(Shape(counts.shape[0], options.width, options.layers, counts=counts.shape[1]))
     model.counts.table.copy_(torch.from_numpy(counts))
+    model.words.same.copy_(torch.from_numpy(same_letters(options.tokenizer)))
     return model.to(device)
 
 
@@ -324,6 +326,7 @@ def fit(options: argparse.Namespace) -> bool:
     run = fit_frozen if options.frozen else fit_whole
     done = run(model, pieces, options, device)
     if done:
+        words.fit(model.words, lambda ids, mask: lines_of(ids, mask).kind_of_tokens, pieces, [SEVERITIES, CATEGORIES])
         torch.save({"shape": model.shape.as_json(), "weights": model.state_dict()}, options.work / "reviewer.pt")
     return done
 

@@ -74,6 +74,22 @@ def table(tokenizer: Path) -> np.ndarray:
     return rows
 
 
+def same_letters(tokenizer: Path) -> np.ndarray:
+    """[vocabulary] int64: of each token the first that spells the same letters and digits, whatever stands around them
+    and whatever the capitals. Tokens without a letter are themselves."""
+    document = json.loads(tokenizer.read_text(encoding="utf-8"))
+    spelt = {letter: byte for byte, letter in bytes_to_letters().items()}
+    vocabulary = document["model"]["vocab"]
+    same, first = np.arange(len(vocabulary)), {}
+    for token, at in sorted(vocabulary.items(), key=lambda each: each[1]):
+        if token in SPECIAL:
+            continue
+        text = bytes(spelt[letter] for letter in token).decode("utf-8", errors="replace")
+        if any(map(str.isalpha, text)):
+            same[at] = first.setdefault(re.sub(r"[\W_]", "", text).lower(), at)
+    return same
+
+
 def bytes_to_letters() -> dict[int, str]:
     """How byte-level BPE spells bytes (Radford et al. 2019): printable ones as themselves, others from U+0100 on."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from sentinel_review import export, scores, train
+from sentinel_review import export, scores, train, words
 from sentinel_review.data import load, tensors
 from sentinel_review.model import Reviewer, Shape, lines_of, novelty
-from sentinel_review.vocabulary import ADDED, CONTEXT, REMOVED, SPECIAL, table
+from sentinel_review.vocabulary import ADDED, CONTEXT, REMOVED, SPECIAL, same_letters, table
 
 TOKENIZER = Path(__file__).parents[2] / "models/review/tokenizer.json"
 
@@ -110,6 +110,8 @@ class Model(unittest.TestCase):
         torch.manual_seed(0)
         self.model = Reviewer(Shape(counts.shape[0], 64, 1, counts=counts.shape[1])).eval()
         self.model.counts.table.copy_(torch.from_numpy(counts))
+        self.model.words.same.copy_(torch.from_numpy(same_letters(TOKENIZER)))
+        self.model.words.weight.normal_()
 
     def test_padding_changes_nothing(self) -> None:
         ids = torch.tensor([pieces(1)[0]["ids"]])
@@ -145,6 +147,32 @@ class Model(unittest.TestCase):
         at = document["model"]["vocab"]["Ġreturn"]
         self.assertEqual(rows[at, :3].tolist(), [7, 1, 6])
         self.assertEqual(rows[[SPECIAL.index("<add>")]].sum(), 0)
+
+    def test_words_are_told_by_their_letters_their_line_and_the_word_before(self) -> None:
+        vocabulary = json.loads(TOKENIZER.read_text(encoding="utf-8"))["model"]["vocab"]
+        lower, upper, other = (vocabulary[each] for each in ("Ġerror", "ĠError", "Ġreturn"))
+
+        def said(*ids: int) -> torch.Tensor:
+            sequence = torch.tensor([[2, 9, 4, *ids, 3]])
+            return self.model.words(sequence, lines_of(sequence, torch.ones_like(sequence)).kind_of_tokens)[0]
+
+        torch.testing.assert_close(said(ADDED, lower, other), said(ADDED, upper, other))
+        for different in [(REMOVED, lower, other), (ADDED, other, lower), (ADDED, lower, other, other)]:
+            self.assertGreater((said(ADDED, lower, other) - said(*different)).abs().max().item(), 0.1)
+
+    def test_words_learn_each_class_and_never_say_one_they_have_not_seen(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "pieces.jsonl"
+            path.write_text("".join(json.dumps(each) + "\n" for each in pieces(400)), encoding="utf-8")
+            learnt = load(path)
+        words.fit(self.model.words, lambda ids, mask: lines_of(ids, mask).kind_of_tokens, learnt, [4, 12])
+        mended = [piece for piece in learnt if piece.positive]
+        ids, mask = tensors(mended, torch.device("cpu"))
+        said = self.model.words(ids, lines_of(ids, mask).kind_of_tokens)
+        self.assertEqual(set(said[:, 1:5].argmax(-1).tolist()), {2}, "the only severity there was")
+        self.assertLessEqual(set(said[:, 5:].argmax(-1).tolist()), {0, 1, 2})
+        right = [int(answer) == piece.category for answer, piece in zip(said[:, 5:].argmax(-1), mended)]
+        self.assertGreater(sum(right) / len(right), 0.9)
 
     def test_what_is_exported_answers_the_same(self) -> None:
         import onnxruntime

@@ -102,6 +102,7 @@ pub(super) fn write_report(programs: &Programs) -> Result<()> {
             );
         }
     }
-    let _ = write!(text, "\n{comments} comments on {} pull requests.\n", files.len());
+    let noun = if comments == 1 { "comment" } else { "comments" };
+    let _ = write!(text, "\n{comments} {noun} on {} pull requests.\n", files.len());
     std::fs::write(root().join("docs/review-report.md"), text).context("writing docs/review-report.md")
 }

@@ -1,0 +1,100 @@
+"""What single words and pairs of them tell: a linear judge over hashed tokens, beside those that count and read.
+
+A token is taken with the kind of line it stands in, alone and after the one before it, whatever its capitals. What is
+often in a piece counts by the logarithm, and a piece counts as much as any other, long or short. Fitted by itself,
+class by class (a convex problem: no seed, no steps), and added to what the other judges say.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor, nn
+
+from .data import Piece, batches, tensors
+from .vocabulary import LANGUAGES, SPECIAL
+
+# A prime, so that the rest of a division spreads well.
+BUCKETS = 131_071
+# The first token that is no mark of the diff: a language.
+FIRST = len(SPECIAL) - len(LANGUAGES)
+# How freely weights grow, and what the answers are worth beside the other judges': chosen on the validation split.
+NEEDS_FREEDOM, KIND_FREEDOM = 0.1, 0.3
+NEEDS_SHARE, KIND_SHARE = 0.5, 2.0
+# Log-odds of a class that all examples have; of one that none has, the other way round.
+ALWAYS = 10.0
+
+
+class Words(nn.Module):
+    def __init__(self, vocabulary: int, answers: int) -> None:
+        super().__init__()
+        # [vocabulary]: the token that stands for all that spell the same letters
+        self.register_buffer("same", torch.arange(vocabulary))
+        # Half precision: it is by far the largest table after the tokens' own.
+        self.register_buffer("weight", torch.zeros(BUCKETS, answers, dtype=torch.float16))
+        self.register_buffer("bias", torch.zeros(answers))
+
+    def hashed(self, ids: Tensor, kind: Tensor) -> tuple[Tensor, Tensor]:
+        """Of each token and of each pair its bucket and its part of the piece, [batch, 2 x length] both.
+
+        `kind` [batch, length, 3]: whether the token is in an added, a removed, a context line; none is the path.
+        """
+        token = self.same[ids]
+        before = torch.cat([torch.zeros_like(token[:, :1]), token[:, :-1]], 1)
+        place = (kind @ torch.tensor([1.0, 2.0, 3.0], device=ids.device)).long()
+        alone = (token * 40_503 + place * 7_919) % BUCKETS
+        pair = (token * 40_503 + before * 2_654_435_761 + (place + 4) * 7_919) % BUCKETS
+        is_word = ids >= FIRST
+        counts = torch.cat([often(alone, is_word), often(pair, is_word & (before >= FIRST))], 1)
+        # Each occurrence carries its share of the logarithm of all.
+        part = counts.log1p() / counts.clamp(min=1.0)
+        length = (part * counts.log1p()).sum(1, keepdim=True).clamp(min=1e-6).sqrt()
+        return torch.cat([alone, pair], 1), part / length
+
+    def forward(self, ids: Tensor, kind: Tensor) -> Tensor:
+        """[batch, answers]"""
+        bucket, part = self.hashed(ids, kind)
+        return (self.weight[bucket].float() * part[..., None]).sum(1) + self.bias
+
+
+def often(bucket: Tensor, counts: Tensor) -> Tensor:
+    """[batch, length]: how often the piece holds this bucket, 0 where it does not count."""
+    equal = (bucket[:, :, None] == bucket[:, None, :]).float() * counts[:, None, :].float()
+    return equal.sum(-1) * counts.float()
+
+
+def fit(words: Words, kind_of: Callable[[Tensor, Tensor], Tensor], pieces: list[Piece], classes: list[int]) -> None:
+    """Needs a comment from the comparable pieces; of the mended ones the others, `classes` many of each."""
+    table, pieces = piecewise(words, kind_of, pieces)
+    positive = np.array([piece.positive for piece in pieces])
+    compared = np.array([piece.compared for piece in pieces])
+    targets = [(positive[compared], compared, NEEDS_FREEDOM, NEEDS_SHARE, None)]
+    for name, count in zip(["severity", "category"], classes):
+        labels = np.array([getattr(piece, name) for piece in pieces if piece.positive])
+        targets += [(labels == each, positive, KIND_FREEDOM, KIND_SHARE, "balanced") for each in range(count)]
+    for answer, (wanted, rows, freedom, share, balance) in enumerate(targets):
+        if wanted.all() or not wanted.any():
+            words.weight[:, answer] = 0.0
+            words.bias[answer] = ALWAYS if wanted.all() else -ALWAYS
+            continue
+        fitted = LogisticRegression(C=freedom, class_weight=balance, solver="liblinear").fit(table[rows], wanted)
+        words.weight[:, answer] = torch.from_numpy(fitted.coef_[0] * share).half()
+        words.bias[answer] = float(fitted.intercept_[0]) * share
+
+
+@torch.no_grad()
+def piecewise(words: Words, kind_of: Callable[[Tensor, Tensor], Tensor], pieces: list[Piece]) -> tuple[csr_matrix, list[Piece]]:
+    """[pieces, BUCKETS], and the pieces in its order."""
+    values, columns, rows, order = [], [], [], []
+    for batch in batches(pieces, 16384, None):
+        ids, mask = tensors(batch, words.bias.device)
+        bucket, part = (each.cpu().numpy() for each in words.hashed(ids, kind_of(ids, mask)))
+        row, at = part.nonzero()
+        values.append(part[row, at])
+        columns.append(bucket[row, at])
+        rows.append(row + len(order))
+        order += batch
+    whole = [np.concatenate(each) for each in (values, rows, columns)]
+    return csr_matrix((whole[0], (whole[1], whole[2])), shape=(len(order), BUCKETS)), order
