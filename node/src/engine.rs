@@ -16,6 +16,7 @@ use sentinel_shared::store::reviews::ReviewResult;
 use sentinel_shared::{Error, Result, hex};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,8 +56,13 @@ impl Engine {
         limits: impl FnOnce(Provider) -> Limits,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
-        let encoder = Encoder::new(model)?;
-        let pool = Pool::load(model, options)?;
+        // Beside each other: a node that starts fast is a node that scales.
+        let (encoder, pool) = std::thread::scope(|scope| {
+            let encoder = scope.spawn(|| Encoder::new(model));
+            let pool = Pool::load(model, options);
+            (encoder.join().unwrap_or_else(|panic| resume_unwind(panic)), pool)
+        });
+        let (encoder, pool) = (encoder?, pool?);
         let labels = [model.manifest.model_version.as_str(), pool.provider.label()];
         metrics.model_info.with_label_values(&labels).set(1);
         Ok(Self {

@@ -13,6 +13,7 @@ use ort::ep::{CPU, CUDA, CoreML, ExecutionProvider};
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
 use ort::value::TensorRef;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use tracing::{info, warn};
 
@@ -135,23 +136,35 @@ fn sessions(
 ) -> Result<Vec<Box<dyn Backend>>> {
     // Packed once for all sessions: a second session costs its working memory only.
     let weights = PrepackedWeights::new();
-    let mut sessions: Vec<Box<dyn Backend>> = Vec::new();
-    for _ in 0..count.max(1) {
-        let mut builder = Session::builder(environment)?
-            .with_optimization_level(GraphOptimizationLevel::Level3)
-            .map_err(ort::Error::<()>::from)?
-            .with_intra_threads(1)
-            .map_err(ort::Error::<()>::from)?
-            .with_prepacked_weights(&weights)
-            .map_err(ort::Error::<()>::from)?;
-        provider.register(&mut builder)?;
-        let session = builder.commit_from_memory(&model.onnx).context("loading the review model")?;
-        let mut session = OrtSession { session, ids: Vec::new(), mask: Vec::new() };
-        // The first run allocates, and on a GPU chooses its kernels.
-        session.warm_up().context("running the review model once")?;
-        sessions.push(Box::new(session));
-    }
-    Ok(sessions)
+    let start = || session(environment, model, provider, &weights);
+    std::thread::scope(|scope| {
+        let starting: Vec<_> = (0..count.max(1)).map(|_| scope.spawn(start)).collect();
+        let joined = starting.into_iter().map(|session| session.join());
+        joined
+            .map(|session| Ok(Box::new(session.unwrap_or_else(|panic| resume_unwind(panic))?) as _))
+            .collect()
+    })
+}
+
+fn session(
+    environment: &Environment,
+    model: &ReviewModel,
+    provider: Provider,
+    weights: &PrepackedWeights,
+) -> Result<OrtSession> {
+    let mut builder = Session::builder(environment)?
+        .with_optimization_level(GraphOptimizationLevel::Level3)
+        .map_err(ort::Error::<()>::from)?
+        .with_intra_threads(1)
+        .map_err(ort::Error::<()>::from)?
+        .with_prepacked_weights(weights)
+        .map_err(ort::Error::<()>::from)?;
+    provider.register(&mut builder)?;
+    let session = builder.commit_from_memory(&model.onnx).context("loading the review model")?;
+    let mut session = OrtSession { session, ids: Vec::new(), mask: Vec::new() };
+    // The first run allocates, and on a GPU chooses its kernels.
+    session.warm_up().context("running the review model once")?;
+    Ok(session)
 }
 
 // === impl OrtSession ===
