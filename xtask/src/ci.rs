@@ -55,9 +55,10 @@ fn lints() -> Result<()> {
     run(cargo()?.args(wasm).args(["-p", "sentinel-edge", "-p", "sentinel-wasm", "--", "-D", "warnings"]))
 }
 
-/// Which crates may depend on which, under which licences, and whether any is known to be unsafe; where cargo-deny is
-/// installed.
+/// Which crates may depend on which, under which licences, and whether any is known to be unsafe; the crates where
+/// cargo-deny is installed. Of npm's packages none is shipped.
 fn dependencies() -> Result<()> {
+    run(Command::new("npm").current_dir(root().join("tools")).args(["audit", "--omit=dev"]))?;
     let installed =
         Command::new("cargo-deny").arg("--version").output().is_ok_and(|output| output.status.success());
     if !installed {

@@ -123,6 +123,7 @@ fn node_tools() -> Result<PathBuf> {
         }
         run(Command::new("npm").current_dir(&folder).args([
             "ci",
+            "--include=dev",
             "--no-audit",
             "--no-fund",
             "--loglevel=error",
