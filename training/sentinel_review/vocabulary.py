@@ -56,13 +56,11 @@ def train(data: Path, size: int, out: Path) -> None:
 def table(tokenizer: Path) -> np.ndarray:
     """[vocabulary, columns] uint8: characters, blanks, letters, capitals, digits, others, words, openings of a comment,
     each of `MARKS`, each of `WORDS`. Marks of the diff and languages hold nothing."""
-    document = json.loads(tokenizer.read_text(encoding="utf-8"))
-    spelt = {letter: byte for byte, letter in bytes_to_letters().items()}
-    rows = np.zeros((len(document["model"]["vocab"]), 8 + len(MARKS) + len(WORDS)), dtype=np.uint8)
-    for token, at in document["model"]["vocab"].items():
-        if token in SPECIAL:
+    texts = spelt(tokenizer)
+    rows = np.zeros((len(texts), 8 + len(MARKS) + len(WORDS)), dtype=np.uint8)
+    for at, text in enumerate(texts):
+        if text is None:
             continue
-        text = bytes(spelt[letter] for letter in token).decode("utf-8", errors="replace")
         word = text.strip()
         kinds = (sum(map(test, text)) for test in (str.isspace, str.isalpha, str.isupper, str.isdigit))
         rows[at, :5] = (len(text), *kinds)
@@ -77,17 +75,23 @@ def table(tokenizer: Path) -> np.ndarray:
 def same_letters(tokenizer: Path) -> np.ndarray:
     """[vocabulary] int64: of each token the first that spells the same letters and digits, whatever stands around them
     and whatever the capitals. Tokens without a letter are themselves."""
-    document = json.loads(tokenizer.read_text(encoding="utf-8"))
-    spelt = {letter: byte for byte, letter in bytes_to_letters().items()}
-    vocabulary = document["model"]["vocab"]
-    same, first = np.arange(len(vocabulary)), {}
-    for token, at in sorted(vocabulary.items(), key=lambda each: each[1]):
-        if token in SPECIAL:
-            continue
-        text = bytes(spelt[letter] for letter in token).decode("utf-8", errors="replace")
-        if any(map(str.isalpha, text)):
+    texts = spelt(tokenizer)
+    same, first = np.arange(len(texts)), {}
+    for at, text in enumerate(texts):
+        if text is not None and any(map(str.isalpha, text)):
             same[at] = first.setdefault(re.sub(r"[\W_]", "", text).lower(), at)
     return same
+
+
+def spelt(tokenizer: Path) -> list[str | None]:
+    """What each token of the vocabulary spells, in its order; None for marks of the diff and languages."""
+    vocabulary = json.loads(tokenizer.read_text(encoding="utf-8"))["model"]["vocab"]
+    bytes_of = {letter: byte for byte, letter in bytes_to_letters().items()}
+    texts: list[str | None] = [None] * len(vocabulary)
+    for token, at in vocabulary.items():
+        if token not in SPECIAL:
+            texts[at] = bytes(bytes_of[letter] for letter in token).decode("utf-8", errors="replace")
+    return texts
 
 
 def bytes_to_letters() -> dict[int, str]:
