@@ -8,6 +8,19 @@ pub mod github;
 pub mod node;
 pub mod stack;
 
+/// The program's command and all below it, as it was declared.
+#[must_use]
+pub fn commands() -> Vec<clap::Command> {
+    let mut commands = vec![<sentinel_node::cli::Cli as clap::CommandFactory>::command()];
+    let mut at = 0;
+    while let Some(command) = commands.get(at) {
+        let below: Vec<_> = command.get_subcommands().cloned().collect();
+        commands.extend(below);
+        at += 1;
+    }
+    commands
+}
+
 /// The built `sentinel`, as `cargo xtask` names it; None, and a word why, where it does not.
 #[must_use]
 pub fn sentinel() -> Option<std::process::Command> {

@@ -71,13 +71,10 @@ fn the_container_file_has_no_fault_that_a_linter_knows() {
 
 #[test]
 fn every_variable_that_a_deployment_sets_is_one_that_something_reads() {
-    use clap::CommandFactory;
     let mut read_by_us = BTreeSet::new();
-    let mut commands = vec![sentinel_node::cli::Cli::command()];
-    while let Some(command) = commands.pop() {
+    for command in sentinel_tests::commands() {
         let names = command.get_arguments().filter_map(|argument| argument.get_env());
         read_by_us.extend(names.map(|name| name.to_string_lossy().into_owned()));
-        commands.extend(command.get_subcommands().cloned());
     }
     // Read before the arguments are.
     read_by_us.extend(["SENTINEL_LOG", "SENTINEL_LOG_FORMAT"].map(str::to_owned));
@@ -86,10 +83,9 @@ fn every_variable_that_a_deployment_sets_is_one_that_something_reads() {
         "deploy/compose.yml",
         "deploy/kubernetes/node.yml",
         "deploy/docker/Dockerfile",
+        "deploy/launchd/dev.sentinel.node.plist",
+        "deploy/systemd/sentinel-node.service",
     ];
-    let files =
-        [&files[..], &["deploy/launchd/dev.sentinel.node.plist", "deploy/systemd/sentinel-node.service"]]
-            .concat();
     let mut found = 0;
     for file in files {
         let text = read(file);
