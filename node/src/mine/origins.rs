@@ -3,8 +3,8 @@
 //! The mainline is replayed diff by diff, so that blame is exact and costs one pass. It looks through moves inside a
 //! commit, changes of blanks, and whole commits that only reformat.
 
-use sentinel_shared::diff::{FileDiff, Place};
-use std::collections::{HashMap, VecDeque};
+use sentinel_shared::diff::{FileDiff, Hunk, Place};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A shorter line is found everywhere: that it is elsewhere does not mean it moved.
@@ -72,6 +72,13 @@ pub enum Reading {
     Through,
 }
 
+impl Removed {
+    /// The file and the hunk that took it away.
+    fn place(&self) -> (usize, usize) {
+        (self.file, self.hunk)
+    }
+}
+
 impl Origins {
     /// Applies a commit. `name` tells, of the lines that are fresh, the followed hunk that line `.2` of hunk `.1` of
     /// file `.0` belongs to, and its line there.
@@ -83,14 +90,13 @@ impl Origins {
     ) -> Changes {
         let mut changes = self.removed(files);
         let mut inherited = HashMap::new();
+        let mut gone = Gone::new(&mut changes.removed);
         changes.fresh = files
             .iter()
             .enumerate()
             .map(|(file, diff)| {
                 let hunks = diff.hunks.iter().enumerate();
-                hunks
-                    .map(|(at, _)| fresh(files, (file, at), reading, &mut changes.removed, &mut inherited))
-                    .collect()
+                hunks.map(|(at, hunk)| fresh(hunk, (file, at), reading, &mut gone, &mut inherited)).collect()
             })
             .collect();
         changes.removed.retain(|removed| !removed.moved);
@@ -167,47 +173,68 @@ impl Origins {
     }
 }
 
+/// The lines a commit took away, found by what they say. In the order of the diff.
+struct Gone<'a> {
+    removed: &'a mut [Removed],
+    /// Their numbers, by the hash of their text. Blank ones are not in it: they are found everywhere.
+    by_text: HashMap<u64, Vec<usize>>,
+}
+
+impl<'a> Gone<'a> {
+    fn new(removed: &'a mut [Removed]) -> Self {
+        let mut by_text: HashMap<u64, Vec<usize>> = HashMap::new();
+        for (at, line) in removed.iter().enumerate().filter(|(_, line)| !line.norm.is_empty()) {
+            by_text.entry(hash(&line.norm)).or_default().push(at);
+        }
+        Self { removed, by_text }
+    }
+
+    /// Takes the line that says `text`: of the same hunk, else a long one of any. Returns its origin.
+    fn take(&mut self, text: &str, place: (usize, usize)) -> Option<Option<Origin>> {
+        let same = self.by_text.get_mut(&hash(text))?;
+        same.retain(|at| !self.removed[*at].moved);
+        let here = same.iter().position(|at| self.removed[*at].place() == place);
+        let anywhere = (text.len() >= MOVED_MIN_CHARS && !same.is_empty()).then_some(0);
+        let line = &mut self.removed[same.remove(here.or(anywhere)?)];
+        line.moved = true;
+        Some(line.origin)
+    }
+
+    /// What is left of one hunk.
+    fn of_hunk(&mut self, place: (usize, usize)) -> Vec<&mut Removed> {
+        let from = self.removed.partition_point(|line| line.place() < place);
+        let hunk = self.removed[from..].iter_mut().take_while(|line| line.place() == place);
+        hunk.filter(|line| !line.moved).collect()
+    }
+}
+
 /// The lines of one hunk that are new; what was there before, in the same hunk or moved from elsewhere, is noted in
 /// `inherited`.
 fn fresh(
-    files: &[FileDiff<'_>],
+    hunk: &Hunk<'_>,
     (file, at): (usize, usize),
     reading: Reading,
-    removed: &mut [Removed],
+    gone: &mut Gone<'_>,
     inherited: &mut HashMap<(usize, usize, usize), Option<Origin>>,
 ) -> Vec<usize> {
-    let hunk = &files[file].hunks[at];
     let mut fresh = Vec::new();
     for (index, line) in hunk.lines.iter().enumerate() {
         if !matches!(line.place, Place::Added { .. }) {
             continue;
         }
-        let text = norm(line.text);
-        let here = |it: &&mut Removed| (it.file, it.hunk) == (file, at);
-        let long = text.len() >= MOVED_MIN_CHARS;
-        let mut same = removed.iter_mut().filter(|it| !it.moved && !text.is_empty() && it.norm == text);
-        let found = same.find(here);
-        let found = match found {
-            None if long => removed.iter_mut().find(|it| !it.moved && it.norm == text),
-            found => found,
-        };
-        match found {
-            Some(before) => {
-                before.moved = true;
-                inherited.insert((file, at, index), before.origin);
-            }
+        match gone.take(&norm(line.text), (file, at)) {
+            Some(before) => drop(inherited.insert((file, at, index), before)),
             None => fresh.push(index),
         }
     }
     if reading == Reading::Through {
-        let mut gone: VecDeque<&mut Removed> =
-            removed.iter_mut().filter(|it| !it.moved && (it.file, it.hunk) == (file, at)).collect();
+        let mut gone = gone.of_hunk((file, at));
         let (lines, olds) = (fresh.len(), gone.len());
         if olds > 0 {
             for (nth, index) in fresh.drain(..).enumerate() {
                 inherited.insert((file, at, index), gone[nth * olds / lines].origin);
             }
-            gone.iter_mut().for_each(|it| it.moved = true);
+            gone.iter_mut().for_each(|line| line.moved = true);
         }
     }
     fresh
@@ -319,6 +346,31 @@ mod tests {
             .map(|it| it.origin.unwrap().line)
             .collect();
         assert_eq!(lines, [1, 2, 0]);
+    }
+
+    #[test]
+    fn a_line_that_moved_is_found_once_and_first_where_it_was() {
+        let twice = "let again = twice();";
+        let mut origins = Origins::default();
+        apply(
+            &mut origins,
+            1,
+            Reading::Own,
+            &diff(&format!("@@ -0,0 +1,3 @@\n+{twice}\n+between();\n+{twice}\n")),
+        );
+        let moved = format!(
+            "@@ -1,2 +1,1 @@\n-{twice}\n between();\n@@ -3,1 +2,3 @@\n-{twice}\n+  {twice}\n+{twice}\n+{twice}\n"
+        );
+        let changes = apply(&mut origins, 2, Reading::Own, &diff(&moved));
+        assert!(changes.removed.is_empty());
+        assert_eq!(changes.fresh, [[vec![], vec![3]]]);
+        let gone = diff(&format!("@@ -1,4 +1,1 @@\n between();\n-  {twice}\n-{twice}\n-{twice}\n"));
+        let lines: Vec<_> = apply(&mut origins, 3, Reading::Own, &gone)
+            .removed
+            .into_iter()
+            .map(|it| it.origin.map(|origin| (origin.hunk, origin.line)))
+            .collect();
+        assert_eq!(lines, [Some((10, 2)), Some((10, 0)), Some((21, 3))]);
     }
 
     #[test]
