@@ -207,8 +207,9 @@ pub(crate) fn number(request: &Request, name: &'static str) -> Result<Option<i64
 }
 
 /// A small JSON body.
-pub(crate) fn form<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
-    serde_json::from_slice(body).map_err(|error| Error::JsonInvalid(error.to_string()))
+pub(crate) async fn form<T: serde::de::DeserializeOwned>(request: &mut Request) -> Result<T> {
+    let body = guard::body(request, FORM_LIMIT_BYTES).await?;
+    serde_json::from_slice(&body).map_err(|error| Error::JsonInvalid(error.to_string()))
 }
 
 pub(crate) fn query(request: &Request, name: &str) -> Option<String> {

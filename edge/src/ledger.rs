@@ -1,7 +1,7 @@
 //! The ledger of deliveries: shown, taken up again where one was given up, and forgotten with its repository.
 
 use crate::app::App;
-use crate::{api, guard, respond, turso};
+use crate::{api, respond, turso};
 use sentinel_shared::access::Principal;
 use sentinel_shared::store::deliveries::{self, STATUSES};
 use sentinel_shared::store::retention;
@@ -9,9 +9,6 @@ use sentinel_shared::{Error, Result};
 use serde::Deserialize;
 use serde_json::json;
 use worker::{Request, Response};
-
-/// The most of a request that is read.
-const FORM_LIMIT_BYTES: usize = 4 * 1024;
 
 #[derive(Deserialize)]
 struct Which {
@@ -39,7 +36,7 @@ pub(crate) async fn forget(request: &Request, app: &App, who: &Principal) -> Res
 
 /// `POST /api/deliveries/redeliver` with `hook` and `id`: the next sweep takes it up.
 pub(crate) async fn redeliver(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
-    let Which { hook, id } = api::form(&guard::body(&mut request, FORM_LIMIT_BYTES).await?)?;
+    let Which { hook, id } = api::form(&mut request).await?;
     let answers = turso::commit(app, &deliveries::redeliver(who.scope, &hook, &id)).await?;
     let (delivery, is_queued) = deliveries::redelivered(&answers)?;
     let status = if is_queued { "queued" } else { "unchanged" };

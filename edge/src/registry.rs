@@ -16,8 +16,6 @@ use serde::Deserialize;
 use serde_json::json;
 use worker::{Request, Response};
 
-/// The most of a request to change the registry that is read.
-const CHANGE_LIMIT_BYTES: usize = 16 * 1024;
 /// Stored failures that two models are compared on: what fits the CPU time of one request.
 const DIFF_ROWS: u32 = 100;
 
@@ -65,7 +63,7 @@ pub(crate) async fn bundle(request: &Request, app: &App) -> Result<Response> {
 
 /// `POST /api/models/promote` with `version` and `author`: from the next request on, this model serves.
 pub(crate) async fn promote(mut request: Request, app: &App) -> Result<Response> {
-    let change = change(&mut request).await?;
+    let change: Change = api::form(&mut request).await?;
     let version = change.version.ok_or(Error::FieldMissing("version"))?;
     let author = feedback::author(change.author.as_deref())?;
     let answers = turso::read(app, &[rows::digest_of(&version)]).await?;
@@ -77,7 +75,8 @@ pub(crate) async fn promote(mut request: Request, app: &App) -> Result<Response>
 
 /// `POST /api/models/rollback` with `author`: what served before the last change serves again.
 pub(crate) async fn rollback(mut request: Request, app: &App) -> Result<Response> {
-    let author = feedback::author(change(&mut request).await?.author.as_deref())?;
+    let change: Change = api::form(&mut request).await?;
+    let author = feedback::author(change.author.as_deref())?;
     switched(app, &rows::rollback(&author, now())).await
 }
 
@@ -109,11 +108,6 @@ pub(crate) async fn diff(request: &Request, app: &App) -> Result<Response> {
         200,
         &json!({ "active": active, "candidate": version, "compared": stored.len(), "changed": changed }),
     )
-}
-
-async fn change(request: &mut Request) -> Result<Change> {
-    let body = guard::body(request, CHANGE_LIMIT_BYTES).await?;
-    api::form(&body)
 }
 
 /// Carries out a change of the registry, and answers with what serves now.

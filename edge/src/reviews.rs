@@ -17,8 +17,6 @@ use worker::{Context, Request, Response, console_error};
 
 /// The most jobs that one request lists.
 const JOBS_LIMIT: u32 = 200;
-/// The most of a request to replay one that is read.
-const FORM_LIMIT_BYTES: usize = 4 * 1024;
 
 #[derive(Deserialize)]
 struct Which {
@@ -138,7 +136,7 @@ pub(crate) async fn show(request: &Request, app: &App, who: &Principal) -> Resul
 
 /// `POST /api/jobs/replay` with `key`: queues a job again that ended without a review.
 pub(crate) async fn replay(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
-    let Which { key } = api::form(&guard::body(&mut request, FORM_LIMIT_BYTES).await?)?;
+    let Which { key } = api::form(&mut request).await?;
     let answers = turso::commit(app, &reviews::revive(who.scope, Some(&key), now())).await?;
     let is_queued = answers.first().is_some_and(|revived| revived.affected > 0);
     let job = job(app, who, &key).await?;
