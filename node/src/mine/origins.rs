@@ -48,7 +48,6 @@ pub struct Removed {
     pub rewritten: bool,
     file: usize,
     hunk: usize,
-    norm: String,
     moved: bool,
 }
 
@@ -142,7 +141,6 @@ impl Origins {
                             rewritten,
                             file,
                             hunk: at,
-                            norm: norm(line.text),
                             moved: false,
                         });
                     }
@@ -183,8 +181,11 @@ struct Gone<'a> {
 impl<'a> Gone<'a> {
     fn new(removed: &'a mut [Removed]) -> Self {
         let mut by_text: HashMap<u64, Vec<usize>> = HashMap::new();
-        for (at, line) in removed.iter().enumerate().filter(|(_, line)| !line.norm.is_empty()) {
-            by_text.entry(hash(&line.norm)).or_default().push(at);
+        for (at, line) in removed.iter().enumerate() {
+            let text = norm(&line.text);
+            if !text.is_empty() {
+                by_text.entry(hash(&text)).or_default().push(at);
+            }
         }
         Self { removed, by_text }
     }
@@ -192,10 +193,16 @@ impl<'a> Gone<'a> {
     /// Takes the line that says `text`: of the same hunk, else a long one of any. Returns its origin.
     fn take(&mut self, text: &str, place: (usize, usize)) -> Option<Option<Origin>> {
         let same = self.by_text.get_mut(&hash(text))?;
-        same.retain(|at| !self.removed[*at].moved);
-        let here = same.iter().position(|at| self.removed[*at].place() == place);
-        let anywhere = (text.len() >= MOVED_MIN_CHARS && !same.is_empty()).then_some(0);
-        let line = &mut self.removed[same.remove(here.or(anywhere)?)];
+        let removed = &mut *self.removed;
+        // What was taken is out of the list, but for what `of_hunk` gave away: of hunks before this one.
+        let here = same.partition_point(|at| removed[*at].place() < place);
+        let here = same.get(here).is_some_and(|at| removed[*at].place() == place).then_some(here);
+        let anywhere = || {
+            let is_long = text.len() >= MOVED_MIN_CHARS;
+            is_long.then(|| same.iter().position(|at| !removed[*at].moved)).flatten()
+        };
+        let found = here.or_else(anywhere)?;
+        let line = &mut removed[same.remove(found)];
         line.moved = true;
         Some(line.origin)
     }
