@@ -109,12 +109,12 @@ fn test(rest: &[String]) -> Result<()> {
     run(&mut command)
 }
 
-/// The repository.
+/// The repository, as cargo tells it at run time: an output folder that several checkouts share may hold this program as
+/// another one of them built it.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .canonicalize()
-        .expect("the manifest's folder has a parent")
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    package.join("..").canonicalize().expect("the manifest's folder has a parent")
 }
 
 /// Cargo's output folder: the one this program was built into.
