@@ -5,7 +5,7 @@ import base64
 import json
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -29,18 +29,25 @@ def load(path) -> tuple[csr_matrix, np.ndarray, np.ndarray]:
 
 
 def fit(options: argparse.Namespace) -> None:
-    bag, size, mended = load(options.train)
-    valid_bag, valid_size, valid_mended = load(options.valid)
+    train, valid = load(options.train), load(options.valid)
+    slope = float(LogisticRegression().fit(train[1], train[2]).coef_[0, 0])
+    print(f"validation: size {roc_auc_score(valid[2], slope * valid[1][:, 0]):.4f}")
+    document = {"size": {"slope": slope}, "bag_of_words": bag_of_words([train], valid)}
+    if options.more:
+        document["bag_of_more_words"] = bag_of_words([train, load(options.more)], valid)
+    options.out.write_text(json.dumps(document) + "\n", encoding="utf-8")
+
+
+def bag_of_words(parts: list[tuple], valid: tuple) -> dict:
+    """The strength that does best on validation."""
+    bag, mended = vstack([part[0] for part in parts], format="csr"), np.concatenate([part[2] for part in parts])
 
     def fitted(strength: float) -> tuple[float, np.ndarray]:
         weights = LogisticRegression(C=strength, solver="liblinear").fit(bag, mended).coef_[0]
-        return roc_auc_score(valid_mended, valid_bag @ weights), weights
+        return roc_auc_score(valid[2], valid[0] @ weights), weights
 
     auc, weights = max((fitted(strength) for strength in (0.03, 0.1, 0.3, 1.0)), key=lambda each: each[0])
-    slope = float(LogisticRegression().fit(size, mended).coef_[0, 0])
     # Only the order of scores is used, so that a byte a weight is enough.
     small = np.round(weights / np.abs(weights).max() * 127).astype(np.int8)
-    print(f"validation: bag of words {auc:.4f}, as bytes {roc_auc_score(valid_mended, valid_bag @ small):.4f}, "
-          f"size {roc_auc_score(valid_mended, slope * valid_size[:, 0]):.4f}")
-    document = {"size": {"slope": slope}, "bag_of_words": {"weights": base64.b64encode(small.tobytes()).decode()}}
-    options.out.write_text(json.dumps(document) + "\n", encoding="utf-8")
+    print(f"validation: bag of {len(mended)} hunks' words {auc:.4f}, as bytes {roc_auc_score(valid[2], valid[0] @ small):.4f}")
+    return {"weights": base64.b64encode(small.tobytes()).decode()}

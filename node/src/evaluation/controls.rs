@@ -20,6 +20,8 @@ pub struct Controls {
     /// Logistic regression on the logarithm of the added lines.
     size: Line,
     bag_of_words: Bag,
+    /// The same, fitted on all that the model learned from, where that is more than the training split.
+    bag_of_more_words: Option<Bag>,
 }
 
 #[derive(Deserialize)]
@@ -45,9 +47,8 @@ impl Controls {
     /// A file that is none.
     pub fn parse(json: &[u8]) -> Result<Self> {
         let mut controls: Self = serde_json::from_slice(json).context("controls.json")?;
-        let bytes = BASE64_STANDARD.decode(&controls.bag_of_words.weights).context("controls.json")?;
-        ensure!(bytes.len() == 1 << BAG_BITS, "controls.json holds {} weights", bytes.len());
-        controls.bag_of_words.decoded = bytes.into_iter().map(u8::cast_signed).collect();
+        controls.bag_of_words.decode()?;
+        controls.bag_of_more_words.as_mut().map_or(Ok(()), Bag::decode)?;
         Ok(controls)
     }
 
@@ -60,8 +61,28 @@ impl Controls {
     /// The bag's score: any scale.
     #[must_use]
     pub fn by_words(&self, input: &Input<'_>) -> f64 {
-        let bag = bag(input);
-        bag.iter().map(|(place, value)| f64::from(self.bag_of_words.decoded[*place as usize]) * value).sum()
+        self.bag_of_words.score(input)
+    }
+
+    /// The same of the bag that was fitted on more, if there is one.
+    #[must_use]
+    pub fn by_more_words(&self, input: &Input<'_>) -> Option<f64> {
+        self.bag_of_more_words.as_ref().map(|bag| bag.score(input))
+    }
+}
+
+// === impl Bag ===
+
+impl Bag {
+    fn decode(&mut self) -> Result<()> {
+        let bytes = BASE64_STANDARD.decode(&self.weights).context("controls.json")?;
+        ensure!(bytes.len() == 1 << BAG_BITS, "controls.json holds {} weights", bytes.len());
+        self.decoded = bytes.into_iter().map(u8::cast_signed).collect();
+        Ok(())
+    }
+
+    fn score(&self, input: &Input<'_>) -> f64 {
+        bag(input).iter().map(|(place, value)| f64::from(self.decoded[*place as usize]) * value).sum()
     }
 }
 

@@ -63,6 +63,8 @@ pub struct Judged {
     by_size: f64,
     #[serde(skip)]
     by_words: f64,
+    #[serde(skip)]
+    by_more_words: Option<f64>,
 }
 
 /// The figures of one model on one set.
@@ -213,6 +215,7 @@ pub fn judge(
             added,
             by_size: controls.by_size(&input),
             by_words: controls.by_words(&input),
+            by_more_words: controls.by_more_words(&input),
         });
         mended.push(record.lines);
     }
@@ -289,6 +292,15 @@ impl Report {
         let mut shuffled: Vec<bool> = judged.iter().map(|record| record.positive).collect();
         shuffled.shuffle(&mut StdRng::seed_from_u64(42));
         let shuffled: Vec<_> = scored.iter().map(|(score, _)| *score).zip(shuffled).collect();
+        let by_more_words: Option<Vec<_>> =
+            judged.iter().map(|record| Some((record.by_more_words?, record.positive))).collect();
+        let mut controls = BTreeMap::from([
+            ("majority", Control::of(&by(|_| 0.0))),
+            ("size", Control::of(&by(|record| record.by_size))),
+            ("bag_of_words", Control::of(&by(|record| record.by_words))),
+            ("shuffled", Control::of(&shuffled)),
+        ]);
+        controls.extend(by_more_words.map(|scored| ("bag_of_more_words", Control::of(&scored))));
         Self {
             model_version: manifest.model_version.clone(),
             n: judged.len(),
@@ -299,12 +311,7 @@ impl Report {
             category: Classes::of(mended.iter().map(|(record, repair)| (repair.category, record.category))),
             lines: Lines::of(&mended),
             calibration: Reliability::of(&scored),
-            controls: BTreeMap::from([
-                ("majority", Control::of(&by(|_| 0.0))),
-                ("size", Control::of(&by(|record| record.by_size))),
-                ("bag_of_words", Control::of(&by(|record| record.by_words))),
-                ("shuffled", Control::of(&shuffled)),
-            ]),
+            controls,
             per_language: parts(judged, |record| record.language),
             per_repository: parts(judged, |record| &record.repo),
         }

@@ -31,7 +31,10 @@ pub(super) fn table(report: &Value) -> String {
         figure("/needs_comment/pr_auc_interval/0"),
         figure("/needs_comment/pr_auc_interval/1"),
     );
-    for control in ["bag_of_words", "size", "majority", "shuffled"] {
+    for control in ["bag_of_words", "bag_of_more_words", "size", "majority", "shuffled"] {
+        if report["controls"][control].is_null() {
+            continue;
+        }
         let of = |what: &str| figure(&format!("/controls/{control}/{what}"));
         let name = control.replace('_', " ");
         let _ = writeln!(text, "| control: {name} | {:.3} | {:.3} |", of("roc_auc"), of("pr_auc"));
