@@ -1,8 +1,10 @@
 //! A hunk to the numbers the model reads.
 //!
-//! `<bos> <lang:Rust> path <sep> section <sep> <ctx> line <del> line <add> line … <eos>`: every line begins with its
-//! mark, so line feeds need no token, and blanks at its start are kept. Only the path, its language and the hunk
-//! go in. Marks are entries of the vocabulary that no text can spell.
+//! `<bos> <lang:Rust> <at:7> <shift:2> path <sep> section <sep> <ctx> line <del> line <add> line … <eos>`: every line
+//! begins with its mark, so line feeds need no token, and blanks at its start are kept. `<at:…>` is how far down its
+//! file the hunk stands, `<shift:…>` by how many lines the change has moved it; both are powers of two, so that they
+//! tell large files and changes from small ones and no single place. Only the path, its language and the hunk go in.
+//! Marks are entries of the vocabulary that no text can spell.
 
 use crate::review_model::ReviewModel;
 use anyhow::{Context, Result};
@@ -16,6 +18,9 @@ const PATH_MAX: usize = 32;
 const LINE_MAX: usize = 96;
 /// The most bytes of a line that are looked at: enough for [`LINE_MAX`] tokens of any text people write.
 const LINE_BYTES_MAX: usize = 1024;
+/// The largest powers of two that `<at:…>` and `<shift:…>` tell apart.
+const AT_MAX: u32 = 15;
+const SHIFT_MAX: u32 = 8;
 
 /// Text to tokens, as the model was trained.
 pub struct Encoder {
@@ -42,6 +47,10 @@ struct Marks {
     removed: u32,
     context: u32,
     languages: HashMap<Language, u32>,
+    /// By the power of two.
+    at: Vec<u32>,
+    /// From `-SHIFT_MAX` to `SHIFT_MAX`.
+    shift: Vec<u32>,
 }
 
 // === impl Encoder ===
@@ -67,13 +76,17 @@ impl Encoder {
             removed: mark("<del>")?,
             context: mark("<ctx>")?,
             languages: languages.collect::<Result<_>>()?,
+            at: (0..=AT_MAX).map(|power| mark(&format!("<at:{power}>"))).collect::<Result<_>>()?,
+            shift: (-i64::from(SHIFT_MAX)..=i64::from(SHIFT_MAX))
+                .map(|power| mark(&format!("<shift:{power}>")))
+                .collect::<Result<_>>()?,
         };
         Ok(Self { tokenizer, marks, length_max: model.manifest.max_tokens })
     }
 
     /// Cuts a hunk into pieces that fit the model and encodes each. Every line is in exactly one piece.
     pub fn pieces<'a>(&self, path: &str, language: Language, hunk: &Hunk<'a>) -> Vec<(Hunk<'a>, Encoded)> {
-        let head = self.head(path, language, hunk.section);
+        let head = self.head(path, language, hunk);
         // The end mark takes one.
         let budget = self.length_max - head.len() - 1;
         let mut lines = Vec::with_capacity(hunk.lines.len());
@@ -98,13 +111,14 @@ impl Encoder {
         pieces.into_iter().map(encode).collect()
     }
 
-    fn head(&self, path: &str, language: Language, section: &str) -> Vec<u32> {
-        let mut ids = vec![self.marks.bos, self.marks.languages[&language]];
+    fn head(&self, path: &str, language: Language, hunk: &Hunk<'_>) -> Vec<u32> {
+        let Marks { bos, languages, at, shift, .. } = &self.marks;
+        let mut ids = vec![*bos, languages[&language], at[down(hunk)], shift[moved(hunk)]];
         // The end of a path says more than its beginning.
         let path = self.text(path);
         ids.extend(&path[path.len().saturating_sub(PATH_MAX)..]);
         ids.push(self.marks.sep);
-        ids.extend(self.text(section.trim()).into_iter().take(PATH_MAX));
+        ids.extend(self.text(hunk.section.trim()).into_iter().take(PATH_MAX));
         ids.push(self.marks.sep);
         ids
     }
@@ -127,6 +141,19 @@ impl Encoder {
             .encode_fast(&text[..end], false)
             .map_or_else(|_| Vec::new(), |it| it.get_ids().to_vec())
     }
+}
+
+/// Which of `Marks::at`: the power of two of the hunk's first line.
+fn down(hunk: &Hunk<'_>) -> usize {
+    hunk.new_start.max(1).ilog2().min(AT_MAX) as usize
+}
+
+/// Which of `Marks::shift`: how many binary digits the lines above it have grown or shrunk by have, with their sign.
+fn moved(hunk: &Hunk<'_>) -> usize {
+    let digits = |lines: u32| lines.checked_ilog2().map_or(0, |power| power + 1).min(SHIFT_MAX);
+    let grown = digits(hunk.new_start.saturating_sub(hunk.old_start));
+    let shrunk = digits(hunk.old_start.saturating_sub(hunk.new_start));
+    (SHIFT_MAX + grown - shrunk) as usize
 }
 
 #[cfg(test)]
@@ -174,6 +201,23 @@ mod tests {
         assert!(pieces.iter().all(|(_, encoded)| encoded.ids.len() <= encoder.length_max));
         let lines: usize = pieces.iter().map(|(_, encoded)| encoded.added_at.len()).sum();
         assert_eq!(lines, 400);
+    }
+
+    #[test]
+    fn where_a_hunk_stands_and_how_far_it_moved_are_told_by_powers_of_two() {
+        let encoder = encoder();
+        let place = |patch: &str| {
+            let hunk = parse_patch(patch).unwrap().remove(0);
+            let ids = encoder.pieces("a.rs", Language::Rust, &hunk).remove(0).1.ids;
+            let spelt = |id: u32| encoder.tokenizer.id_to_token(id).unwrap();
+            (spelt(ids[2]), spelt(ids[3]))
+        };
+        let told = |at: &str, shift: &str| (format!("<at:{at}>"), format!("<shift:{shift}>"));
+        assert_eq!(place("@@ -0,0 +1 @@\n+a\n"), told("0", "1"));
+        assert_eq!(place("@@ -177,1 +178,2 @@\n a\n+b\n"), told("7", "1"));
+        assert_eq!(place("@@ -300,1 +260,2 @@\n a\n+b\n"), told("8", "-6"));
+        assert_eq!(place("@@ -5,1 +5,2 @@\n a\n+b\n"), told("2", "0"));
+        assert_eq!(place("@@ -1,1 +900000,2 @@\n a\n+b\n"), told("15", "8"));
     }
 
     #[test]

@@ -44,19 +44,22 @@ def main() -> None:
         if name == "curve":
             learn.add_argument("--test", type=Path, required=True, help="pieces of unseen repositories")
             learn.add_argument("--out", type=Path, required=True, help="a JSON file")
+            learn.add_argument("--parts", nargs="+", choices=["forest", "judges"], default=["forest", "judges"])
         if name in ("fit", "curve"):
             learn.add_argument("--heads-rate", type=float, default=1e-3)
             learn.add_argument("--length", type=int, default=512, help="longer pieces are left out")
-            learn.add_argument("--init", type=Path, required=name == "curve", help="a checkpoint of pretrain to begin from")
+            learn.add_argument("--init", type=Path, help="a checkpoint of pretrain to begin from")
             learn.set_defaults(share=1.0)
         if name == "fit":
             learn.add_argument("--frozen", action="store_true", help="keep the encoder as --init has it; fast")
+            learn.add_argument("--looks", type=int, default=150_000, help="the most pieces that a frozen encoder reads for its judges")
             learn.add_argument("--share", type=float, default=1.0, help="of the records, for a learning curve")
             learn.add_argument("--shuffle", action="store_true", help="give each record another one's label")
         learn.set_defaults(step=step)
 
     compare = steps.add_parser("controls", help="fit what the model must beat")
     compare.add_argument("--train", type=Path, required=True, help="pieces of `sentinel encode --bag`")
+    compare.add_argument("--more", type=Path, help="likewise; a second bag of words is fitted on both together")
     compare.add_argument("--valid", type=Path, required=True, help="likewise; chooses the strength")
     compare.add_argument("--out", type=Path, required=True, help="controls.json")
     compare.set_defaults(step=controls.fit)

@@ -83,14 +83,16 @@ def curve_table(text: str) -> str:
         "",
         "### What more records and reading bring",
         "",
-        "One judge over a frozen encoder, without the judge of words; ROC-AUC on the same unseen repositories (the trainer's figures), and in brackets macro-F1 of severity and the share of lines hit at 1.",
+        "ROC-AUC on the same unseen repositories (the trainer's figures): of the forest over counts and words alone; and of one judge over a frozen encoder, without forest and words, with macro-F1 of severity and the share of lines hit at 1 in brackets.",
         "",
-        "| | " + " | ".join(f"{share:.0%} of the records" for share in shares) + " |",
-        "|---|" + "---|" * len(shares),
+        "| | records | " + " | ".join(f"{share:.0%} of them" for share in shares) + " |",
+        "|---|" + "---|" * (1 + len(shares)),
     ]
     for encoder in dict.fromkeys(row["encoder"] for row in rows):
-        cells = [f"{row['roc_auc']:.3f} ({row['severity_f1']:.2f}, {row['hit1']:.2f})" for share in shares for row in rows if row["encoder"] == encoder and row["share"] == share]
-        lines.append(f"| {encoder} | " + " | ".join(cells) + " |")
+        mine = sorted((row for row in rows if row["encoder"] == encoder), key=lambda row: row["share"])
+        others = [f" ({row['severity_f1']:.2f}, {row['hit1']:.2f})" if "hit1" in row else "" for row in mine]
+        cells = [f"{row['roc_auc']:.3f}{other}" for row, other in zip(mine, others)]
+        lines.append(f"| {encoder} | {mine[-1]['learned_from']:,} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

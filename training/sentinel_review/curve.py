@@ -1,29 +1,71 @@
 """The learning curve: what more records would bring, and what reading brings beside counting.
 
-One judge over a frozen encoder, fitted on 25, 50 and 100 % of the records: with the pre-trained encoder, with one that
-has learned nothing, and with none at all. The rows are the trainer's own figures on unseen repositories.
+On 25, 50 and 100 % of the records: one judge over a frozen encoder, with the pre-trained encoder, with one that has learned
+nothing, and with none at all; and the forest over counts and words, which reads nothing. The rows are the trainer's own
+figures on unseen repositories. Rows of an earlier run stay where this one makes none of that name.
 """
 
 import argparse
 import json
 from dataclasses import replace
 
+import numpy as np
 import torch
+from sklearn.metrics import roc_auc_score
 
+from . import forest, words
 from .data import Piece, load
 from .model import Judge, Reviewer, split
 from .scores import report
-from .train import FROZEN_DECAY, Memory, Run, Weights, begin_from, chosen, frozen_loss, labelled, new_model, optimizer_of, plan_of_rows
+from .train import FROZEN_DECAY, Memory, Run, Weights, begin_from, chosen, frozen_loss, glance, labelled, new_model, optimizer_of, plan_of_rows
 
 SHARES = (0.25, 0.5, 1.0)
 
 
 def draw(options: argparse.Namespace) -> None:
+    if "judges" in options.parts and not options.init:
+        raise SystemExit("judges learn from an encoder: --init names a checkpoint of pretrain")
     device = torch.device(options.device)
     options.work.mkdir(parents=True, exist_ok=True)
     model = new_model(options, device)
     pieces, unseen = labelled(options, model, device), [piece for piece in load(options.test) if len(piece.ids) <= options.length]
+    rows = []
+    if "forest" in options.parts:
+        rows += of_forests(model, pieces, unseen, options, device)
+    if "judges" in options.parts:
+        rows += of_judges(model, pieces, unseen, options, device)
+    named = {row["encoder"] for row in rows}
+    before = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else []
+    kept = [row for row in before if row["encoder"] not in named]
+    options.out.write_text(json.dumps(kept + rows, indent=1) + "\n", encoding="utf-8")
 
+
+def of_forests(model: Reviewer, pieces: list[Piece], unseen: list[Piece], options: argparse.Namespace, device: torch.device) -> list[dict]:
+    pieces = [piece for piece in pieces if piece.compared]
+    table, counted = glance(model, pieces, device)
+    strange_table, strange_counted = glance(model, unseen, device)
+    rows = []
+    for share in SHARES:
+        some = {id(piece) for piece in chosen(pieces, share)}
+        taken = [row for row, piece in enumerate(pieces) if id(piece) in some]
+        learnt = [pieces[row] for row in taken]
+        words.fit(model.words, table[taken], learnt, [0, 0])
+        seen = np.column_stack([counted[taken], words.of_strangers(table[taken], learnt)])
+        grown = forest.fit(seen, np.array([piece.positive for piece in learnt]), options.seed, options.threads)
+        by_word = strange_table @ model.words.weight[:, 0].float().numpy() + float(model.words.bias[0])
+        with torch.no_grad():
+            needs = grown(torch.from_numpy(np.column_stack([strange_counted, by_word]).astype(np.float32)))
+        records: dict[int, tuple[float, bool]] = {}
+        for piece, urgent in zip(unseen, needs.tolist()):
+            records[piece.record] = max(records.get(piece.record, (-np.inf, False)), (urgent, piece.positive))
+        score, mended = zip(*records.values())
+        learned_from = len({piece.record for piece in learnt})
+        rows.append({"encoder": "the forest over counts and words", "share": share, "learned_from": learned_from, "roc_auc": float(roc_auc_score(mended, score))})
+        print(json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+def of_judges(model: Reviewer, pieces: list[Piece], unseen: list[Piece], options: argparse.Namespace, device: torch.device) -> list[dict]:
     def remember(encoder: str) -> tuple[Memory, Memory]:
         named = [("train", pieces), ("test", unseen)]
         return tuple(Memory.at(options.work / f"{encoder}-{name}.pt", model, some, device, options.bf16) for name, some in named)
@@ -42,7 +84,7 @@ def draw(options: argparse.Namespace) -> None:
             learned_from = len({piece.record for piece in pieces if id(piece) in some})
             rows.append({"encoder": encoder, "share": share, "learned_from": learned_from} | figures)
             print(json.dumps(rows[-1]), flush=True)
-    options.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    return rows
 
 
 def deaf(memory: Memory) -> Memory:

@@ -16,8 +16,8 @@ from torch import Tensor
 def read(path: Path) -> Iterator[dict]:
     with path.open("rb") as file:
         stream = zstandard.ZstdDecompressor().stream_reader(file) if path.suffix == ".zst" else file
-        for line in io.TextIOWrapper(stream, encoding="utf-8"):
-            yield json.loads(line)
+        with io.TextIOWrapper(stream, encoding="utf-8") as lines:
+            yield from map(json.loads, lines)
 
 
 @dataclass

@@ -5,6 +5,7 @@ Eight bits for a CPU, sixteen for a GPU. Calibration and thresholds are chosen f
 """
 
 import argparse
+import copy
 import hashlib
 import json
 from pathlib import Path
@@ -14,7 +15,6 @@ import onnx
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.preprocess import quant_pre_process
-from onnxruntime.transformers.float16 import convert_float_to_float16
 from sklearn.linear_model import LogisticRegression
 
 from .model import Reviewer
@@ -25,6 +25,8 @@ SEVERITIES = ["nit", "suggestion", "bug", "critical"]
 TOO_RARE = [4, 9]
 # A threshold needs as many hunks on its right side.
 FEWEST = 30
+# Names of the parts whose numbers may be rounded: transformer and judges.
+READING = ("/tokens/", "/about/", "/blocks.", "/norm/", "/judges.")
 OUTPUTS = ["needs_comment", "severity", "category", "line"]
 
 
@@ -46,27 +48,31 @@ def to_onnx(model: Reviewer, out: Path) -> None:
 
 
 def to_int8(source: Path, out: Path) -> None:
-    """Weights per channel and ahead of time, activations per tensor and at run time."""
+    """Weights of transformer and judges per channel and ahead of time, activations per tensor and at run time."""
     prepared = out.with_suffix(".prepared.onnx")
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-    # The weights of single words are in half precision already: a few large ones would leave the others no digits.
-    words = [node.name for node in onnx.load(str(prepared), load_external_data=False).graph.node if node.name.startswith("/words/")]
     quantize_dynamic(
         str(prepared),
         str(out),
         weight_type=QuantType.QInt8,
         per_channel=True,
         op_types_to_quantize=["MatMul", "Gather"],
-        nodes_to_exclude=words,
+        nodes_to_exclude=counting(onnx.load(str(prepared))),
     )
     prepared.unlink()
     onnx.checker.check_model(str(out))
 
 
-def to_fp16(source: Path, out: Path) -> None:
-    """Half the width, for a GPU; what comes in and goes out stays as it is."""
-    model = convert_float_to_float16(onnx.load(str(source)), keep_io_types=True)
-    onnx.save(model, str(out))
+def to_fp16(model: Reviewer, out: Path) -> None:
+    """Transformer and judges at half the width, for a GPU; what comes in and goes out stays as it is."""
+    half = copy.deepcopy(model)
+    half.halve()
+    to_onnx(half, out)
+
+
+def counting(model: onnx.ModelProto) -> list[str]:
+    """Nodes that need all digits: those that count, compare and look up words, and the forest's."""
+    return [node.name for node in model.graph.node if not node.name.startswith(READING)]
 
 
 def export(options: argparse.Namespace) -> None:
@@ -77,7 +83,7 @@ def export(options: argparse.Namespace) -> None:
     whole = options.out / "fp32.onnx"
     to_onnx(model, whole)
     to_int8(whole, options.out / "model.onnx")
-    to_fp16(whole, options.out / "fp16.onnx")
+    to_fp16(model, options.out / "fp16.onnx")
     write_manifest(options.out, options.version, model.shape.length, {"a": 1.0, "b": 0.0}, {})
 
 

@@ -1,9 +1,10 @@
 """The reviewing transformer: a pre-norm encoder that reads one piece of a hunk, with counts of
-what is in it and a judge of single words beside.
+what is in it, a judge of single words and a forest over the counts beside.
 
 Everything is computed from `input_ids` and `attention_mask`, both [batch, length] int64: which line a token is in, of
 which kind that line is, where the same token stands elsewhere, and how many brackets, digits or keywords each kind of
-line holds and how many of its words are new. So nothing is assembled outside the model, and nothing can differ between training and serving.
+line holds, how many of its words are new, what lines begin with and which came back unchanged. So nothing is
+assembled outside the model, and nothing can differ between training and serving.
 
 Out come logits: `needs_comment` [batch], `severity` [batch, 4], `category` [batch, 12] and `line` [batch, length], of
 which only the values at the marks of added lines mean something.
@@ -17,13 +18,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .vocabulary import ADDED, CONTEXT, LANGUAGES, REMOVED, SPECIAL
+from .forest import Forest
+from .vocabulary import ADDED, AT, CONTEXT, LANGUAGES, REMOVED, SHIFT, SPECIAL
 from .words import Words
 
 SEVERITIES, CATEGORIES = 4, 12
 # Of attention's heads, repeated: how fast its sight fades per token, and what being in the same line is worth.
 FADES, SAME_LINE = (0.5, 0.125, 0.03, 0.0), (2.0, 1.0, 0.0, 0.0)
 HEAD_WIDTH = 32
+# What the judges' opinion on whether a comment is needed is worth beside the forest's.
+JUDGES_SHARE = 0.5
+FIRST_AT, FIRST_SHIFT = SPECIAL.index(f"<at:{AT[0]}>"), SPECIAL.index(f"<shift:{SHIFT[0]}>")
+# Columns of the table of counts that are looked at in the path and the section: characters, blanks, letters, capitals.
+HEAD_COLUMNS = 6
 
 
 @dataclass(frozen=True)
@@ -34,8 +41,14 @@ class Shape:
     length: int = 512
     # Columns of the table of what each token holds.
     counts: int = 0
+    # Columns of the table of what a line may begin with.
+    beginnings: int = 0
     # Their mean is the answer.
     judges: int = 3
+    # Of the forest: how many, how many nodes in all, and the longest way down.
+    trees: int = 0
+    nodes: int = 0
+    depth: int = 0
     dropout: float = 0.1
 
     def as_json(self) -> dict:
@@ -67,17 +80,23 @@ class Lines:
 
 
 def lines_of(ids: Tensor, mask: Tensor) -> Lines:
-    valid = mask.float()
-    marks = torch.stack([(ids == each).float() for each in (ADDED, REMOVED, CONTEXT)], -1)
-    line = marks.sum(-1).cumsum(1)
-    numbers = torch.arange(line.max().long() + 1, device=ids.device)
-    of = (numbers[None, :, None] == line[:, None, :]).float() * valid[:, None, :]
-    mark = of * marks.sum(-1)[:, None, :]
-    kind = mark @ marks
-    equal = (ids[:, :, None] == ids[:, None, :]).float() @ (of.transpose(1, 2) @ kind)
-    seen = torch.cat([equal[..., 1:].clamp(max=1.0), 1.0 / equal[..., :1].clamp(min=1.0)], -1)
-    same = (line[:, :, None] == line[:, None, :]).float() * valid[:, None, :]
-    return Lines(of, mark, kind, same, seen * valid[..., None], equal * valid[..., None])
+    with in_full(ids):
+        valid = mask.float()
+        marks = torch.stack([(ids == each).float() for each in (ADDED, REMOVED, CONTEXT)], -1)
+        line = marks.sum(-1).cumsum(1)
+        numbers = torch.arange(line.max().long() + 1, device=ids.device)
+        of = (numbers[None, :, None] == line[:, None, :]).float() * valid[:, None, :]
+        mark = of * marks.sum(-1)[:, None, :]
+        kind = mark @ marks
+        equal = (ids[:, :, None] == ids[:, None, :]).float() @ (of.transpose(1, 2) @ kind)
+        seen = torch.cat([equal[..., 1:].clamp(max=1.0), 1.0 / equal[..., :1].clamp(min=1.0)], -1)
+        same = (line[:, :, None] == line[:, None, :]).float() * valid[:, None, :]
+        return Lines(of, mark, kind, same, seen * valid[..., None], equal * valid[..., None])
+
+
+def in_full(ids: Tensor) -> torch.autocast:
+    """Counting needs all digits, whatever the rest makes do with."""
+    return torch.autocast(ids.device.type, enabled=False)
 
 
 class Block(nn.Module):
@@ -105,30 +124,40 @@ class Block(nn.Module):
 
 
 class Counts(nn.Module):
-    """How much of what there is: sums of the table's columns, per line and per kind of line."""
+    """How much of what there is: sums of the table's columns, per line and per kind of line; and what lines are like."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         # [vocabulary, counts]: what each token holds; its first two columns are characters and blanks.
         self.register_buffer("table", torch.zeros(shape.vocabulary, shape.counts, dtype=torch.uint8))
-        self.per_line = shape.counts + 6
-        self.width = 3 * self.per_line + 2 * self.per_line + 3 + 7 + len(LANGUAGES)
+        # [vocabulary, beginnings]: what a line is that begins with it.
+        self.register_buffer("begins", torch.zeros(shape.vocabulary, shape.beginnings, dtype=torch.uint8))
+        # [vocabulary]: what a line's sum tells it by, whatever its blanks.
+        self.register_buffer("spelling", torch.zeros(shape.vocabulary))
+        self.per_line = shape.counts + 6 + shape.beginnings
+        self.width = 3 * self.per_line + 2 * self.per_line + 3 + 7 + 4 + 2 + HEAD_COLUMNS + len(LANGUAGES)
+        self.line_width = self.per_line + 4 + 2
         self.register_buffer("mean", torch.zeros(self.width))
         self.register_buffer("scale", torch.ones(self.width))
-        self.register_buffer("line_mean", torch.zeros(self.per_line + 4))
-        self.register_buffer("line_scale", torch.ones(self.per_line + 4))
+        self.register_buffer("line_mean", torch.zeros(self.line_width))
+        self.register_buffer("line_scale", torch.ones(self.line_width))
 
     def raw(self, ids: Tensor, lines: Lines) -> tuple[Tensor, Tensor]:
-        """[batch, width] of the piece and [batch, lines, per_line + 4] of its lines."""
+        """[batch, width] of the piece and [batch, lines, line_width] of its lines."""
+        with in_full(ids):
+            return self._raw(ids, lines)
+
+    def _raw(self, ids: Tensor, lines: Lines) -> tuple[Tensor, Tensor]:
         held = self.table[ids].float()
         held = torch.cat([held, lines.seen, novelty(held[..., 6:7], lines)], -1)
-        per_line = lines.of @ held
+        per_line = torch.cat([lines.of @ held, lines.mark @ self.first_words(ids, held, lines)], -1)
         added = lines.kind[..., :1]
         sums = lines.kind.transpose(1, 2) @ per_line
         count = lines.kind.sum(1)
         characters, blanks = per_line[..., :1], per_line[..., 1:2]
         # The blanks before the first word are the token after the mark.
         indent = lines.mark @ F.pad(held[:, 1:, 1:2], (0, 0, 0, 1))
+        back, twice = self.repeated(ids, lines)
         shares = sums[:, 0] / (count[:, :1] + 1.0)
         densities = sums[:, 0] / (sums[:, 0, :1] + 10.0)
         empty = added * (characters - blanks < 1.0).float()
@@ -140,11 +169,32 @@ class Counts(nn.Module):
         place = added.cumsum(1)
         after_added = F.pad(added, (0, 0, 1, 0))[:, :-1]
         whole += [(added * (1.0 - after_added)).sum(1).log1p()]
+        whole += [each.sum(1).log1p() for each in (back, twice)]
+        whole += [each.sum(1) / count[:, :1].clamp(min=1.0) for each in (back, twice)]
+        whole += [(ids[:, 2:3] - FIRST_AT).clamp(0, len(AT) - 1).float(), (ids[:, 3:4] - FIRST_SHIFT).clamp(0, len(SHIFT) - 1).float()]
+        # The line before the first mark is the path and the section.
+        whole += [per_line[:, 0, :HEAD_COLUMNS].log1p()]
         line = [per_line.log1p(), indent.log1p(), place.log1p(), (count[:, :1, None] - place).clamp(min=0.0).log1p(), after_added]
-        return torch.cat(whole + language, -1), torch.cat(line, -1)
+        return torch.cat(whole + language, -1), torch.cat(line + [back, twice], -1)
 
-    def forward(self, ids: Tensor, lines: Lines) -> tuple[Tensor, Tensor]:
-        whole, line = self.raw(ids, lines)
+    def first_words(self, ids: Tensor, held: Tensor, lines: Lines) -> Tensor:
+        """[batch, length, beginnings]: at each mark, what its line begins with, after at most two tokens of blanks."""
+        begins = self.begins[ids].float()
+        is_blank = (held[..., :1] - held[..., 1:2] < 1.0).float() * (1.0 - lines.mark.sum(1)[..., None])
+        after = [F.pad(begins[:, step:], (0, 0, 0, step)) for step in (1, 2, 3)]
+        blank = [F.pad(is_blank[:, step:], (0, 0, 0, step)) for step in (1, 2)]
+        return after[0] + blank[0] * (after[1] + blank[1] * after[2])
+
+    def repeated(self, ids: Tensor, lines: Lines) -> tuple[Tensor, Tensor]:
+        """[batch, lines, 1] both, of added lines: the same is among the removed ones; the same was added elsewhere too."""
+        spelt = (lines.of @ self.spelling[ids][..., None]).squeeze(-1)
+        equal = (spelt[:, :, None] == spelt[:, None, :]).float() * (spelt > 0.0).float()[:, :, None]
+        times = equal @ lines.kind[..., :2]
+        added = lines.kind[..., :1]
+        return added * (times[..., 1:] > 0.0).float(), added * (times[..., :1] > 1.0).float()
+
+    def standard(self, whole: Tensor, line: Tensor) -> tuple[Tensor, Tensor]:
+        """Of what `raw` gives, what the judges are shown."""
         whole, line = (whole - self.mean) * self.scale, (line - self.line_mean) * self.line_scale
         return whole.clamp(-4.0, 4.0), line.clamp(-4.0, 4.0)
 
@@ -168,7 +218,7 @@ class Impression:
     read: Tensor
     # [batch, counts.width]
     counted: Tensor
-    # [batch, lines, 2 x width + counts.per_line + 4]
+    # [batch, lines, 2 x width + counts.line_width]
     lines: Tensor
 
 
@@ -189,12 +239,14 @@ class Judge(nn.Module):
         self.read = nn.Sequential(nn.Dropout(0.3), nn.Linear(4 * width, 128), nn.GELU(), nn.Dropout(0.6))
         self.verdict = nn.Linear(256 + 128, 1 + SEVERITIES + CATEGORIES)
         self.line = nn.Sequential(
-            nn.Dropout(0.1), nn.Linear(2 * width + counts.per_line + 4, 128), nn.GELU(), nn.Dropout(0.3), nn.Linear(128, 1)
+            nn.Dropout(0.1), nn.Linear(2 * width + counts.line_width, 128), nn.GELU(), nn.Dropout(0.3), nn.Linear(128, 1)
         )
 
     def forward(self, seen: Impression) -> tuple[Tensor, Tensor]:
         """[batch, 17] and [batch, lines, 1]"""
-        return self.verdict(torch.cat([self.counted(seen.counted), self.read(seen.read)], -1)), self.line(seen.lines)
+        counted, read, lines = (part.to(self.verdict.weight.dtype) for part in (seen.counted, seen.read, seen.lines))
+        verdict = self.verdict(torch.cat([self.counted(counted), self.read(read)], -1))
+        return verdict.float(), self.line(lines).float()
 
 
 class Reviewer(nn.Module):
@@ -209,6 +261,7 @@ class Reviewer(nn.Module):
         self.dropout = nn.Dropout(shape.dropout)
         self.judges = nn.ModuleList(Judge(width, self.counts) for _ in range(shape.judges))
         self.words = Words(shape.vocabulary, 1 + SEVERITIES + CATEGORIES)
+        self.forest = Forest(shape.trees, shape.nodes, shape.depth)
         fades = [FADES[head % 4] for head in range(width // HEAD_WIDTH)]
         bonus = [SAME_LINE[head % 4] for head in range(width // HEAD_WIDTH)]
         self.register_buffer("fades", torch.tensor(fades)[None, :, None, None], persistent=False)
@@ -222,8 +275,14 @@ class Reviewer(nn.Module):
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.bias)
 
+    def halve(self) -> None:
+        """Half precision where numbers may be rounded: in what reads and in what judges it."""
+        for part in (self.tokens, self.about, self.blocks, self.norm, self.judges):
+            part.half()
+
     def encode(self, ids: Tensor, mask: Tensor, lines: Lines) -> Tensor:
-        x = self.dropout(self.tokens(ids) + self.about(torch.cat([lines.kind_of_tokens, lines.seen], -1)))
+        about = torch.cat([lines.kind_of_tokens, lines.seen], -1).to(self.about.weight.dtype)
+        x = self.dropout(self.tokens(ids) + self.about(about))
         at = torch.arange(ids.shape[1], device=ids.device).float()
         apart = (at[:, None] - at[None, :]).abs()
         bias = self.bonus * lines.same[:, None] - self.fades * apart - 1e4 * (1.0 - mask[:, None, None, :].float())
@@ -232,9 +291,9 @@ class Reviewer(nn.Module):
             x = block(x, bias)
         return self.norm(x)
 
-    def look(self, ids: Tensor, mask: Tensor, lines: Lines) -> Impression:
+    def look(self, ids: Tensor, mask: Tensor, lines: Lines, raw: tuple[Tensor, Tensor]) -> Impression:
         x = self.encode(ids, mask, lines).float()
-        counted, counted_line = self.counts(ids, lines)
+        counted, counted_line = self.counts.standard(*raw)
         added = lines.kind_of_tokens[..., :1]
         weight = mask[:, :, None].float()
         mean_added = (x * added).sum(1) / added.sum(1).clamp(min=1.0)
@@ -246,13 +305,15 @@ class Reviewer(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         lines = lines_of(input_ids, attention_mask)
-        seen = self.look(input_ids, attention_mask, lines)
+        raw = self.counts.raw(input_ids, lines)
+        seen = self.look(input_ids, attention_mask, lines, raw)
         said = [judge(seen) for judge in self.judges]
-        verdict = sum(verdict for verdict, _ in said) / len(said) + self.words(input_ids, lines.kind_of_tokens)
-        needs, severity, category = split(verdict)
+        needs, severity, category = split(sum(verdict for verdict, _ in said) / len(said))
+        by_word, severity_by_word, category_by_word = split(self.words(input_ids, lines.kind_of_tokens))
+        needs = JUDGES_SHARE * needs + self.forest(torch.cat([raw[0], by_word[:, None]], -1))
         line = sum(line for _, line in said) / len(said)
         # Each line's score stands at its mark.
-        return needs, severity, category, (lines.mark * line).sum(1)
+        return needs, severity + severity_by_word, category + category_by_word, (lines.mark * line).sum(1)
 
     def guesses(self, ids: Tensor, mask: Tensor, at: Tensor) -> Tensor:
         """Logits over the vocabulary for the hidden tokens where `at` [batch, length] is true."""

@@ -10,18 +10,19 @@ import math
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import words
+from . import forest, words
 from .data import Piece, batches, load, telling, tensors
 from .model import CATEGORIES, SEVERITIES, Impression, Reviewer, Shape, lines_of, split
-from .vocabulary import MASK, SPECIAL, same_letters, table
+from .vocabulary import MASK, SPECIAL, beginnings, same_letters, spellings, table
 
 # Shares of the tokens that are hidden, and of those the ones that become another token or stay (Devlin et al. 2019).
 HIDDEN, REPLACED, KEPT = 0.2, 0.1, 0.1
@@ -193,13 +194,13 @@ class Memory:
         read = torch.zeros(len(pieces), 4 * model.shape.width, dtype=torch.float16)
         counted = torch.zeros(len(pieces), model.counts.width, dtype=torch.float16)
         begins = torch.tensor([0] + [len(piece.added_at) for piece in pieces]).cumsum(0)
-        lines = torch.zeros(int(begins[-1]), 2 * model.shape.width + model.counts.per_line + 4, dtype=torch.float16)
+        lines = torch.zeros(int(begins[-1]), 2 * model.shape.width + model.counts.line_width, dtype=torch.float16)
         started, done = time.time(), 0
         for batch in batches(pieces, 16384, None):
             ids, mask = tensors(batch, device)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 where = lines_of(ids, mask)
-                seen = model.look(ids, mask, where)
+                seen = model.look(ids, mask, where, model.counts.raw(ids, where))
             for row, piece in enumerate(batch):
                 mine = at[id(piece)]
                 read[mine], counted[mine] = seen.read[row].cpu(), seen.counted[row].cpu()
@@ -266,9 +267,11 @@ def plan_of_rows(rows: list[int], epochs: int, seed: int) -> list[list[int]]:
 def new_model(options: argparse.Namespace, device: torch.device) -> Reviewer:
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
-    counts = table(options.tokenizer)
-    model = Reviewer(Shape(counts.shape[0], options.width, options.layers, counts=counts.shape[1]))
+    counts, begins = table(options.tokenizer), beginnings(options.tokenizer)
+    model = Reviewer(Shape(counts.shape[0], options.width, options.layers, counts=counts.shape[1], beginnings=begins.shape[1]))
     model.counts.table.copy_(torch.from_numpy(counts))
+    model.counts.begins.copy_(torch.from_numpy(begins))
+    model.counts.spelling.copy_(torch.from_numpy(spellings(options.tokenizer)))
     model.words.same.copy_(torch.from_numpy(same_letters(options.tokenizer)))
     return model.to(device)
 
@@ -326,7 +329,7 @@ def fit(options: argparse.Namespace) -> bool:
     run = fit_frozen if options.frozen else fit_whole
     done = run(model, pieces, options, device)
     if done:
-        words.fit(model.words, lambda ids, mask: lines_of(ids, mask).kind_of_tokens, pieces, [SEVERITIES, CATEGORIES])
+        fit_beside(model, pieces, options, device)
         torch.save({"shape": model.shape.as_json(), "weights": model.state_dict()}, options.work / "reviewer.pt")
     return done
 
@@ -345,6 +348,8 @@ def fit_whole(model: Reviewer, pieces: list[Piece], options: argparse.Namespace,
 
 def fit_frozen(model: Reviewer, pieces: list[Piece], options: argparse.Namespace, device: torch.device) -> bool:
     """Looks at every piece once, then teaches the judges alone."""
+    if len(pieces) > options.looks:
+        pieces = random.Random(options.seed).sample(pieces, options.looks)
     memory = Memory.at(options.work / "memory.pt", model, pieces, device, options.bf16)
     plan = plan_of_rows(list(range(len(pieces))), options.epochs, options.seed)
     optimizer = optimizer_of([list(model.judges.parameters())], FROZEN_DECAY)
@@ -356,6 +361,42 @@ def fit_frozen(model: Reviewer, pieces: list[Piece], options: argparse.Namespace
         return frozen_loss(model, memory, rows, pieces, device, weights)
 
     return run.go(loss, options.minutes, options.work / "fit.jsonl")
+
+
+def fit_beside(model: Reviewer, pieces: list[Piece], options: argparse.Namespace, device: torch.device) -> None:
+    """The judge of words, and the forest: from their checkpoint, or fitted and kept there. They need no encoder."""
+    kept = options.work / "beside.pt"
+    if not kept.exists():
+        table, counted = glance(model, pieces, device)
+        words.fit(model.words, table, pieces, [SEVERITIES, CATEGORIES])
+        print("words are fitted", flush=True)
+        compared = np.array([piece.compared for piece in pieces])
+        some = [piece for piece in pieces if piece.compared]
+        seen = np.column_stack([counted[compared], words.of_strangers(table[compared], some)])
+        grown = forest.fit(seen, np.array([piece.positive for piece in some]), options.seed, options.threads)
+        size = {"trees": len(grown.roots), "nodes": len(grown.column), "depth": grown.depth}
+        print(f"a forest is grown: {size}", flush=True)
+        torch.save({"size": size, "forest": grown.state_dict(), "words": model.words.state_dict()}, kept)
+    state = torch.load(kept, map_location=device)
+    model.words.load_state_dict(state["words"])
+    model.shape = replace(model.shape, **state["size"])
+    model.forest = forest.Forest(**state["size"]).to(device)
+    model.forest.load_state_dict(state["forest"])
+
+
+@torch.no_grad()
+def glance(model: Reviewer, pieces: list[Piece], device: torch.device) -> tuple[csr_matrix, np.ndarray]:
+    """Of each piece its words, and what is counted in it, float32 [pieces, columns]."""
+    table, counted, order = words.Table(), [], []
+    at = {id(piece): row for row, piece in enumerate(pieces)}
+    for batch in batches(pieces, 16384, None):
+        ids, mask = tensors(batch, device)
+        where = lines_of(ids, mask)
+        table.add(*model.words.hashed(ids, where.kind_of_tokens))
+        counted.append(model.counts.raw(ids, where)[0].cpu().numpy())
+        order += [at[id(piece)] for piece in batch]
+    back = np.argsort(order)
+    return table.whole()[back], np.concatenate(counted)[back]
 
 
 def shuffle(pieces: list[Piece], seed: int) -> None:

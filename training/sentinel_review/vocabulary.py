@@ -6,6 +6,7 @@ are not registered as added tokens (which would be found inside text).
 
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from .data import read
 LANGUAGES = ["C", "C++", "C#", "Go", "Java", "JavaScript", "Kotlin", "PHP", "Python", "Ruby", "Rust", "TypeScript"]
 SPECIAL = ["<pad>", "<unk>", "<bos>", "<eos>", "<sep>", "<mask>", "<add>", "<del>", "<ctx>"]
 SPECIAL += [f"<lang:{language}>" for language in LANGUAGES]
+# Powers of two: how far down its file a hunk stands, and by how many lines the change above it has moved it.
+AT, SHIFT = range(16), range(-8, 9)
+SPECIAL += [f"<at:{power}>" for power in AT] + [f"<shift:{power}>" for power in SHIFT]
 ADDED, REMOVED, CONTEXT, MASK = (SPECIAL.index(mark) for mark in ("<add>", "<del>", "<ctx>", "<mask>"))
 # What is counted of each token: characters of these kinds, and whether it is one of these words.
 MARKS = "()[]{}<>=+-*/%!?&|^~.,;:'\"`#@$\\_"
@@ -26,6 +30,24 @@ lock mutex null nil None undefined unsafe assert def fn fun func function class 
 private static const var let val new delete unwrap clone print log error err Error Exception import use include require int
 string bool true false self this super default break continue go defer yield lambda TODO""".split()
 COMMENTS = ("//", "#", "/*", "*", '"""', "'''", "--")
+# What a line is about is told by its first word.
+BEGINNINGS = {
+    "import": "import from use using include require package namespace mod",
+    "branch": "if else elif elsif unless switch case when match default guard",
+    "loop": "for foreach while loop do until",
+    "define": "def fn fun func function class struct interface enum trait impl type module",
+    "reach": "public private protected internal static final override virtual abstract async export pub inline extern",
+    "bind": "const let var val auto int string bool float double long char void unsigned size",
+    "leave": "return throw raise break continue yield goto await",
+    "rescue": "try catch except finally rescue ensure defer with",
+    "owner": "self this super",
+    "check": "assert expect it describe test should require",
+    "tell": "print println printf log logger console warn debug info error trace",
+    "end": "end endif fi done pass",
+}
+BEGINNINGS = {name: words.split() for name, words in BEGINNINGS.items()}
+# How lines are compared: each token as a number, a line as their sum, which 32 bits hold exactly.
+SPELLINGS = 1 << 15
 # Words with one character before them, numbers by three digits, runs of marks, runs of blanks: indentation stays whole.
 PIECES = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
@@ -70,6 +92,29 @@ def table(tokenizer: Path) -> np.ndarray:
         rows[at, 8 : 8 + len(MARKS)] = [min(text.count(mark), 255) for mark in MARKS]
         rows[at, 8 + len(MARKS) :] = [word == each for each in WORDS]
     return rows
+
+
+def beginnings(tokenizer: Path) -> np.ndarray:
+    """[vocabulary, columns] uint8, for the first word of a line: a comment, closing brackets, an annotation, a text, a
+    number, a capital, and each of `BEGINNINGS`."""
+    texts = spelt(tokenizer)
+    rows = np.zeros((len(texts), 6 + len(BEGINNINGS)), dtype=np.uint8)
+    for at, text in enumerate(texts):
+        first = (text or "").strip()
+        if first:
+            word = re.sub(r"^\W+", "", first)
+            rows[at, :6] = (
+                first.startswith(COMMENTS), first[0] in "})]", first[0] in "@[", first[0] in "\"'`", first[0].isdigit(), first[0].isupper(),
+            )
+            rows[at, 6:] = [word in words for words in BEGINNINGS.values()]
+    return rows
+
+
+def spellings(tokenizer: Path) -> np.ndarray:
+    """[vocabulary] float32: a number from 1 on of what a token spells, whatever blanks are around it; 0 of blanks and of
+    marks. Different tokens may have the same one: seldom, and a line has many."""
+    texts = [(text or "").strip() for text in spelt(tokenizer)]
+    return np.array([1 + zlib.crc32(text.encode()) % (SPELLINGS - 1) if text else 0 for text in texts], dtype=np.float32)
 
 
 def same_letters(tokenizer: Path) -> np.ndarray:

@@ -2,27 +2,29 @@
 
 A token is taken with the kind of line it stands in, alone and after the one before it, whatever its capitals. What is
 often in a piece counts by the logarithm, and a piece counts as much as any other, long or short. Fitted by itself,
-class by class (a convex problem: no seed, no steps), and added to what the other judges say.
+class by class (a convex problem: no seed, no steps). Of severity and category it adds to what the other judges say; what
+it makes of the need for a comment is one of the things the forest sees.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
 from torch import Tensor, nn
 
-from .data import Piece, batches, tensors
+from .data import Piece
 from .vocabulary import LANGUAGES, SPECIAL
 
 # A prime, so that the rest of a division spreads well.
 BUCKETS = 131_071
 # The first token that is no mark of the diff: a language.
-FIRST = len(SPECIAL) - len(LANGUAGES)
-# How freely weights grow, and what the answers are worth beside the other judges': chosen on the validation split.
+FIRST = SPECIAL.index(f"<lang:{LANGUAGES[0]}>")
+# How freely weights grow, and what the kinds are worth beside the other judges': chosen on the validation split.
 NEEDS_FREEDOM, KIND_FREEDOM = 0.1, 0.3
-NEEDS_SHARE, KIND_SHARE = 0.5, 2.0
+KIND_SHARE = 2.0
+# Parts of the repositories whose pieces are judged by the words of the other parts.
+FOLDS = 4
 # Log-odds of a class that all examples have; of one that none has, the other way round.
 ALWAYS = 10.0
 
@@ -65,12 +67,27 @@ def often(bucket: Tensor, counts: Tensor) -> Tensor:
     return equal.sum(-1) * counts.float()
 
 
-def fit(words: Words, kind_of: Callable[[Tensor, Tensor], Tensor], pieces: list[Piece], classes: list[int]) -> None:
+class Table:
+    """[pieces, BUCKETS], grown batch by batch."""
+
+    def __init__(self) -> None:
+        self.parts: list[csr_matrix] = []
+
+    def add(self, bucket: Tensor, part: Tensor) -> None:
+        """Of `Words.hashed`."""
+        value, column = part.cpu().numpy(), bucket.cpu().numpy()
+        row, at = value.nonzero()
+        self.parts.append(csr_matrix((value[row, at], (row, column[row, at])), shape=(len(value), BUCKETS)))
+
+    def whole(self) -> csr_matrix:
+        return vstack(self.parts, format="csr")
+
+
+def fit(words: Words, table: csr_matrix, pieces: list[Piece], classes: list[int]) -> None:
     """Needs a comment from the comparable pieces; of the mended ones the others, `classes` many of each."""
-    table, pieces = piecewise(words, kind_of, pieces)
     positive = np.array([piece.positive for piece in pieces])
     compared = np.array([piece.compared for piece in pieces])
-    targets = [(positive[compared], compared, NEEDS_FREEDOM, NEEDS_SHARE, None)]
+    targets = [(positive[compared], compared, NEEDS_FREEDOM, 1.0, None)]
     for name, count in zip(["severity", "category"], classes):
         labels = np.array([getattr(piece, name) for piece in pieces if piece.positive])
         targets += [(labels == each, positive, KIND_FREEDOM, KIND_SHARE, "balanced") for each in range(count)]
@@ -84,17 +101,11 @@ def fit(words: Words, kind_of: Callable[[Tensor, Tensor], Tensor], pieces: list[
         words.bias[answer] = float(fitted.intercept_[0]) * share
 
 
-@torch.no_grad()
-def piecewise(words: Words, kind_of: Callable[[Tensor, Tensor], Tensor], pieces: list[Piece]) -> tuple[csr_matrix, list[Piece]]:
-    """[pieces, BUCKETS], and the pieces in its order."""
-    values, columns, rows, order = [], [], [], []
-    for batch in batches(pieces, 16384, None):
-        ids, mask = tensors(batch, words.bias.device)
-        bucket, part = (each.cpu().numpy() for each in words.hashed(ids, kind_of(ids, mask)))
-        row, at = part.nonzero()
-        values.append(part[row, at])
-        columns.append(bucket[row, at])
-        rows.append(row + len(order))
-        order += batch
-    whole = [np.concatenate(each) for each in (values, rows, columns)]
-    return csr_matrix((whole[0], (whole[1], whole[2])), shape=(len(order), BUCKETS)), order
+def of_strangers(table: csr_matrix, pieces: list[Piece]) -> np.ndarray:
+    """[pieces]: the need for a comment by words that were fitted on other repositories; all pieces comparable."""
+    positive, repos = np.array([piece.positive for piece in pieces]), np.array([piece.repo for piece in pieces])
+    said = np.zeros(len(pieces), dtype=np.float32)
+    for known, strange in GroupKFold(min(FOLDS, len(set(repos)))).split(said, positive, repos):
+        fitted = LogisticRegression(C=NEEDS_FREEDOM, solver="liblinear").fit(table[known], positive[known])
+        said[strange] = fitted.decision_function(table[strange])
+    return said

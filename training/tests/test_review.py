@@ -7,21 +7,30 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import lightgbm
+import numpy as np
 import torch
 
-from sentinel_review import export, scores, train, words
+from sentinel_review import export, forest, scores, train, words
 from sentinel_review.data import load, tensors
-from sentinel_review.model import Reviewer, Shape, lines_of, novelty
-from sentinel_review.vocabulary import ADDED, CONTEXT, REMOVED, SPECIAL, same_letters, table
+from sentinel_review.model import FIRST_AT, FIRST_SHIFT, Lines, Reviewer, lines_of, novelty
+from sentinel_review.vocabulary import ADDED, BEGINNINGS, CONTEXT, REMOVED, SPECIAL, beginnings, spellings, table
 
 TOKENIZER = Path(__file__).parents[2] / "models/review/tokenizer.json"
+# Begin, a language, the third power of two, not moved, a path, no section.
+HEAD = [2, 9, FIRST_AT + 3, FIRST_SHIFT + 8, 300, 4, 4]
+
+
+def sequence(*ids: int) -> torch.Tensor:
+    """[1, length]: the lines of a hunk, with what stands before and after them."""
+    return torch.tensor([[*HEAD, *ids, 3]])
 
 
 def pieces(count: int, seed: int = 0) -> list[dict]:
     """Pieces of which those with a certain token in an added line were mended, there."""
     rng, made = random.Random(seed), []
     for record in range(count):
-        ids, added_at, repaired = [2, 9 + record % 12, 300, 4, 4], [], []
+        ids, added_at, repaired = [*HEAD[:1], 9 + record % 12, *HEAD[2:]], [], []
         for _ in range(rng.randint(3, 9)):
             mark = rng.choice([ADDED, ADDED, REMOVED, CONTEXT])
             words = [rng.randint(300, 900) for _ in range(rng.randint(1, 6))]
@@ -33,7 +42,7 @@ def pieces(count: int, seed: int = 0) -> list[dict]:
         if added_at:
             mended = any(repaired)
             labels = {"severity": 2, "category": record % 3} if mended else {"severity": None, "category": None}
-            made.append({"record": record, "repo": "o/r", "language": "Rust", "ids": ids + [3], "added_at": added_at,
+            made.append({"record": record, "repo": f"o/{record % 5}", "language": "Rust", "ids": ids + [3], "added_at": added_at,
                          "repaired": repaired, "conf": 1} | labels)
     return made
 
@@ -50,7 +59,7 @@ class Training(unittest.TestCase):
         given = {
             "train": self.data, "extra": None, "tokenizer": TOKENIZER, "work": self.folder / work, "width": 64, "layers": 1,
             "epochs": 2, "batch_tokens": 512, "rate": 1e-3, "heads_rate": 3e-3, "minutes": 10.0, "threads": 1, "device": "cpu",
-            "bf16": False, "seed": 7, "length": 512, "share": 1.0, "init": None, "shuffle": False, "frozen": False,
+            "bf16": False, "seed": 7, "length": 512, "share": 1.0, "init": None, "shuffle": False, "frozen": False, "looks": 10_000,
         }
         return argparse.Namespace(**(given | changes))
 
@@ -92,7 +101,7 @@ class Training(unittest.TestCase):
         self.assert_same(self.figures("whole"), self.figures("sliced"))
         before, after = (torch.load(self.folder / name)["weights"] for name in ("before/pretrain.pt", "whole/reviewer.pt"))
         for name in before:
-            if not name.startswith(("judges", "counts")):
+            if not name.startswith(("judges", "counts", "words", "forest")):
                 torch.testing.assert_close(before[name], after[name], rtol=0, atol=0, msg=name)
 
     def test_it_learns_what_can_be_learned_and_nothing_from_shuffled_labels(self) -> None:
@@ -106,12 +115,19 @@ class Training(unittest.TestCase):
 
 class Model(unittest.TestCase):
     def setUp(self) -> None:
-        counts = table(TOKENIZER)
-        torch.manual_seed(0)
-        self.model = Reviewer(Shape(counts.shape[0], 64, 1, counts=counts.shape[1])).eval()
-        self.model.counts.table.copy_(torch.from_numpy(counts))
-        self.model.words.same.copy_(torch.from_numpy(same_letters(TOKENIZER)))
+        options = argparse.Namespace(tokenizer=TOKENIZER, width=64, layers=1, seed=0, threads=1)
+        self.model = train.new_model(options, torch.device("cpu")).eval()
         self.model.words.weight.normal_()
+        self.vocabulary = json.loads(TOKENIZER.read_text(encoding="utf-8"))["model"]["vocab"]
+
+    def read(self, count: int) -> list:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "pieces.jsonl"
+            path.write_text("".join(json.dumps(each) + "\n" for each in pieces(count)), encoding="utf-8")
+            return load(path)
+
+    def kinds(self, ids: torch.Tensor) -> Lines:
+        return lines_of(ids, torch.ones_like(ids))
 
     def test_padding_changes_nothing(self) -> None:
         ids = torch.tensor([pieces(1)[0]["ids"]])
@@ -124,7 +140,7 @@ class Model(unittest.TestCase):
 
     def test_each_token_knows_its_line(self) -> None:
         ids = torch.tensor([[2, 9, 4, CONTEXT, 300, ADDED, 300, 301, REMOVED, 301, 3]])
-        lines = lines_of(ids, torch.ones_like(ids))
+        lines = self.kinds(ids)
         kind = lines.kind_of_tokens[0]
         self.assertEqual(kind.argmax(-1)[3:].tolist(), [2, 2, 0, 0, 0, 1, 1, 1])
         self.assertEqual(kind[:3].sum().item(), 0)
@@ -134,7 +150,7 @@ class Model(unittest.TestCase):
 
     def test_a_word_is_new_where_its_kind_of_line_alone_has_it(self) -> None:
         ids = torch.tensor([[2, 9, 4, CONTEXT, 300, ADDED, 300, 301, 302, 302, REMOVED, 301, 3]])
-        lines = lines_of(ids, torch.ones_like(ids))
+        lines = self.kinds(ids)
         new = novelty(torch.ones(1, ids.shape[1], 1), lines)[0]
         self.assertEqual(new[6].tolist(), [1, 1, 0], "in context too")
         self.assertEqual(new[7].tolist(), [1, 1, 1], "on the removed side too")
@@ -142,30 +158,26 @@ class Model(unittest.TestCase):
         self.assertEqual(new[11].tolist(), [1, 1, 1])
 
     def test_the_table_counts_what_a_token_spells(self) -> None:
-        document = json.loads(TOKENIZER.read_text(encoding="utf-8"))
         rows = table(TOKENIZER)
-        at = document["model"]["vocab"]["Ġreturn"]
+        at = self.vocabulary["Ġreturn"]
         self.assertEqual(rows[at, :3].tolist(), [7, 1, 6])
         self.assertEqual(rows[[SPECIAL.index("<add>")]].sum(), 0)
 
     def test_words_are_told_by_their_letters_their_line_and_the_word_before(self) -> None:
-        vocabulary = json.loads(TOKENIZER.read_text(encoding="utf-8"))["model"]["vocab"]
-        lower, upper, other = (vocabulary[each] for each in ("Ġerror", "ĠError", "Ġreturn"))
+        lower, upper, other = (self.vocabulary[each] for each in ("Ġerror", "ĠError", "Ġreturn"))
 
         def said(*ids: int) -> torch.Tensor:
-            sequence = torch.tensor([[2, 9, 4, *ids, 3]])
-            return self.model.words(sequence, lines_of(sequence, torch.ones_like(sequence)).kind_of_tokens)[0]
+            whole = sequence(*ids)
+            return self.model.words(whole, self.kinds(whole).kind_of_tokens)[0]
 
         torch.testing.assert_close(said(ADDED, lower, other), said(ADDED, upper, other))
         for different in [(REMOVED, lower, other), (ADDED, other, lower), (ADDED, lower, other, other)]:
             self.assertGreater((said(ADDED, lower, other) - said(*different)).abs().max().item(), 0.1)
 
     def test_words_learn_each_class_and_never_say_one_they_have_not_seen(self) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "pieces.jsonl"
-            path.write_text("".join(json.dumps(each) + "\n" for each in pieces(400)), encoding="utf-8")
-            learnt = load(path)
-        words.fit(self.model.words, lambda ids, mask: lines_of(ids, mask).kind_of_tokens, learnt, [4, 12])
+        learnt = self.read(400)
+        table_of_words, _ = train.glance(self.model, learnt, torch.device("cpu"))
+        words.fit(self.model.words, table_of_words, learnt, [4, 12])
         mended = [piece for piece in learnt if piece.positive]
         ids, mask = tensors(mended, torch.device("cpu"))
         said = self.model.words(ids, lines_of(ids, mask).kind_of_tokens)
@@ -174,20 +186,62 @@ class Model(unittest.TestCase):
         right = [int(answer) == piece.category for answer, piece in zip(said[:, 5:].argmax(-1), mended)]
         self.assertGreater(sum(right) / len(right), 0.9)
 
+    def test_what_words_say_of_a_repository_is_not_learned_from_it(self) -> None:
+        learnt = self.read(400)
+        table_of_words, _ = train.glance(self.model, learnt, torch.device("cpu"))
+        before = words.of_strangers(table_of_words, learnt)
+        mine = np.array([piece.repo == "o/0" for piece in learnt])
+        for piece in learnt:
+            if piece.repo == "o/0":
+                piece.severity = None if piece.positive else 1
+        np.testing.assert_allclose(words.of_strangers(table_of_words, learnt)[mine], before[mine], atol=1e-5)
+
+    def test_what_a_line_begins_with_is_seen_behind_its_blanks(self) -> None:
+        blanks, returns = self.vocabulary["ĠĠĠĠ"], self.vocabulary["Ġreturn"]
+        ids = sequence(ADDED, returns, 301, ADDED, blanks, returns, ADDED, blanks, ADDED, 301, returns)
+        lines = self.kinds(ids)
+        first = self.model.counts.first_words(ids, self.model.counts.table[ids].float(), lines)
+        leaves = (lines.mark @ first)[0, 1:, 6 + list(BEGINNINGS).index("leave")]
+        self.assertEqual(leaves.tolist(), [1, 1, 0, 0], "an empty line does not begin with the next one's word")
+        self.assertEqual(beginnings(TOKENIZER)[self.vocabulary["Ġ//"], 0], 1)
+
+    def test_an_added_line_that_was_removed_elsewhere_is_known_whatever_its_blanks(self) -> None:
+        blanks, one, other = self.vocabulary["ĠĠĠĠ"], self.vocabulary["Ġreturn"], self.vocabulary["Ġelse"]
+        unspaced = self.vocabulary["return"]
+        ids = sequence(REMOVED, one, 400, ADDED, blanks, unspaced, 400, ADDED, other, 400, ADDED, other, 400, ADDED, ADDED)
+        back, twice = self.model.counts.repeated(ids, self.kinds(ids))
+        self.assertEqual(back[0, :, 0].tolist(), [0, 0, 1, 0, 0, 0, 0])
+        self.assertEqual(twice[0, :, 0].tolist(), [0, 0, 0, 1, 1, 0, 0], "empty lines are alike and say nothing")
+        self.assertLess(spellings(TOKENIZER).max() * 512, 1 << 24, "sums of whole numbers that 32 bits hold exactly")
+
+    def test_the_forest_answers_as_lightgbm_does(self) -> None:
+        rng = np.random.default_rng(0)
+        seen = np.round(rng.normal(size=(3000, 12)), 1).astype(np.float32)
+        mended = seen[:, 0] * seen[:, 1] + rng.normal(size=3000) > 0
+        booster = lightgbm.train(forest.PARAMETERS | {"seed": 1, "num_threads": 1}, lightgbm.Dataset(seen, mended), 40)
+        said = forest.from_booster(booster)(torch.from_numpy(seen)).numpy()
+        np.testing.assert_allclose(said, booster.predict(seen, raw_score=True), atol=1e-5)
+
     def test_what_is_exported_answers_the_same(self) -> None:
         import onnxruntime
 
+        learnt = self.read(300)
         with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / "fp32.onnx"
-            export.to_onnx(self.model, out)
-            session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
-            path = Path(folder) / "pieces.jsonl"
-            path.write_text("".join(json.dumps(each) + "\n" for each in pieces(5)), encoding="utf-8")
-            ids, mask = tensors(load(path), torch.device("cpu"))
-            answers = session.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
+            options = argparse.Namespace(seed=1, threads=1, work=Path(folder))
+            train.fit_beside(self.model, learnt, options, torch.device("cpu"))
+            files = {name: Path(folder) / f"{name}.onnx" for name in ("fp32", "int8", "fp16")}
+            export.to_onnx(self.model, files["fp32"])
+            export.to_int8(files["fp32"], files["int8"])
+            export.to_fp16(self.model, files["fp16"])
+            ids, mask = tensors(learnt[:5], torch.device("cpu"))
             with torch.no_grad():
-                for answer, expected in zip(answers, self.model(ids, mask)):
-                    torch.testing.assert_close(torch.from_numpy(answer), expected, rtol=1e-3, atol=1e-3)
+                expected = self.model(ids, mask)
+            # What is rounded is what reads; counts, words and forest are not, or whole trees would be left elsewhere.
+            for name, tolerance in [("fp32", 1e-3), ("int8", 0.1), ("fp16", 0.01)]:
+                session = onnxruntime.InferenceSession(str(files[name]), providers=["CPUExecutionProvider"])
+                answers = session.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
+                for answer, wanted in zip(answers, expected):
+                    torch.testing.assert_close(torch.from_numpy(answer), wanted, rtol=1e-3, atol=tolerance)
 
 
 if __name__ == "__main__":

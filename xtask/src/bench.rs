@@ -32,7 +32,8 @@ enum What {
     },
     /// Chunks a second, latency, CPU and memory of the node, beside TorchScript behind a Python gRPC server.
     Node {
-        /// A Python with torch, onnx, onnxruntime, tokenizers, grpcio and grpcio-tools: too large to be installed here.
+        /// A Python with the training's packages, torch, tokenizers, zstandard, grpcio and grpcio-tools: too large to be
+        /// installed here.
         #[arg(long, env = "SENTINEL_BENCH_PYTHON")]
         python: PathBuf,
     },
