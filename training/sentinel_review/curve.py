@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
-from . import forest, words
+from . import words
 from .data import Piece, load
 from .model import Judge, Reviewer, split
-from .scores import report
-from .train import FROZEN_DECAY, Memory, Run, Weights, begin_from, chosen, frozen_loss, glance, labelled, new_model, optimizer_of, plan_of_rows
+from .scores import by_record, report
+from .train import FROZEN_DECAY, Memory, Run, Weights, begin_from, chosen, frozen_loss, glance, grow, labelled, new_model, optimizer_of, plan_of_rows
 
 SHARES = (0.25, 0.5, 1.0)
 
@@ -50,17 +50,14 @@ def of_forests(model: Reviewer, pieces: list[Piece], unseen: list[Piece], option
         taken = [row for row, piece in enumerate(pieces) if id(piece) in some]
         learnt = [pieces[row] for row in taken]
         words.fit(model.words, table[taken], learnt, [0, 0])
-        seen = np.column_stack([counted[taken], words.of_strangers(table[taken], learnt)])
-        grown = forest.fit(seen, np.array([piece.positive for piece in learnt]), options.seed, options.threads)
+        grown = grow(table[taken], counted[taken], learnt, options)
         by_word = strange_table @ model.words.weight[:, 0].float().numpy() + float(model.words.bias[0])
         with torch.no_grad():
             needs = grown(torch.from_numpy(np.column_stack([strange_counted, by_word]).astype(np.float32)))
-        records: dict[int, tuple[float, bool]] = {}
-        for piece, urgent in zip(unseen, needs.tolist()):
-            records[piece.record] = max(records.get(piece.record, (-np.inf, False)), (urgent, piece.positive))
-        score, mended = zip(*records.values())
+        records = by_record([{"piece": piece, "needs": need} for piece, need in zip(unseen, needs.tolist())])
+        auc = roc_auc_score([row["piece"].positive for row in records], [row["needs"] for row in records])
         learned_from = len({piece.record for piece in learnt})
-        rows.append({"encoder": "the forest over counts and words", "share": share, "learned_from": learned_from, "roc_auc": float(roc_auc_score(mended, score))})
+        rows.append({"encoder": "the forest over counts and words", "share": share, "learned_from": learned_from, "roc_auc": float(auc)})
         print(json.dumps(rows[-1]), flush=True)
     return rows
 

@@ -34,15 +34,20 @@ def predict(model: Reviewer, pieces: list[Piece], bf16: bool = False) -> list[di
     return rows
 
 
-def report(rows: list[dict]) -> dict:
+def by_record(rows: list[dict]) -> list[dict]:
     """A record is as urgent as its most urgent piece."""
     records: dict[int, dict] = {}
     for row in rows:
         best = records.get(row["piece"].record)
         if best is None or row["needs"] > best["needs"]:
             records[row["piece"].record] = row
-    truth = np.array([row["piece"].positive for row in records.values()])
-    score = np.array([row["needs"] for row in records.values()])
+    return list(records.values())
+
+
+def report(rows: list[dict]) -> dict:
+    records = by_record(rows)
+    truth = np.array([row["piece"].positive for row in records])
+    score = np.array([row["needs"] for row in records])
     positive = [row for row in rows if row["piece"].repaired.any()]
 
     def f1(key: str) -> float:

@@ -371,9 +371,7 @@ def fit_beside(model: Reviewer, pieces: list[Piece], options: argparse.Namespace
         words.fit(model.words, table, pieces, [SEVERITIES, CATEGORIES])
         print("words are fitted", flush=True)
         compared = np.array([piece.compared for piece in pieces])
-        some = [piece for piece in pieces if piece.compared]
-        seen = np.column_stack([counted[compared], words.of_strangers(table[compared], some)])
-        grown = forest.fit(seen, np.array([piece.positive for piece in some]), options.seed, options.threads)
+        grown = grow(table[compared], counted[compared], [piece for piece in pieces if piece.compared], options)
         size = {"trees": len(grown.roots), "nodes": len(grown.column), "depth": grown.depth}
         print(f"a forest is grown: {size}", flush=True)
         torch.save({"size": size, "forest": grown.state_dict(), "words": model.words.state_dict()}, kept)
@@ -382,6 +380,12 @@ def fit_beside(model: Reviewer, pieces: list[Piece], options: argparse.Namespace
     model.shape = replace(model.shape, **state["size"])
     model.forest = forest.Forest(**state["size"]).to(device)
     model.forest.load_state_dict(state["forest"])
+
+
+def grow(table: csr_matrix, counted: np.ndarray, pieces: list[Piece], options: argparse.Namespace) -> forest.Forest:
+    """Of what `glance` sees in comparable pieces."""
+    seen = np.column_stack([counted, words.of_strangers(table, pieces)])
+    return forest.fit(seen, np.array([piece.positive for piece in pieces]), options.seed, options.threads)
 
 
 @torch.no_grad()

@@ -58,16 +58,16 @@ impl Controls {
         self.size.slope * (1.0 + input.hunk.added().count() as f64).ln()
     }
 
-    /// The bag's score: any scale.
+    /// The score of a [`bag`]: any scale.
     #[must_use]
-    pub fn by_words(&self, input: &Input<'_>) -> f64 {
-        self.bag_of_words.score(input)
+    pub fn by_words(&self, bag: &BTreeMap<u32, f64>) -> f64 {
+        self.bag_of_words.score(bag)
     }
 
-    /// The same of the bag that was fitted on more, if there is one.
+    /// The same by what was fitted on more, if there is such.
     #[must_use]
-    pub fn by_more_words(&self, input: &Input<'_>) -> Option<f64> {
-        self.bag_of_more_words.as_ref().map(|bag| bag.score(input))
+    pub fn by_more_words(&self, bag: &BTreeMap<u32, f64>) -> Option<f64> {
+        self.bag_of_more_words.as_ref().map(|more| more.score(bag))
     }
 }
 
@@ -81,8 +81,8 @@ impl Bag {
         Ok(())
     }
 
-    fn score(&self, input: &Input<'_>) -> f64 {
-        bag(input).iter().map(|(place, value)| f64::from(self.decoded[*place as usize]) * value).sum()
+    fn score(&self, bag: &BTreeMap<u32, f64>) -> f64 {
+        bag.iter().map(|(place, value)| f64::from(self.decoded[*place as usize]) * value).sum()
     }
 }
 

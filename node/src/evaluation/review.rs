@@ -2,7 +2,7 @@
 //!
 //! A hunk is as urgent as its most urgent piece, and what is said of it is what that piece says: as a review does it.
 
-use super::controls::Controls;
+use super::controls::{Controls, bag};
 use super::measures::{
     average_precision, bootstrap, calibration, macro_f1, mean, precision_of_top, roc_auc, share,
 };
@@ -199,6 +199,7 @@ pub fn judge(
             abstained += 1;
             continue;
         }
+        let words = bag(&input);
         judged.push(Judged {
             record: at,
             repo: record.repo.clone(),
@@ -214,8 +215,8 @@ pub fn judge(
             chance: record.lines.len() as f64 / added as f64,
             added,
             by_size: controls.by_size(&input),
-            by_words: controls.by_words(&input),
-            by_more_words: controls.by_more_words(&input),
+            by_words: controls.by_words(&words),
+            by_more_words: controls.by_more_words(&words),
         });
         mended.push(record.lines);
     }
