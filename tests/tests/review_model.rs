@@ -59,6 +59,25 @@ fn nothing_but_the_path_and_the_hunk_reaches_the_tokenizer() {
 }
 
 #[test]
+fn what_ends_early_leaves_no_tokens_that_look_like_all() {
+    let folder = work_folder("early").expect("a folder");
+    let (data, out) = (folder.join("records.jsonl"), folder.join("pieces.jsonl"));
+    let mut records = lines(Path::new(LABELLED));
+    let mut cut = records[0].clone();
+    cut["hunk"] = json!("@@ -1 +1,9 @@\n a\n+b");
+    records.push(cut);
+    let text: Vec<String> = records.iter().map(Value::to_string).collect();
+    std::fs::write(&data, text.join("\n")).expect("the folder takes files");
+    let Some(mut command) = sentinel_tests::sentinel() else { return };
+    let output =
+        command.args(["encode", "--data"]).arg(&data).arg("--out").arg(&out).output().expect("it starts");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && told.contains(&format!("record {}", records.len())), "{told}");
+    assert_eq!(std::fs::read_dir(&folder).expect("the folder").count(), 1, "only what was there before");
+    std::fs::remove_dir_all(folder).expect("the folder is ours");
+}
+
+#[test]
 fn the_evaluation_has_every_figure_with_the_controls_beside_it() {
     let Some(output) = sentinel(&["eval", "review", "--data", LABELLED, "--json"]) else { return };
     let report: Value = serde_json::from_str(&output).expect("one JSON document");

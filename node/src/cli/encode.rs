@@ -12,7 +12,7 @@ use sentinel_shared::diff::Place;
 use serde_json::json;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Turn labelled hunks into the tokens the review model reads, one JSON line a piece.
 ///
@@ -41,8 +41,20 @@ pub(super) struct Encode {
 
 impl Encode {
     pub(super) fn run(self) -> Result<()> {
+        // What ends early must not look like all there is.
+        let unfinished = self.out.with_extension("unfinished");
+        let written = self.encode(&unfinished);
+        if written.is_err() {
+            let _ = std::fs::remove_file(&unfinished);
+        }
+        written?;
+        std::fs::rename(&unfinished, &self.out).with_context(|| format!("writing {}", self.out.display()))
+    }
+
+    fn encode(&self, out: &Path) -> Result<()> {
         let encoder = Encoder::new(&ReviewModel::load(self.model.as_deref())?)?;
-        let mut out = BufWriter::new(File::create(&self.out).context("creating the output")?);
+        let mut out =
+            BufWriter::new(File::create(out).with_context(|| format!("creating {}", out.display()))?);
         let seen = self.seen()?;
         let (mut records, mut pieces, mut unread, mut near) = (0, 0, 0, 0);
         for (at, record) in dataset::records::<Record>(&self.data)?.enumerate() {

@@ -234,10 +234,16 @@ pub fn holds_a_secret(text: &str) -> bool {
     SECRET.is_match(text.as_bytes())
 }
 
-/// With e-mail addresses replaced.
+/// The lines of a hunk with e-mail addresses replaced. Their marks stay: `+@pytest.fixture` is no address of `+`.
 #[must_use]
-pub fn without_addresses(text: &str) -> String {
-    String::from_utf8_lossy(&EMAIL.replace_all(text.as_bytes(), &b"user@example.com"[..])).into_owned()
+pub fn without_addresses(hunk: &str) -> String {
+    let mut out = String::with_capacity(hunk.len());
+    for line in hunk.split_inclusive('\n') {
+        let (mark, text) = line.split_at(line.chars().next().map_or(0, char::len_utf8));
+        out.push_str(mark);
+        out.push_str(&String::from_utf8_lossy(&EMAIL.replace_all(text.as_bytes(), &b"user@example.com"[..])));
+    }
+    out
 }
 
 #[cfg(test)]
@@ -298,6 +304,8 @@ mod tests {
     fn secrets_and_addresses_are_found() {
         assert!(holds_a_secret("api_key = \"abcdefghijklmnopqrstuvwxyz\""));
         assert!(!holds_a_secret("let key = name();"));
-        assert_eq!(without_addresses("by Jo <jo.x@site.co.uk>"), "by Jo <user@example.com>");
+        let hunk = "@@ -1 +1,2 @@\n+by Jo <jo.x@site.co.uk>\n+@pytest.fixture\n-@app.route\n";
+        let left = "@@ -1 +1,2 @@\n+by Jo <user@example.com>\n+@pytest.fixture\n-@app.route\n";
+        assert_eq!(without_addresses(hunk), left);
     }
 }
