@@ -28,16 +28,11 @@ sys.path.insert(0, str(ROOT / "training"))
 
 def export(out: Path, tokenizer: Path) -> None:
     from sentinel_review.export import to_int8, to_onnx, write_manifest
-    from sentinel_review.model import Reviewer, Shape
-    from sentinel_review.vocabulary import beginnings, table
+    from sentinel_review.model import Reviewer
 
     torch.manual_seed(0)
     # The predecessor's size; one judge, which costs next to nothing beside it.
-    counts, begins = table(tokenizer), beginnings(tokenizer)
-    shape = Shape(counts.shape[0], width=512, layers=6, counts=counts.shape[1], beginnings=begins.shape[1], judges=1)
-    model = Reviewer(shape).eval()
-    model.counts.table.copy_(torch.from_numpy(counts))
-    model.counts.begins.copy_(torch.from_numpy(begins))
+    model = Reviewer.reading(tokenizer, width=512, layers=6, judges=1).eval()
     for kind in ["fp32", "int8"]:
         (out / kind).mkdir(parents=True, exist_ok=True)
         for file in ("tokenizer.json", "controls.json"):

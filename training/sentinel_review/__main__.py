@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from . import controls, curve, export, scores, train, vocabulary
+from . import before_after, ceiling, controls, curve, export, scores, train, tune, vocabulary
 
 
 def main() -> None:
@@ -64,6 +64,14 @@ def main() -> None:
     compare.add_argument("--out", type=Path, required=True, help="controls.json")
     compare.set_defaults(step=controls.fit)
 
+    hindsight = steps.add_parser("ceiling", help="how far severity and category can be told by who knows the mended lines")
+    hindsight.add_argument("--train", type=Path, required=True, help="pieces of `sentinel encode`")
+    hindsight.add_argument("--extra", type=Path, help="pieces without harmless ones to compare with")
+    hindsight.add_argument("--test", type=Path, required=True, help="pieces of unseen repositories")
+    hindsight.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json")
+    hindsight.add_argument("--out", type=Path, required=True, help="a JSON file")
+    hindsight.set_defaults(step=ceiling.measure, width=64, layers=1, seed=42, threads=1)
+
     ship = steps.add_parser("export", help="write ONNX files and a manifest beside tokenizer.json and controls.json")
     ship.add_argument("--model", type=Path, required=True, help="reviewer.pt")
     ship.add_argument("--version", required=True, help="review_v<major>.<minor>")
@@ -75,6 +83,25 @@ def main() -> None:
     choice.add_argument("--precision", type=float, default=0.6, help="what each threshold aims at")
     choice.add_argument("--out", type=Path, required=True, help="the model's folder")
     choice.set_defaults(step=export.choose)
+
+    learn_on = steps.add_parser(
+        "tune",
+        help="teach a served model what a team's own history says of severity and category",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    learn_on.add_argument("--model", type=Path, required=True, help="a model's folder, such as models/review")
+    learn_on.add_argument("--train", type=Path, required=True, help="pieces of `sentinel encode`")
+    learn_on.add_argument("--version", required=True, help="review_v<major>.<minor>")
+    learn_on.add_argument("--out", type=Path, required=True, help="the new model's folder")
+    learn_on.add_argument("--threads", type=int, default=1)
+    learn_on.add_argument("--bf16", action="store_true", help="half the width of numbers where that loses nothing")
+    learn_on.add_argument("--seed", type=int, default=42)
+    learn_on.set_defaults(step=tune.tune)
+
+    teams = steps.add_parser("before-after", help="what tuning to a repository brings, of reports before and after it")
+    teams.add_argument("folders", nargs="+", type=Path, help="of `sentinel mine`, with before.json and after.json")
+    teams.add_argument("--out", type=Path, required=True, help="a JSON file")
+    teams.set_defaults(step=before_after.write)
 
     paper = steps.add_parser("card", help="write the model card, its pictures and card.json")
     paper.add_argument("--report", type=Path, required=True, help="of `sentinel eval review --json`")

@@ -80,11 +80,15 @@ def export(options: argparse.Namespace) -> None:
     for judge in model.judges:
         judge.verdict.bias.data[[1 + len(SEVERITIES) + category for category in TOO_RARE]] -= 1e3
     options.out.mkdir(parents=True, exist_ok=True)
-    whole = options.out / "fp32.onnx"
-    to_onnx(model, whole)
-    to_int8(whole, options.out / "model.onnx")
-    to_fp16(model, options.out / "fp16.onnx")
+    write_models(model, options.out)
     write_manifest(options.out, options.version, model.shape.length, {"a": 1.0, "b": 0.0}, {})
+
+
+def write_models(model: Reviewer, folder: Path) -> None:
+    whole = folder / "fp32.onnx"
+    to_onnx(model, whole)
+    to_int8(whole, folder / "model.onnx")
+    to_fp16(model, folder / "fp16.onnx")
 
 
 def choose(options: argparse.Namespace) -> None:

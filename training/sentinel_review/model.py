@@ -13,13 +13,14 @@ Positions are relative: ALiBi (Press et al. 2022, in both directions) and a bonu
 """
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .forest import Forest
-from .vocabulary import ADDED, AT, CONTEXT, LANGUAGES, REMOVED, SHIFT, SPECIAL
+from .vocabulary import ADDED, AT, CONTEXT, LANGUAGES, REMOVED, SHIFT, SPECIAL, beginnings, same_letters, spellings, table
 from .words import Words
 
 SEVERITIES, CATEGORIES = 4, 12
@@ -267,6 +268,17 @@ class Reviewer(nn.Module):
         self.register_buffer("fades", torch.tensor(fades)[None, :, None, None], persistent=False)
         self.register_buffer("bonus", torch.tensor(bonus)[None, :, None, None], persistent=False)
         self.apply(self._initial)
+
+    @classmethod
+    def reading(cls, tokenizer: Path, **shape) -> "Reviewer":
+        """One that has learned nothing but what that tokenizer's tokens spell."""
+        counts, begins = table(tokenizer), beginnings(tokenizer)
+        model = cls(Shape(counts.shape[0], counts=counts.shape[1], beginnings=begins.shape[1], **shape))
+        model.counts.table.copy_(torch.from_numpy(counts))
+        model.counts.begins.copy_(torch.from_numpy(begins))
+        model.counts.spelling.copy_(torch.from_numpy(spellings(tokenizer)))
+        model.words.same.copy_(torch.from_numpy(same_letters(tokenizer)))
+        return model
 
     @staticmethod
     def _initial(module: nn.Module) -> None:

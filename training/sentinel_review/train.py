@@ -21,8 +21,8 @@ from torch.nn import functional as F
 
 from . import forest, words
 from .data import Piece, batches, load, telling, tensors
-from .model import CATEGORIES, SEVERITIES, Impression, Reviewer, Shape, lines_of, split
-from .vocabulary import MASK, SPECIAL, beginnings, same_letters, spellings, table
+from .model import CATEGORIES, SEVERITIES, Impression, Reviewer, lines_of, split
+from .vocabulary import MASK, SPECIAL
 
 # Shares of the tokens that are hidden, and of those the ones that become another token or stay (Devlin et al. 2019).
 HIDDEN, REPLACED, KEPT = 0.2, 0.1, 0.1
@@ -220,15 +220,26 @@ class Memory:
 
 
 def frozen_loss(
-    model: Reviewer, memory: Memory, rows: list[int], pieces: list[Piece], device: torch.device, weights: Weights
+    model: Reviewer,
+    memory: Memory,
+    rows: list[int],
+    pieces: list[Piece],
+    device: torch.device,
+    weights: Weights,
+    said: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Each judge answers for itself, or their mean would let them lean on each other."""
+    """Each judge answers for itself, or their mean would let them lean on each other.
+
+    `said` [judges, pieces] is what each said of the need for a comment, where that is to stay.
+    """
     batch = [pieces[row] for row in rows]
     seen, counts = memory.impression(rows, device)
     total: dict[str, Tensor] = {}
-    for judge in model.judges:
+    for number, judge in enumerate(model.judges):
         verdict, line = judge(seen)
         losses = verdict_loss(*split(verdict), batch, weights)
+        if said is not None:
+            losses["needs"] = F.mse_loss(split(verdict)[0], said[number, rows])
         scores = line.squeeze(-1).split(counts)
         lines = [line_loss(each, piece) for each, piece in zip(scores, batch) if piece.repaired.any()]
         losses["line"] = 0.3 * torch.stack(lines).mean() if lines else line.sum() * 0.0
@@ -256,24 +267,18 @@ def plan_of(pieces: list[Piece], epochs: int, tokens: int, seed: int) -> list[li
     return [batch for epoch in range(epochs) for batch in batches(pieces, tokens, random.Random(seed * 1009 + epoch))]
 
 
-def plan_of_rows(rows: list[int], epochs: int, seed: int) -> list[list[int]]:
+def plan_of_rows(rows: list[int], epochs: int, seed: int, batch: int = FROZEN_BATCH) -> list[list[int]]:
     plan = []
     for epoch in range(epochs):
         order = random.Random(seed * 1009 + epoch).sample(rows, len(rows))
-        plan += [order[start : start + FROZEN_BATCH] for start in range(0, len(order), FROZEN_BATCH)]
+        plan += [order[start : start + batch] for start in range(0, len(order), batch)]
     return plan
 
 
 def new_model(options: argparse.Namespace, device: torch.device) -> Reviewer:
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
-    counts, begins = table(options.tokenizer), beginnings(options.tokenizer)
-    model = Reviewer(Shape(counts.shape[0], options.width, options.layers, counts=counts.shape[1], beginnings=begins.shape[1]))
-    model.counts.table.copy_(torch.from_numpy(counts))
-    model.counts.begins.copy_(torch.from_numpy(begins))
-    model.counts.spelling.copy_(torch.from_numpy(spellings(options.tokenizer)))
-    model.words.same.copy_(torch.from_numpy(same_letters(options.tokenizer)))
-    return model.to(device)
+    return Reviewer.reading(options.tokenizer, width=options.width, layers=options.layers).to(device)
 
 
 def optimizer_of(groups: list[list[nn.Parameter]], decay: float = 0.01) -> torch.optim.Optimizer:

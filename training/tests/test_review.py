@@ -3,15 +3,17 @@
 import argparse
 import json
 import random
+import shutil
 import tempfile
 import unittest
 from pathlib import Path
 
 import lightgbm
 import numpy as np
+import onnxruntime
 import torch
 
-from sentinel_review import export, forest, scores, train, words
+from sentinel_review import export, forest, scores, served, train, tune, words
 from sentinel_review.data import load, tensors
 from sentinel_review.model import FIRST_AT, FIRST_SHIFT, Lines, Reviewer, lines_of, novelty
 from sentinel_review.vocabulary import ADDED, BEGINNINGS, CONTEXT, REMOVED, SPECIAL, beginnings, spellings, table
@@ -222,26 +224,76 @@ class Model(unittest.TestCase):
         said = forest.from_booster(booster)(torch.from_numpy(seen)).numpy()
         np.testing.assert_allclose(said, booster.predict(seen, raw_score=True), atol=1e-5)
 
-    def test_what_is_exported_answers_the_same(self) -> None:
-        import onnxruntime
+    def exported(self, folder: Path, words_say: float = 1.0) -> None:
+        """The model with words and a forest, as the files that are served."""
+        options = argparse.Namespace(seed=1, threads=1, work=folder)
+        train.fit_beside(self.model, self.read(300), options, torch.device("cpu"))
+        self.model.words.weight *= words_say
+        self.model.words.bias *= words_say
+        # As after training: the exporter makes one of what is equal, such as biases that are still 0.
+        for weight in self.model.parameters():
+            weight.data += 0.01 * torch.randn_like(weight)
+        export.write_models(self.model, folder)
 
-        learnt = self.read(300)
+    def test_what_is_exported_answers_the_same(self) -> None:
+        ids, mask = tensors(self.read(300)[:5], torch.device("cpu"))
         with tempfile.TemporaryDirectory() as folder:
-            options = argparse.Namespace(seed=1, threads=1, work=Path(folder))
-            train.fit_beside(self.model, learnt, options, torch.device("cpu"))
-            files = {name: Path(folder) / f"{name}.onnx" for name in ("fp32", "int8", "fp16")}
-            export.to_onnx(self.model, files["fp32"])
-            export.to_int8(files["fp32"], files["int8"])
-            export.to_fp16(self.model, files["fp16"])
-            ids, mask = tensors(learnt[:5], torch.device("cpu"))
+            self.exported(Path(folder))
             with torch.no_grad():
                 expected = self.model(ids, mask)
             # What is rounded is what reads; counts, words and forest are not, or whole trees would be left elsewhere.
-            for name, tolerance in [("fp32", 1e-3), ("int8", 0.1), ("fp16", 0.01)]:
-                session = onnxruntime.InferenceSession(str(files[name]), providers=["CPUExecutionProvider"])
-                answers = session.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
-                for answer, wanted in zip(answers, expected):
-                    torch.testing.assert_close(torch.from_numpy(answer), wanted, rtol=1e-3, atol=tolerance)
+            for name, tolerance in [("fp32", 1e-3), ("model", 0.1), ("fp16", 0.01)]:
+                assert_alike(served_answers(Path(folder) / f"{name}.onnx", ids, mask), expected, tolerance)
+
+    def test_a_model_comes_back_from_the_file_that_is_served(self) -> None:
+        ids, mask = tensors(self.read(300)[:5], torch.device("cpu"))
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            self.exported(folder)
+            whole, back = served.restore(folder / "fp32.onnx"), served.restore(folder / "model.onnx")
+            self.assertEqual(whole.shape, self.model.shape)
+            for key, value in self.model.state_dict().items():
+                torch.testing.assert_close(whole.state_dict()[key], value, rtol=1e-6, atol=1e-6, msg=key)
+            (folder / "again").mkdir()
+            export.write_models(back, folder / "again")
+            once, again = (served_answers(path / "model.onnx", ids, mask) for path in (folder, folder / "again"))
+            assert_alike(again, once, 1e-3)
+
+    def test_a_tuned_model_learns_a_repositorys_kinds_and_says_as_before_whether_and_where(self) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            self.exported(folder, words_say=0.0)
+            for file in ("tokenizer.json", "controls.json"):
+                shutil.copyfile(TOKENIZER.with_name(file), folder / file)
+            export.write_manifest(folder, "review_v1.0", 512, {"a": 0.5, "b": 0.25}, {"bug": 0.7})
+            # A repository where all is a matter of style, told by nothing but that it is so.
+            rows = [each | ({"severity": 0, "category": 0} if any(each["repaired"]) else {}) for each in pieces(400, seed=2)]
+            own = folder / "own.jsonl"
+            own.write_text("".join(json.dumps(each) + "\n" for each in rows), encoding="utf-8")
+            options = {"model": folder, "train": own, "out": folder / "tuned", "version": "review_v1.1"}
+            options |= {"threads": 1, "bf16": False, "seed": 1}
+            tune.tune(argparse.Namespace(**options))
+            self.assertEqual(json.loads((folder / "tuned/manifest.json").read_text(encoding="utf-8"))["thresholds"], {"bug": 0.7})
+            mended = [piece for piece in load(own) if piece.positive]
+            ids, mask = tensors(mended, torch.device("cpu"))
+            before, after = (served_answers(path / "model.onnx", ids, mask) for path in (folder, folder / "tuned"))
+            self.assertLess((after[0] - before[0]).abs().mean(), 0.1 * before[0].std())
+            self.assertEqual(set(after[1].argmax(-1).tolist()), {0})
+
+            torch.testing.assert_close(after[3], before[3], rtol=1e-3, atol=1e-3)
+            own.write_text("".join(json.dumps(each) + "\n" for each in pieces(20)), encoding="utf-8")
+            with self.assertRaisesRegex(SystemExit, "mended hunks"):
+                tune.tune(argparse.Namespace(**options))
+
+
+def served_answers(path: Path, ids: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return [torch.from_numpy(answer) for answer in session.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})]
+
+
+def assert_alike(answers: list[torch.Tensor], wanted: list[torch.Tensor], tolerance: float) -> None:
+    for answer, want in zip(answers, wanted):
+        torch.testing.assert_close(answer, want, rtol=1e-3, atol=tolerance)
 
 
 if __name__ == "__main__":
