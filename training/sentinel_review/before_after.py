@@ -32,7 +32,6 @@ def figures(name: str, learned_from: int, reports: list[list[dict]]) -> dict:
         counts = [confusion([each[what]["confusion"] for each in of_one]) for of_one in reports]
         row[f"{what}_right"] = [float(np.trace(each) / each.sum()) for each in counts]
         row[f"{what}_macro_f1"] = [macro_f1(each) for each in counts]
-    row["hit1"] = [mean([(each["lines"]["hit1"], each["lines"]["n"]) for each in of_one]) for of_one in reports]
     # Of each repository for itself: scores of different models have no order among each other.
     row["roc_auc"] = [mean([(each["needs_comment"]["roc_auc"], each["n"]) for each in of_one]) for of_one in reports]
     return row

@@ -120,7 +120,7 @@ def ceiling_table(text: str) -> str:
         "",
         "### What the labels allow",
         "",
-        f"Macro-F1 on {rows[0]['hunks']} mended pieces of the same unseen repositories. No model can be told what the last row is told: what it still gets wrong does not follow from the hunk.",
+        f"Macro-F1 on {rows[0]['hunks']} mended pieces of the same unseen repositories. No model can be told what the last row is told: what that judge still gets wrong, finding the place would not mend.",
         "",
         "| | severity | category |",
         "|---|---|---|",
@@ -135,10 +135,10 @@ def tuning_table(text: str) -> str:
         "",
         "### What a team's own history brings",
         "",
-        "`sentinel mine`, `tune` on the oldest eight tenths, judged on the newest two: before → after. The share of mended hunks whose severity and category are right, and of those whose line is hit first; macro-F1 in brackets. Recipe and steps were chosen on eleven other repositories.",
+        "`sentinel mine`, `tune` on the oldest eight tenths, judged on the newest two: before → after. The share of mended hunks whose severity and category are right, macro-F1 in brackets. How to tune was chosen on eleven other repositories; that lines are left alone, on these too.",
         "",
-        "| | learned from | mended of judged | severity right | category right | line hit at 1 | ROC-AUC |",
-        "|---|---|---|---|---|---|---|",
+        "| | learned from | mended of judged | severity right | category right | ROC-AUC |",
+        "|---|---|---|---|---|---|",
     ]
     for row in rows:
         def change(name: str) -> str:
@@ -147,7 +147,7 @@ def tuning_table(text: str) -> str:
         def kind(what: str) -> str:
             return f"{change(f'{what}_right')} ({change(f'{what}_macro_f1')})"
 
-        cells = [f"{row['learned_from']:,}", f"{row['mended']} of {row['hunks']}", kind("severity"), kind("category"), change("hit1"), change("roc_auc")]
+        cells = [f"{row['learned_from']:,}", f"{row['mended']} of {row['hunks']}", kind("severity"), kind("category"), change("roc_auc")]
         lines.append(f"| {row['repository']} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

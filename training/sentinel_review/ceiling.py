@@ -1,7 +1,7 @@
 """How far severity and category can be told at all: a judge of words that knows, from hindsight, which lines were mended.
 
-No model is told that. What such a judge still gets wrong is not for want of finding the place: the cause lies elsewhere, or
-the label, which is what somebody called the repair, does not follow from the code.
+No model is told that. What such a judge still gets wrong is not for want of finding the place: words do not say it, the cause
+lies elsewhere, or the label, which is what somebody called the repair, does not follow from the code.
 """
 
 import argparse

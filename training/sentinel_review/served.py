@@ -1,6 +1,6 @@
 """A fitted model back from the ONNX file that the node loads: who has a model can teach it more.
 
-Rounded weights come back as the numbers they stand for, so that the file made of them again says the same.
+Rounded weights come back as the numbers they stand for: the file made of them again is the same, byte for byte.
 """
 
 from pathlib import Path
