@@ -70,7 +70,7 @@ def main() -> None:
     hindsight.add_argument("--test", type=Path, required=True, help="pieces of unseen repositories")
     hindsight.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json")
     hindsight.add_argument("--out", type=Path, required=True, help="a JSON file")
-    hindsight.set_defaults(step=ceiling.measure, width=64, layers=1, seed=42, threads=1)
+    hindsight.set_defaults(step=ceiling.measure)
 
     ship = steps.add_parser("export", help="write ONNX files and a manifest beside tokenizer.json and controls.json")
     ship.add_argument("--model", type=Path, required=True, help="reviewer.pt")

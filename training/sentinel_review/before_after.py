@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from sklearn.metrics import accuracy_score, f1_score
 
 from .data import read
 
@@ -29,26 +30,20 @@ def figures(name: str, learned_from: int, reports: list[list[dict]]) -> dict:
     row = {"repository": name, "learned_from": learned_from, "hunks": sum(each["n"] for each in reports[0])}
     row["mended"] = sum(each["severity"]["n"] for each in reports[0])
     for what in ("severity", "category"):
-        counts = [confusion([each[what]["confusion"] for each in of_one]) for of_one in reports]
-        row[f"{what}_right"] = [float(np.trace(each) / each.sum()) for each in counts]
-        row[f"{what}_macro_f1"] = [macro_f1(each) for each in counts]
+        counted = [pairs([each[what]["confusion"] for each in of_one]) for of_one in reports]
+        row[f"{what}_right"] = [float(accuracy_score(truth, said, sample_weight=count)) for truth, said, count in counted]
+        row[f"{what}_macro_f1"] = [macro_f1(truth, said, count) for truth, said, count in counted]
     # Of each repository for itself: scores of different models have no order among each other.
-    row["roc_auc"] = [mean([(each["needs_comment"]["roc_auc"], each["n"]) for each in of_one]) for of_one in reports]
+    weights = [each["n"] for each in reports[0]]
+    row["roc_auc"] = [float(np.average([each["needs_comment"]["roc_auc"] for each in of_one], weights=weights)) for of_one in reports]
     return row
 
 
-def confusion(parts: list[dict]) -> np.ndarray:
-    """[labels, predictions] of the classes that were or were said."""
-    names = sorted({name for part in parts for label, said in part.items() for name in (label, *said)})
-    return np.array([[sum(part.get(label, {}).get(said, 0) for part in parts) for said in names] for label in names])
+def pairs(confusions: list[dict]) -> tuple[tuple, tuple, tuple]:
+    """Labels, predictions, and how often each pair occurred."""
+    return tuple(zip(*((label, said, count) for each in confusions for label, row in each.items() for said, count in row.items())))
 
 
-def macro_f1(counts: np.ndarray) -> float:
-    """The mean of the classes that there are."""
-    there = counts.sum(1) > 0
-    return float((2 * np.diag(counts) / (counts.sum(0) + counts.sum(1)).clip(min=1))[there].mean())
-
-
-def mean(weighed: list[tuple[float, int]]) -> float:
-    values, weights = zip(*weighed)
-    return float(np.average(values, weights=weights))
+def macro_f1(truth: tuple, said: tuple, count: tuple) -> float:
+    """Of the classes that there are, as `sentinel eval review` has it."""
+    return float(f1_score(truth, said, sample_weight=count, average="macro", labels=sorted(set(truth))))

@@ -79,77 +79,56 @@ def markdown(report: dict, rows: list[dict], records: list[dict]) -> str:
 def curve_table(text: str) -> str:
     rows = json.loads(text)
     shares = sorted({row["share"] for row in rows})
-    lines = [
-        "",
-        "### What more records and reading bring",
-        "",
-        "ROC-AUC on the same unseen repositories (the trainer's figures): of the forest over counts and words alone; and of one judge over a frozen encoder, without forest and words, with macro-F1 of severity and the share of lines hit at 1 in brackets.",
-        "",
-        "| | records | " + " | ".join(f"{share:.0%} of them" for share in shares) + " |",
-        "|---|" + "---|" * (1 + len(shares)),
-    ]
+    about = "ROC-AUC on the same unseen repositories (the trainer's figures): of the forest over counts and words alone; and of one judge over a frozen encoder, without forest and words, with macro-F1 of severity and the share of lines hit at 1 in brackets."
+    table = []
     for encoder in dict.fromkeys(row["encoder"] for row in rows):
         mine = sorted((row for row in rows if row["encoder"] == encoder), key=lambda row: row["share"])
         others = [f" ({row['severity_f1']:.2f}, {row['hit1']:.2f})" if "hit1" in row else "" for row in mine]
         cells = [f"{row['roc_auc']:.3f}{other}" for row, other in zip(mine, others)]
-        lines.append(f"| {encoder} | {mine[-1]['learned_from']:,} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        table.append([encoder, f"{mine[-1]['learned_from']:,}", *cells])
+    return section("What more records and reading bring", about, ["records", *(f"{share:.0%} of them" for share in shares)], table)
 
 
 def comparison_table(text: str) -> str:
     rows = json.loads(text)
     lengths = list(rows[0]["milliseconds"])
-    lines = [
-        "",
-        "### Skill and cost",
-        "",
-        f"Each through the tokenizer and runtime that serve; of {rows[0]['of']} hunks, how many are told another severity, category or line than by the first. Milliseconds of one core for a sequence, in turn.",
-        "",
-        "| | MB | ROC-AUC | severity | category | line hit at 1 | told otherwise | " + " | ".join(f"{length} tokens, ms" for length in lengths) + " |",
-        "|---|" + "---|" * (6 + len(lengths)),
-    ]
+    about = f"Each through the tokenizer and runtime that serve; of {rows[0]['of']} hunks, how many are told another severity, category or line than by the first. Milliseconds of one core for a sequence, in turn."
+    columns = ["MB", "ROC-AUC", "severity", "category", "line hit at 1", "told otherwise", *(f"{length} tokens, ms" for length in lengths)]
+    table = []
     for row in rows:
-        figures = [f"{row['bytes'] / 1e6:.1f}"] + [f"{row[name]:.3f}" for name in ("roc_auc", "severity", "category", "hit1")] + [str(row["flips"])]
-        lines.append(f"| {row['name']} | " + " | ".join(figures + [f"{row['milliseconds'][length]:.1f}" for length in lengths]) + " |")
-    return "\n".join(lines) + "\n"
+        figures = [f"{row[name]:.3f}" for name in ("roc_auc", "severity", "category", "hit1")]
+        spent = [f"{row['milliseconds'][length]:.1f}" for length in lengths]
+        table.append([row["name"], f"{row['bytes'] / 1e6:.1f}", *figures, str(row["flips"]), *spent])
+    return section("Skill and cost", about, columns, table)
 
 
 def ceiling_table(text: str) -> str:
     rows = json.loads(text)
-    lines = [
-        "",
-        "### What the labels allow",
-        "",
-        f"Macro-F1 on {rows[0]['hunks']} mended pieces of the same unseen repositories. No model can be told what the last row is told: what that judge still gets wrong, finding the place would not mend.",
-        "",
-        "| | severity | category |",
-        "|---|---|---|",
-    ]
-    lines += [f"| {row['judge']} | {row['severity']:.3f} | {row['category']:.3f} |" for row in rows]
-    return "\n".join(lines) + "\n"
+    about = f"Macro-F1 on {rows[0]['hunks']} mended pieces of the same unseen repositories. No model can be told what the last row is told: what that judge still gets wrong, finding the place would not mend."
+    table = [[row["judge"], f"{row['severity']:.3f}", f"{row['category']:.3f}"] for row in rows]
+    return section("What the labels allow", about, ["severity", "category"], table)
 
 
 def tuning_table(text: str) -> str:
-    rows = json.loads(text)
-    lines = [
-        "",
-        "### What a team's own history brings",
-        "",
-        "`sentinel mine`, `tune` on the oldest eight tenths, judged on the newest two: before → after. The share of mended hunks whose severity and category are right, macro-F1 in brackets. How to tune was chosen on eleven other repositories; that lines are left alone, on these too.",
-        "",
-        "| | learned from | mended of judged | severity right | category right | ROC-AUC |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        def change(name: str) -> str:
-            return " → ".join(f"{value:.3f}" for value in row[name])
+    def change(values: list[float]) -> str:
+        return " → ".join(f"{value:.3f}" for value in values)
 
-        def kind(what: str) -> str:
-            return f"{change(f'{what}_right')} ({change(f'{what}_macro_f1')})"
+    def kind(row: dict, what: str) -> str:
+        return f"{change(row[f'{what}_right'])} ({change(row[f'{what}_macro_f1'])})"
 
-        cells = [f"{row['learned_from']:,}", f"{row['mended']} of {row['hunks']}", kind("severity"), kind("category"), change("roc_auc")]
-        lines.append(f"| {row['repository']} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    about = "`sentinel mine`, `tune` on the oldest eight tenths, judged on the newest two: before → after. The share of mended hunks whose severity and category are right, macro-F1 in brackets. How to tune was chosen on eleven other repositories; that lines are left alone, on these too."
+    table = []
+    for row in json.loads(text):
+        judged = f"{row['mended']} of {row['hunks']}"
+        table.append([row["repository"], f"{row['learned_from']:,}", judged, kind(row, "severity"), kind(row, "category"), change(row["roc_auc"])])
+    columns = ["learned from", "mended of judged", "severity right", "category right", "ROC-AUC"]
+    return section("What a team's own history brings", about, columns, table)
+
+
+def section(title: str, about: str, columns: list[str], rows: list[list[str]]) -> str:
+    """A heading, what is shown, and a table; its first column has no name."""
+    head = ["", f"### {title}", "", about, "", "| | " + " | ".join(columns) + " |", "|---" * (1 + len(columns)) + "|"]
+    return "\n".join(head + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
 
 
 # Further tables, from files that other steps left beside the card.

@@ -15,17 +15,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
 from .data import Piece, load
-from .model import CATEGORIES, SEVERITIES
-from .train import glance, new_model
+from .model import CATEGORIES, SEVERITIES, Reviewer
+from .train import glance
 from .vocabulary import ADDED, CONTEXT, REMOVED
 from .words import KIND_FREEDOM
 
 
 def measure(options: argparse.Namespace) -> None:
-    model = new_model(options, torch.device("cpu"))
-    learnt, unseen = mended(options.train), mended(options.test)
+    # Of which only the tables are used that tell words apart.
+    model = Reviewer.reading(options.tokenizer, width=64, layers=1)
+    learnt, unseen = mended(load(options.train)), mended(load(options.test))
     if options.extra:
-        learnt += [piece for piece in mended(options.extra) if piece.repo in {each.repo for each in learnt}]
+        learnt += mended(load(options.extra, False, {piece.repo for piece in learnt}))
 
     def bag(pieces: list[Piece]) -> csr_matrix:
         return glance(model, pieces, torch.device("cpu"))[0]
@@ -43,8 +44,8 @@ def measure(options: argparse.Namespace) -> None:
 KINDS = [("severity", SEVERITIES), ("category", CATEGORIES)]
 
 
-def mended(path) -> list[Piece]:
-    return [piece for piece in load(path) if piece.repaired.any()]
+def mended(pieces: list[Piece]) -> list[Piece]:
+    return [piece for piece in pieces if piece.repaired.any()]
 
 
 def only_mended(piece: Piece) -> Piece:

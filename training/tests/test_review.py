@@ -279,7 +279,6 @@ class Model(unittest.TestCase):
             before, after = (served_answers(path / "model.onnx", ids, mask) for path in (folder, folder / "tuned"))
             self.assertLess((after[0] - before[0]).abs().mean(), 0.1 * before[0].std())
             self.assertEqual(set(after[1].argmax(-1).tolist()), {0})
-
             torch.testing.assert_close(after[3], before[3], rtol=1e-3, atol=1e-3)
             own.write_text("".join(json.dumps(each) + "\n" for each in pieces(20)), encoding="utf-8")
             with self.assertRaisesRegex(SystemExit, "mended hunks"):

@@ -43,11 +43,9 @@ impl Encode {
     pub(super) fn run(self) -> Result<()> {
         // What ends early must not look like all there is.
         let unfinished = self.out.with_extension("unfinished");
-        let written = self.encode(&unfinished);
-        if written.is_err() {
+        self.encode(&unfinished).inspect_err(|_| {
             let _ = std::fs::remove_file(&unfinished);
-        }
-        written?;
+        })?;
         std::fs::rename(&unfinished, &self.out).with_context(|| format!("writing {}", self.out.display()))
     }
 
