@@ -1,7 +1,9 @@
 //! The payload and API fields that are read, and no others. Everything GitHub documents as nullable is an `Option`.
 //!
 //! Schemas: <https://docs.github.com/webhooks/webhook-events-and-payloads> and
-//! <https://docs.github.com/rest/actions/workflow-jobs>.
+//! <https://docs.github.com/rest/actions/workflow-jobs>. What an answer's status means is [`answer`]'s.
+
+pub mod answer;
 
 use crate::failure::Conclusion;
 use serde::Deserialize;

@@ -1,13 +1,13 @@
 //! Workflow jobs and their logs, and the other host that logs are redirected to.
 
-use super::{Shared, World, not_found};
+use super::{Shared, World, not_found, some_of};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -18,6 +18,12 @@ pub enum Log {
     Bytes(Vec<u8>),
     /// So many bytes of chatter, with an error at the very end.
     Huge(usize),
+    /// These bytes, sent in pieces without a length, from a host that ignores ranges.
+    Chunked(Vec<u8>),
+    /// These bytes, of known length, from a host that ignores ranges.
+    Rangeless(Vec<u8>),
+    /// These bytes, which are a gzip stream and are called one.
+    Gzip(Vec<u8>),
     /// Gone, as logs are after their retention.
     Missing,
     /// Redirected to a host nobody put on the list.
@@ -53,13 +59,17 @@ pub(super) fn storage_routes(world: Arc<Mutex<World>>) -> Router {
 async fn jobs(
     State(world): Shared,
     Path((owner, repo, run, attempt)): Path<(String, String, u64, u32)>,
+    Query(query): Query<HashMap<String, String>>,
 ) -> Response {
     let mut world = world.lock().expect("no handler panics");
     world.calls.push(format!("jobs {run} {attempt}"));
     let repository = format!("{owner}/{repo}");
     let found =
         world.runs.iter().find(|r| r.repository == repository && r.run_id == run && r.attempt == attempt);
-    found.map_or_else(not_found, |run| axum::Json(run.jobs.clone()).into_response())
+    let Some(run) = found else { return not_found() };
+    let jobs = run.jobs["jobs"].as_array().map_or(&[][..], Vec::as_slice);
+    let (total, some) = (run.jobs["total_count"].clone(), some_of(jobs, &query));
+    axum::Json(json!({ "total_count": total, "jobs": some })).into_response()
 }
 
 async fn job(State(world): Shared, Path((_, _, id)): Path<(String, String, u64)>) -> Response {
@@ -94,11 +104,20 @@ async fn blob(
     if query.get("sig").map(String::as_str) != Some("short-lived") {
         return StatusCode::FORBIDDEN.into_response();
     }
+    if let Some(status) = world.storage_status {
+        return StatusCode::from_u16(status).expect("a status").into_response();
+    }
     let start = headers.get(header::RANGE).and_then(|range| {
         range.to_str().ok()?.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok()
     });
     match world.runs.iter().find_map(|run| run.logs.get(&job)) {
         Some(Log::Bytes(bytes)) => ranged(bytes.len(), start, |from| Body::from(bytes[from..].to_vec())),
+        Some(Log::Chunked(bytes)) => Body::from_stream(pieces(bytes)).into_response(),
+        Some(Log::Rangeless(bytes)) => bytes.clone().into_response(),
+        Some(Log::Gzip(bytes)) => {
+            ([(header::CONTENT_ENCODING, "gzip"), (header::CONTENT_TYPE, "text/plain")], bytes.clone())
+                .into_response()
+        }
         Some(Log::Huge(size)) => ranged(*size, start, |from| chatter(size - from)),
         _ => not_found(),
     }
@@ -108,6 +127,12 @@ fn ranged(size: usize, start: Option<usize>, body: impl Fn(usize) -> Body) -> Re
     let from = start.unwrap_or(0).min(size);
     let status = if start.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     (status, [(header::CONTENT_LENGTH, (size - from).to_string())], body(from)).into_response()
+}
+
+/// A body without a length.
+fn pieces(bytes: &[u8]) -> impl futures_util::Stream<Item = Result<Bytes, std::convert::Infallible>> + use<> {
+    let pieces: Vec<_> = bytes.chunks(64 * 1024).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    futures_util::stream::iter(pieces)
 }
 
 /// `size` bytes, made while they are sent, whose last line is an error.

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The personal token the fake accepts; its account is [`PERSON`].
 pub const TOKEN: &str = "ghs_fake";
@@ -36,14 +36,21 @@ pub const APP_LOGIN: &str = "sentinel[bot]";
 
 /// GitHub's limit on content, per account.
 const WRITES_A_MINUTE: usize = 80;
+const SECONDARY_LIMIT: &str = "You have exceeded a secondary rate limit. Please wait a few minutes.";
 
 /// How one call is made to fail.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
     /// Answered with this status, and nothing done.
     Status(u16),
-    /// Refused for so many seconds, and nothing done.
+    /// Refused for so many seconds by a secondary limit that says for how long, and nothing done.
     Limited(u32),
+    /// Refused for so many seconds by the primary limit: a 403 that says only when the limit is reset.
+    OutOfCalls(u32),
+    /// Refused by a secondary limit that says nothing but its message.
+    LimitedWordlessly,
+    /// Answered with 200 and a page for people, as proxies do; nothing done.
+    Html,
     /// Done, and the answer breaks off on its way.
     LostAnswer,
     /// Not answered for so long, and nothing done.
@@ -55,7 +62,10 @@ struct World {
     runs: Vec<Run>,
     calls: Vec<String>,
     storage: String,
-    down: bool,
+    /// How every call of the API fails, for as long as it lasts.
+    weather: Option<Fault>,
+    /// What the host of the logs answers instead of logs.
+    storage_status: Option<u16>,
     /// The next call whose method and path contain the text fails.
     faults: Vec<(String, Fault)>,
     pulls: Vec<Pull>,
@@ -229,7 +239,17 @@ impl FakeGithub {
 
     /// Makes every call answer 503, or stops doing so.
     pub fn set_down(&self, down: bool) {
-        self.world().down = down;
+        self.set_weather(down.then_some(Fault::Status(503)));
+    }
+
+    /// Makes every call of the API fail in one way until told otherwise.
+    pub fn set_weather(&self, weather: Option<Fault>) {
+        self.world().weather = weather;
+    }
+
+    /// Makes the host of the logs answer with this status, or with logs again.
+    pub fn set_storage(&self, status: Option<u16>) {
+        self.world().storage_status = status;
     }
 
     /// The calls about jobs and logs, in order.
@@ -260,9 +280,6 @@ async fn admit(State(world): Shared, mut request: Request, next: Next) -> Respon
     let is_write = request.method() != axum::http::Method::GET && !request.uri().path().starts_with("/app/");
     let fault = {
         let mut world = world.lock().expect("no handler panics");
-        if world.down {
-            return StatusCode::SERVICE_UNAVAILABLE.into_response();
-        }
         if !request.headers().contains_key(header::USER_AGENT) {
             return (StatusCode::FORBIDDEN, "Request forbidden by administrative rules").into_response();
         }
@@ -270,7 +287,7 @@ async fn admit(State(world): Shared, mut request: Request, next: Next) -> Respon
             return message(StatusCode::UNAUTHORIZED, "Bad credentials");
         };
         let fault = world.faults.iter().position(|(text, _)| call.contains(text));
-        let fault = fault.map(|at| world.faults.remove(at).1);
+        let fault = fault.map(|at| world.faults.remove(at).1).or_else(|| world.weather.clone());
         if is_write && !world.may_write(&caller) {
             return limited(60);
         }
@@ -283,6 +300,9 @@ async fn admit(State(world): Shared, mut request: Request, next: Next) -> Respon
             message(StatusCode::from_u16(status).expect("a status"), "Something went wrong")
         }
         Some(Fault::Limited(seconds)) => limited(seconds),
+        Some(Fault::OutOfCalls(seconds)) => out_of_calls(seconds),
+        Some(Fault::LimitedWordlessly) => message(StatusCode::FORBIDDEN, SECONDARY_LIMIT),
+        Some(Fault::Html) => axum::response::Html("<!doctype html><title>Unicorn!</title>").into_response(),
         Some(Fault::Silence(time)) => {
             tokio::time::sleep(time).await;
             StatusCode::GATEWAY_TIMEOUT.into_response()
@@ -342,8 +362,17 @@ impl Caller {
 
 /// <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
 fn limited(seconds: u32) -> Response {
-    let body = json!({ "message": "You have exceeded a secondary rate limit. Please wait a few minutes." });
+    let body = json!({ "message": SECONDARY_LIMIT });
     (StatusCode::FORBIDDEN, [("retry-after", seconds.to_string())], axum::Json(body)).into_response()
+}
+
+/// The primary limit, as the same page describes it.
+fn out_of_calls(seconds: u32) -> Response {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    let reset = since_epoch.as_secs() + u64::from(seconds);
+    let headers = [("x-ratelimit-remaining", "0".to_owned()), ("x-ratelimit-reset", reset.to_string())];
+    let body = json!({ "message": "API rate limit exceeded for installation ID 5." });
+    (StatusCode::FORBIDDEN, headers, axum::Json(body)).into_response()
 }
 
 fn message(status: StatusCode, text: &str) -> Response {
@@ -356,8 +385,12 @@ fn not_found() -> Response {
 
 /// One page of a list, as `per_page` and `page` ask for it.
 fn page(all: &[Value], query: &HashMap<String, String>) -> Response {
+    axum::Json(json!(some_of(all, query))).into_response()
+}
+
+/// The items of that page.
+fn some_of<'a>(all: &'a [Value], query: &HashMap<String, String>) -> Vec<&'a Value> {
     let number = |name: &str, default: usize| query.get(name).and_then(|n| n.parse().ok()).unwrap_or(default);
     let (per_page, page) = (number("per_page", 30).min(100), number("page", 1).max(1));
-    let some: Vec<&Value> = all.iter().skip((page - 1) * per_page).take(per_page).collect();
-    axum::Json(json!(some)).into_response()
+    all.iter().skip((page - 1) * per_page).take(per_page).collect()
 }

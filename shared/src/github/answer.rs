@@ -1,0 +1,171 @@
+//! What an answer of GitHub means for the work that asked, from its status, its headers and its message.
+//!
+//! The worker and the node both decide with [`Meaning::of`], so that a limit is a limit on both sides. GitHub limits
+//! in two ways, and says so with 403 as often as with 429
+//! (<https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>):
+//! the primary limit comes with `x-ratelimit-remaining: 0` and the time of its end, a secondary limit with
+//! `retry-after`, or with nothing but its message.
+
+use std::time::Duration;
+
+/// The wait where GitHub limits us and does not say for how long; its documentation asks for at least a minute.
+const LIMITED_FOR: Duration = Duration::from_secs(60);
+/// No wait is longer: a wrong clock must not park work for a day. Primary limits end within an hour.
+const LIMITED_AT_MOST: Duration = Duration::from_secs(3600);
+
+/// The parts of an answer that decide what it means.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Answer<'a> {
+    /// The HTTP status.
+    pub status: u16,
+    /// `retry-after`, in seconds.
+    pub retry_after: Option<&'a str>,
+    /// `x-ratelimit-remaining`.
+    pub remaining: Option<&'a str>,
+    /// `x-ratelimit-reset`, in Unix seconds.
+    pub reset: Option<&'a str>,
+    /// The `message` of the JSON body, or as much of the body as was read.
+    pub message: &'a str,
+}
+
+/// What an answer means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// It holds what was asked for.
+    Done,
+    /// What was asked for is at the `location` it names.
+    Moved,
+    /// There is no such thing (any more), or it is not ours to see.
+    Absent,
+    /// GitHub does not accept our token. Every other call with that token will fail too.
+    TokenRefused,
+    /// We asked too often. Calls before this time is over make it worse.
+    Limited(Duration),
+    /// GitHub is not well. It may say how long to wait.
+    Away(Option<Duration>),
+    /// GitHub understood the request and can't do it: a comment on a line that is not in the diff.
+    Unprocessable,
+    /// GitHub refuses for good: a permission is missing.
+    Refused,
+}
+
+// === impl Meaning ===
+
+impl Meaning {
+    /// What `answer` means at `now`, in Unix seconds.
+    #[must_use]
+    pub fn of(answer: &Answer<'_>, now: i64) -> Self {
+        match answer.status {
+            200..=299 => Self::Done,
+            301 | 302 | 307 | 308 => Self::Moved,
+            401 => Self::TokenRefused,
+            403 | 429 if answer.is_limit(now) => {
+                Self::Limited(answer.wait(now).unwrap_or(LIMITED_FOR).min(LIMITED_AT_MOST))
+            }
+            404 | 410 => Self::Absent,
+            408 | 500..=599 => Self::Away(answer.wait(now).map(|wait| wait.min(LIMITED_AT_MOST))),
+            422 => Self::Unprocessable,
+            _ => Self::Refused,
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody's doing.
+    #[must_use]
+    pub fn is_passing(self) -> bool {
+        matches!(self, Self::Limited(_) | Self::Away(_))
+    }
+}
+
+// === impl Answer ===
+
+impl Answer<'_> {
+    fn is_limit(&self, now: i64) -> bool {
+        // A secondary limit may come without any header: only its message tells it from a missing permission.
+        let message = self.message.to_ascii_lowercase();
+        self.status == 429
+            || self.wait(now).is_some()
+            || ["rate limit", "abuse detection"].iter().any(|words| message.contains(words))
+    }
+
+    /// How long GitHub asks to wait.
+    fn wait(&self, now: i64) -> Option<Duration> {
+        let number = |header: Option<&str>| header?.trim().parse::<u64>().ok();
+        number(self.retry_after).map(Duration::from_secs).or_else(|| {
+            let reset = number(self.reset).filter(|_| number(self.remaining) == Some(0))?;
+            Some(Duration::from_secs(reset.saturating_sub(u64::try_from(now).unwrap_or(0))))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: i64 = 1_700_000_000;
+
+    fn meaning(answer: Answer<'_>) -> Meaning {
+        Meaning::of(&answer, NOW)
+    }
+
+    fn status(status: u16) -> Answer<'static> {
+        Answer { status, ..Answer::default() }
+    }
+
+    #[test]
+    fn both_of_githubs_limits_are_waited_for_and_a_missing_permission_is_not() {
+        let secondary =
+            "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
+        let primary = Answer { remaining: Some("0"), reset: Some("1700000090"), ..status(403) };
+        for (answer, seconds) in [
+            (primary, 90),
+            (Answer { status: 429, ..primary }, 90),
+            (Answer { retry_after: Some("30"), ..status(403) }, 30),
+            (Answer { message: secondary, ..status(403) }, 60),
+            (Answer { message: "You have triggered an abuse detection mechanism.", ..status(403) }, 60),
+            (status(429), 60),
+            (Answer { reset: Some("1700999999"), ..primary }, 3600),
+            (Answer { reset: Some("1600000000"), ..primary }, 0),
+        ] {
+            assert_eq!(meaning(answer), Meaning::Limited(Duration::from_secs(seconds)), "{answer:?}");
+        }
+        let forbidden = "Resource not accessible by integration";
+        assert_eq!(meaning(Answer { message: forbidden, ..status(403) }), Meaning::Refused);
+        let calls_left = Answer { remaining: Some("4999"), reset: Some("1700000090"), ..status(403) };
+        assert_eq!(meaning(calls_left), Meaning::Refused, "every answer says when the limit is reset");
+    }
+
+    #[test]
+    fn every_other_status_means_one_thing() {
+        for (code, expected) in [
+            (200, Meaning::Done),
+            (204, Meaning::Done),
+            (302, Meaning::Moved),
+            (401, Meaning::TokenRefused),
+            (404, Meaning::Absent),
+            (410, Meaning::Absent),
+            (422, Meaning::Unprocessable),
+            (451, Meaning::Refused),
+            (500, Meaning::Away(None)),
+            (503, Meaning::Away(None)),
+        ] {
+            assert_eq!(meaning(status(code)), expected, "{code}");
+        }
+        let busy = Answer { retry_after: Some("7"), ..status(503) };
+        assert_eq!(meaning(busy), Meaning::Away(Some(Duration::from_secs(7))));
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_a_wait_longer_than_an_hour(
+            code in 0u16..1000, retry in "\\PC{0,24}", left in "\\PC{0,8}", reset in "[0-9]{0,24}", now in any::<i64>(),
+        ) {
+            let answer = Answer {
+                status: code, retry_after: Some(&retry), remaining: Some(&left), reset: Some(&reset), message: "",
+            };
+            if let Meaning::Limited(wait) | Meaning::Away(Some(wait)) = Meaning::of(&answer, now) {
+                prop_assert!(wait <= LIMITED_AT_MOST);
+            }
+        }
+    }
+}
