@@ -1,4 +1,4 @@
-"""`python -m sentinel_training train|retrain|card|goldens`: see README.md."""
+"""`python -m sentinel_training train|retrain|card|goldens`, in the root of the repository: see README.md."""
 
 import argparse
 import gzip
@@ -11,10 +11,9 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 
-from . import data, drift, goldens, model, vocabulary
+from . import ROOT, data, drift, goldens, model, vocabulary
 from .crossvalidation import MORE_WEIGHT, Workshop, fit_split, out_of_fold
 
-ROOT = Path(__file__).resolve().parents[2]
 # Below this the model is not written.
 GATE_MACRO_F1 = 0.65
 # Fixed beforehand: which folds the thresholds are chosen on.

@@ -12,7 +12,8 @@ import lightgbm
 import numpy as np
 import onnxruntime
 
-ROOT = Path(__file__).resolve().parents[2]
+from . import ROOT
+
 ROUNDS, ROWS = 5, 2000
 FEATURES = 884
 

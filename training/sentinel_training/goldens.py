@@ -9,9 +9,8 @@ import onnxruntime
 from scipy.sparse import csr_matrix, hstack
 from sklearn.feature_extraction import FeatureHasher
 
-from . import data, model, vocabulary
+from . import ROOT, data, model, vocabulary
 
-ROOT = Path(__file__).resolve().parents[2]
 LEVELS = {
     "ci_tool": ["GitHub Actions", "GitLab CI", "Jenkins", "Travis CI"],
     "language": ["Go", "Java", "JavaScript", "Python", "Rust"],

@@ -2,7 +2,7 @@
 
 use crate::build::Programs;
 use crate::tools::cache;
-use crate::{cargo, figures, root, run, step, target};
+use crate::{cargo, figures, root, run, step, target, training};
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
@@ -32,8 +32,7 @@ enum What {
     },
     /// Chunks a second, latency, CPU and memory of the node, beside TorchScript behind a Python gRPC server.
     Node {
-        /// A Python with the training's packages, torch, tokenizers, zstandard, grpcio and grpcio-tools: too large to be
-        /// installed here.
+        /// A Python in which `pip install './training[bench]'` was said: with torch, too large to be installed here.
         #[arg(long, env = "SENTINEL_BENCH_PYTHON")]
         python: PathBuf,
     },
@@ -64,7 +63,7 @@ impl Bench {
 
 /// The reference's rounds and ours alternate, so that a busy machine slows both.
 fn classifier() -> Result<Command> {
-    let python = python_environment()?;
+    let python = training::python("failure")?;
     step("building with optimisation");
     run(cargo()?.args(["build", "--release", "-p", "sentinel-node"]))?;
     let mut command = Command::new(python);
@@ -93,18 +92,4 @@ fn node(python: &Path) -> Result<Command> {
     let mut command = programs.command(&target()?.join("debug/bench-node"));
     command.env("SENTINEL_BENCH_PYTHON", python).arg("--models").arg(cache()?.join("bench-models"));
     Ok(command)
-}
-
-/// A virtual environment with the training's pinned packages.
-fn python_environment() -> Result<PathBuf> {
-    let folder = cache()?.join("python");
-    let python = folder.join("bin/python");
-    if !folder.join("installed").exists() {
-        step("installing the training's Python packages (once)");
-        run(Command::new("python3").args(["-m", "venv"]).arg(&folder))
-            .context("Python 3 with venv is needed: https://www.python.org/downloads")?;
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).arg(root().join("training")))?;
-        std::fs::write(folder.join("installed"), "")?;
-    }
-    Ok(python)
 }

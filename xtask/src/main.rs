@@ -6,6 +6,7 @@ mod ci;
 mod eval;
 mod figures;
 mod tools;
+mod training;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};

@@ -185,24 +185,38 @@ fn onnxruntime() -> Result<PathBuf> {
     Ok(library)
 }
 
-/// An environment of its own.
 fn test_python() -> Result<PathBuf> {
-    let folder = cache()?.join(format!("python-tests-{}", digest(PYTHON_PACKAGES.concat().as_bytes())));
+    let name = format!("python-tests-{}", digest(PYTHON_PACKAGES.concat().as_bytes()));
+    python_environment(&name, "installing what the tests need of Python (once)", |pip| {
+        pip.arg("--only-binary=:all:").args(PYTHON_PACKAGES);
+    })
+}
+
+/// A Python environment of its own in the cache folder, filled by one `pip install` to which `packages` adds what.
+pub(crate) fn python_environment(
+    name: &str,
+    about: &str,
+    packages: impl FnOnce(&mut Command),
+) -> Result<PathBuf> {
+    let folder = cache()?.join(name);
     let python = folder.join("bin/python");
-    if !folder.join("installed").exists() {
-        step("installing what the tests need of Python (once)");
+    // Written last: what was stopped half way is installed again.
+    let installed = folder.join("installed");
+    if !installed.exists() {
+        step(about);
         run(Command::new("python3").args(["-m", "venv"]).arg(&folder))
             .context("Python 3 with venv is needed: https://www.python.org/downloads")?;
-        run(Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--only-binary=:all:"])
-            .args(PYTHON_PACKAGES))?;
-        std::fs::write(folder.join("installed"), "")?;
+        let mut pip = Command::new(&python);
+        pip.args(["-m", "pip", "install", "--quiet"]);
+        packages(&mut pip);
+        run(&mut pip)?;
+        std::fs::write(installed, "")?;
     }
     Ok(python)
 }
 
 /// Names a folder by what is to be in it.
-fn digest(content: &[u8]) -> String {
+pub(crate) fn digest(content: &[u8]) -> String {
     Sha256::digest(content).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
