@@ -27,6 +27,7 @@ pub mod redact;
 pub mod review;
 pub mod signature;
 pub mod store;
+pub mod text;
 #[cfg(target_arch = "wasm32")]
 pub mod wasm;
 pub mod webhook;

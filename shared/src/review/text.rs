@@ -2,33 +2,21 @@
 
 use crate::diff::{Hunk, Place};
 use crate::redact::redact;
+use crate::text;
 
 /// Lines shown before and after the one a finding is about.
 const AROUND: usize = 3;
 /// The most of one quoted line.
 const QUOTE_MAX_CHARS: usize = 240;
 
-/// A line as a reader sees it: control and direction-changing characters spelt out, the long cut.
+/// A line as a reader sees it, the long cut.
 #[must_use]
 pub fn visible(line: &str) -> String {
-    let line = line.trim_end_matches(['\r', '\n']);
-    let mut out = String::with_capacity(line.len());
-    for (at, character) in line.chars().enumerate() {
-        if at == QUOTE_MAX_CHARS {
-            out.push('…');
-            break;
-        }
-        match character {
-            '\t' => out.push('\t'),
-            // Direction overrides reorder what a reader sees (CVE-2021-42574); zero-width characters hide.
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => {
-                out.extend(character.escape_unicode());
-            }
-            character if character.is_control() => out.extend(character.escape_unicode()),
-            character => out.push(character),
-        }
+    let line = text::line(line);
+    match line.char_indices().nth(QUOTE_MAX_CHARS) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.into_owned(),
     }
-    out
 }
 
 /// The lines of `hunk` around the added line `line`, as a diff shows them, without secrets.
@@ -76,7 +64,8 @@ mod tests {
 
     #[test]
     fn what_hides_is_spelt_out() {
-        assert_eq!(visible("a\u{202e}b\u{0}c\r"), "a\\u{202e}b\\u{0}c");
+        assert_eq!(visible(&format!("a\u{202e}{}", "x".repeat(300))).chars().count(), QUOTE_MAX_CHARS + 1);
+        assert_eq!(code("a\u{202e}b\n"), "`a\\u{202e}b`");
         assert_eq!(code("a``b"), "```a``b```");
         assert_eq!(code("`"), "`` ` ``");
     }
