@@ -3,9 +3,10 @@
 //! Here: lines, steps and which of them matter. [`mask`] turns what was kept into text for the features.
 //! Not here: which class the lines mean, and where the log comes from.
 //!
-//! Memory is bounded whatever is pushed: a line is cut at [`LINE_BYTES`], and at most [`HEAD_LINES`] +
+//! Memory is bounded whatever is pushed: of a line at most [`LINE_BYTES`] are looked at, and at most [`HEAD_LINES`] +
 //! [`TAIL_LINES`] candidates are held for each of three steps.
 
+mod long;
 mod mask;
 mod stem;
 mod step;
@@ -17,7 +18,7 @@ use step::StepLines;
 
 /// Lines an excerpt has at most. Five screens: what a person would read, and what a model learned from.
 pub const EXCERPT_LINES: usize = 80;
-/// Bytes of one line that are looked at; the rest of a longer line is dropped.
+/// Bytes of one line that are looked at: of a longer line both ends, and not its middle.
 pub const LINE_BYTES: usize = 4096;
 /// Characters of one line that are kept.
 pub const LINE_CHARS: usize = 400;
@@ -49,8 +50,7 @@ pub struct Excerpt {
 
 /// Finds the excerpt of one log, pushed in pieces of any size.
 pub struct ExcerptFinder {
-    partial: Vec<u8>,
-    partial_overflows: bool,
+    partial: long::Partial,
     log_lines: u64,
     log_bytes: u64,
     nul_bytes: u64,
@@ -98,8 +98,7 @@ impl ExcerptFinder {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            partial: Vec::new(),
-            partial_overflows: false,
+            partial: long::Partial::default(),
             log_lines: 0,
             log_bytes: 0,
             nul_bytes: 0,
@@ -116,38 +115,32 @@ impl ExcerptFinder {
         let mut rest = bytes;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             let (line, after) = (&rest[..end], &rest[end + 1..]);
-            if self.partial.is_empty() && !self.partial_overflows {
-                self.line(&line[..line.len().min(LINE_BYTES)]);
-            } else {
-                self.extend_partial(line);
-                let whole = std::mem::take(&mut self.partial);
-                self.partial_overflows = false;
+            if !self.partial.is_empty() {
+                self.partial.push(line);
+                let whole = self.partial.take();
                 self.line(&whole);
-                self.partial = whole;
-                self.partial.clear();
+                self.partial.reuse(whole);
+            } else if line.len() <= LINE_BYTES {
+                self.line(line);
+            } else {
+                self.line(&long::looked_at(line));
             }
             rest = after;
         }
-        self.extend_partial(rest);
+        self.partial.push(rest);
     }
 
     /// What mattered in everything that was pushed.
     #[must_use]
     pub fn finish(mut self) -> Excerpt {
         if !self.partial.is_empty() {
-            let last = std::mem::take(&mut self.partial);
+            let last = self.partial.take();
             self.line(&last);
         }
         // A text log has no NUL bytes; a few may come from a program's output.
         let binary = self.nul_bytes * 100 > self.log_bytes;
         let lines = if binary { Vec::new() } else { self.chosen_lines() };
         Excerpt { lines, log_lines: self.log_lines, log_bytes: self.log_bytes, binary }
-    }
-
-    fn extend_partial(&mut self, bytes: &[u8]) {
-        let room = LINE_BYTES - self.partial.len();
-        self.partial_overflows |= bytes.len() > room;
-        self.partial.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
     fn line(&mut self, raw: &[u8]) {
@@ -215,10 +208,24 @@ fn starts_step(line: &[u8]) -> bool {
 
 /// The text of a line as a person would see it: without terminal codes, and after the last carriage return.
 fn clean(raw: &[u8]) -> String {
-    let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
+    match long::ends(raw) {
+        // What a carriage return at the end overwrites is the beginning too.
+        Some((_, end)) if memchr::memchr(b'\r', trimmed(end)).is_some() => visible(end, LINE_CHARS),
+        Some((beginning, end)) => long::told(&visible(beginning, LINE_CHARS), &visible(end, LINE_BYTES)),
+        None => visible(raw, LINE_CHARS),
+    }
+}
+
+fn trimmed(raw: &[u8]) -> &[u8] {
+    raw.strip_suffix(b"\r").unwrap_or(raw)
+}
+
+/// At most `limit` characters that are seen.
+fn visible(raw: &[u8], limit: usize) -> String {
+    let raw = trimmed(raw);
     let shown = memchr::memrchr(b'\r', raw).map_or(raw, |at| &raw[at + 1..]);
     let text = String::from_utf8_lossy(shown);
-    let mut cleaned = String::with_capacity(text.len().min(LINE_CHARS));
+    let mut cleaned = String::with_capacity(text.len().min(limit));
     let mut chars = text.chars();
     let mut kept = 0;
     while let Some(char) = chars.next() {
@@ -228,7 +235,7 @@ fn clean(raw: &[u8]) -> String {
             char => {
                 cleaned.push(char);
                 kept += 1;
-                if kept == LINE_CHARS {
+                if kept == limit {
                     break;
                 }
             }
@@ -316,12 +323,53 @@ mod tests {
         assert_eq!(excerpt.lines[0].text.len(), LINE_CHARS);
     }
 
+    #[test]
+    fn what_ends_a_line_of_over_four_kilobytes_is_seen() {
+        let command = format!("cc -c a.c {}", "-I/usr/include ".repeat(1000));
+        for size in [1, 1000, 1 << 20] {
+            let log = format!(
+                "{}##[group]Run make\n{command}: fatal error: no such file\n##[endgroup]\n{}",
+                noise(200),
+                noise(200)
+            );
+            let mut finder = ExcerptFinder::new();
+            log.as_bytes().chunks(size).for_each(|piece| finder.push(piece));
+            let excerpt = finder.finish();
+            let line =
+                excerpt.lines.iter().find(|line| line.text.starts_with("cc -c a.c -I/usr")).expect("kept");
+            assert!(line.text.ends_with("-I/usr/include : fatal error: no such file"), "{}", line.text);
+            assert!(line.text.contains(" … ") && line.text.chars().count() <= LINE_CHARS, "{}", line.text);
+        }
+    }
+
+    #[test]
+    fn a_word_that_the_cut_goes_through_is_not_told_in_half() {
+        // Half a secret is not recognised as one.
+        let line = format!("login {} refused", "c2VjcmV0".repeat(1000));
+        assert_eq!(Excerpt::of(line.as_bytes()).lines[0].text.rsplit(" … ").next(), Some("refused"));
+        let unbroken = "c2VjcmV0".repeat(1000);
+        assert_eq!(Excerpt::of(unbroken.as_bytes()).lines[0].text, unbroken[..LINE_CHARS]);
+    }
+
+    #[test]
+    fn a_long_progress_bar_leaves_its_last_state() {
+        let bar: String = (0..2000).map(|n| format!("{n} of 2000\r")).collect();
+        assert_eq!(
+            Excerpt::of(format!("{bar}error: it broke\n").as_bytes()).lines[0].text,
+            "error: it broke"
+        );
+    }
+
     proptest! {
         #[test]
         fn the_pieces_a_log_arrives_in_do_not_matter(
             log in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'e'), Just(b'r'), Just(b'o'), any::<u8>()], 0..4000),
+            long in 0usize..20_000,
             size in 1usize..700,
         ) {
+            // Lines of any length, with something to tell their parts by.
+            let line: Vec<u8> = (0..long).map(|n| b"abc de: "[n * n % 8]).collect();
+            let log = [log.as_slice(), &line, b"\n", &log].concat();
             let mut finder = ExcerptFinder::new();
             log.chunks(size).for_each(|piece| finder.push(piece));
             prop_assert_eq!(finder.finish(), Excerpt::of(&log));
