@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::models::Models;
 use crate::refusals::Refusals;
+use crate::standing::Standing;
 use std::sync::OnceLock;
 use worker::{Date, Env};
 
@@ -10,6 +11,7 @@ pub(crate) struct App {
     pub(crate) config: Config,
     /// The bindings (rate limiters), which are the isolate's and not a request's.
     pub(crate) env: Env,
+    pub(crate) github: Standing,
     pub(crate) models: Models,
     pub(crate) refusals: Refusals,
 }
@@ -20,6 +22,7 @@ pub(crate) fn app(env: &Env) -> &'static App {
     APP.get_or_init(|| App {
         config: Config::read(|name| env.var(name).ok().map(|value| value.to_string())),
         env: env.clone(),
+        github: Standing::default(),
         models: Models::default(),
         refusals: Refusals::default(),
     })

@@ -1,61 +1,122 @@
-//! What GitHub's API adds to a delivery: the failed attempt's first failed job, its steps, and its log's tail.
+//! What GitHub's API adds to a delivery: the failed attempt's first failed job with a log, its steps, and its log's end.
 //!
-//! Every call has a deadline and a byte cap. The log is fetched from where GitHub redirects to, only if that
-//! host is on the list, and without our `Authorization`, which is not that host's to see.
+//! Everything here together has a deadline and a number of calls. What can't be had now is told apart from what does not
+//! exist: the first is waited for.
 
 use crate::app::App;
+use crate::github::{Github, Stop, away, dismiss};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
+use sentinel_shared::Error;
+use sentinel_shared::evidence::{JOB_PAGES, LOG_END_BYTES, LogEnd, LogPart, Note, Trouble};
 use sentinel_shared::excerpt::{Excerpt, ExcerptFinder};
 use sentinel_shared::failure::{FailureRecord, Subject};
 use sentinel_shared::features::JobEvidence;
+use sentinel_shared::github::answer::Meaning;
 use sentinel_shared::github::{JobsPage, WorkflowJob};
 use sentinel_shared::store::EvidenceKind;
-use sentinel_shared::{Error, Result};
 use std::pin::pin;
 use std::time::Duration;
-use worker::{
-    Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response, Url, console_warn,
-};
+use worker::{Delay, Response, Url};
 
 /// For everything here together: a delivery must be done well before its lease ends.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// The end of a log that is read: the failed step is there, and a worker's CPU time is short.
-const LOG_TAIL_BYTES: u64 = 1024 * 1024;
-/// The most of one API answer that is read; a page of 100 jobs with steps is under 1 MB.
-const ANSWER_LIMIT_BYTES: usize = 4 * 1024 * 1024;
-/// Pages of jobs that are looked through, of 100 each.
-const JOB_PAGES: u32 = 3;
+/// Calls to GitHub about one delivery: a page of jobs and two logs, with one to spare. The sweep counts on it: a free
+/// account's worker may make 50 an event.
+pub(crate) const CALLS_MAX: usize = 8;
+/// Calls that one log takes at least: where it is, how long it is, and its end.
+const CALLS_OF_A_LOG: usize = 3;
+/// Failed jobs whose logs are asked for, until one has a log.
+const JOBS_TRIED_MAX: usize = 3;
+/// The most of a log without a length or ranges that streams by, to find its end.
+const LOG_READ_BYTES: u64 = 64 * 1024 * 1024;
+/// The longest that it streams by. Well within the deadline, so that what was read is not lost.
+const LOG_READ_TIME: Duration = Duration::from_secs(10);
+/// What every gzip stream begins with (RFC 1952).
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 #[derive(Default)]
 pub(crate) struct Evidence {
     pub(crate) job: Option<JobEvidence>,
     pub(crate) excerpt: Excerpt,
-    /// Only the tail was read, so line numbers are not the log's.
-    pub(crate) log_is_cut: bool,
-    has_log: bool,
+    /// Which part of the log the excerpt is of; None without a log.
+    pub(crate) log: Option<LogPart>,
+    pub(crate) notes: Vec<Note>,
+    /// Why there is no more now, and may be later.
+    pub(crate) trouble: Option<Trouble>,
+    /// Calls that it took.
+    pub(crate) calls: usize,
+}
+
+/// What reading logs needs, tried on one failed run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// The worker has no token.
+    NoToken,
+    /// Logs can be read.
+    Works,
+    /// The token is accepted, and there is no run yet to try it on.
+    Untried,
+    /// The token does not see the run: it is of a repository the token is not for, or it was deleted.
+    Absent,
+    /// The token lacks a permission.
+    Refused,
+    /// GitHub gives nothing now.
+    Trouble(Trouble),
 }
 
 impl Evidence {
     pub(crate) fn kind(&self) -> EvidenceKind {
-        match (&self.job, self.has_log) {
-            (_, true) => EvidenceKind::Log,
-            (Some(_), false) => EvidenceKind::Job,
-            (None, false) => EvidenceKind::Payload,
+        match (&self.job, self.log) {
+            (_, Some(_)) => EvidenceKind::Log,
+            (Some(_), None) => EvidenceKind::Job,
+            (None, None) => EvidenceKind::Payload,
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
         }
     }
 }
 
-/// Gathers what can be had. Nothing to be had (no token, no such job, no log) is not an error.
-///
-/// # Errors
-/// [`Error::GithubUnavailable`] when trying again later may give more.
-pub(crate) async fn gather(app: &App, record: &FailureRecord) -> Result<Evidence> {
-    let Some(token) = &app.config.github_token else { return Ok(Evidence::default()) };
-    let github = Github { api: &app.config.github_api_url, token, log_hosts: &app.config.log_hosts };
-    match select(pin!(github.gather(record)), Delay::from(DEADLINE)).await {
-        Either::Left((evidence, _)) => evidence,
-        Either::Right(_) => Err(Error::GithubUnavailable("no answer in time")),
+impl Check {
+    /// A short, stable name.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::NoToken => "no_token",
+            Self::Works => "works",
+            Self::Untried => "untried",
+            Self::Absent => "absent",
+            Self::Refused => "refused",
+            Self::Trouble(trouble) => trouble.label(),
+        }
+    }
+}
+
+/// Gathers what can be had now. Nothing to be had (no token, no such job, no log) is no trouble.
+pub(crate) async fn gather(app: &App, record: &FailureRecord) -> Evidence {
+    let mut evidence = Evidence::default();
+    let Some(github) = Github::of(app, CALLS_MAX) else { return evidence };
+    let ended = match select(pin!(gather_with(&github, record, &mut evidence)), Delay::from(DEADLINE)).await {
+        Either::Left((ended, _)) => ended,
+        Either::Right(_) => Err(away("no answer in time")),
+    };
+    evidence.calls = github.calls();
+    if let Err(Stop::Trouble(trouble)) = ended {
+        evidence.trouble = Some(trouble);
+    }
+    evidence
+}
+
+/// Tries what reading logs needs on the run or job under `subject`, or on nothing where nothing failed yet.
+pub(crate) async fn check(app: &App, last: Option<(&str, &str)>) -> Check {
+    let Some(github) = Github::of(app, CALLS_MAX) else { return Check::NoToken };
+    match select(pin!(check_with(&github, last)), Delay::from(DEADLINE)).await {
+        Either::Left((Ok(check), _)) => check,
+        Either::Left((Err(Stop::Trouble(trouble)), _)) => Check::Trouble(trouble),
+        Either::Left((Err(Stop::CallsSpent), _)) | Either::Right(_) => Check::Trouble(Trouble::Away(None)),
     }
 }
 
@@ -63,13 +124,12 @@ pub(crate) async fn gather(app: &App, record: &FailureRecord) -> Result<Evidence
 ///
 /// # Errors
 /// [`Error::GithubUnavailable`] when trying again later may tell.
-pub(crate) async fn may_write(app: &App, repository: &str, login: &str) -> Result<bool> {
+pub(crate) async fn may_write(app: &App, repository: &str, login: &str) -> Result<bool, Error> {
     #[derive(serde::Deserialize)]
     struct Permission {
         permission: String,
     }
-    let Some(token) = &app.config.github_token else { return Ok(false) };
-    let github = Github { api: &app.config.github_api_url, token, log_hosts: &app.config.log_hosts };
+    let Some(github) = Github::of(app, 1) else { return Ok(false) };
     let path = format!("/repos/{repository}/collaborators/{login}/permission");
     match select(pin!(github.json::<Permission>(&path)), Delay::from(DEADLINE)).await {
         // `maintain` is told as `write` here.
@@ -80,192 +140,177 @@ pub(crate) async fn may_write(app: &App, repository: &str, login: &str) -> Resul
     }
 }
 
-struct Github<'a> {
-    api: &'a str,
-    token: &'a str,
-    log_hosts: &'a [String],
-}
-
-impl Github<'_> {
-    async fn gather(&self, record: &FailureRecord) -> Result<Evidence> {
-        let Some(job) = self.failed_job(record).await? else { return Ok(Evidence::default()) };
-        let job = JobEvidence::of(&job);
-        let Some(id) = job.job_id else { return Ok(Evidence { job: Some(job), ..Evidence::default() }) };
-        match self.log(&record.repository, id).await? {
-            Some((excerpt, log_is_cut)) => {
-                Ok(Evidence { job: Some(job), has_log: true, excerpt, log_is_cut })
-            }
-            None => Ok(Evidence { job: Some(job), ..Evidence::default() }),
+async fn gather_with(
+    github: &Github<'_>,
+    record: &FailureRecord,
+    evidence: &mut Evidence,
+) -> Result<(), Stop> {
+    let repository = &record.repository;
+    let (run_id, run_attempt) = match record.subject {
+        Subject::Job { job_id, .. } => {
+            let job = github.json(&job_path(repository, job_id)).await?;
+            return look_at(github, repository, job.into_iter().collect(), evidence).await;
         }
-    }
-
-    /// The first job that failed, of the attempt the delivery is about.
-    async fn failed_job(&self, record: &FailureRecord) -> Result<Option<WorkflowJob>> {
-        let repository = &record.repository;
-        if let Subject::Job { job_id, .. } = record.subject {
-            return self.json(&format!("/repos/{repository}/actions/jobs/{job_id}")).await;
-        }
-        let Subject::Run { run_id, run_attempt } = record.subject else { return Ok(None) };
-        let mut seen = 0;
-        for page in 1..=JOB_PAGES {
-            let path = format!(
-                "/repos/{repository}/actions/runs/{run_id}/attempts/{run_attempt}/jobs?per_page=100&page={page}"
-            );
-            let Some(answer) = self.json::<JobsPage>(&path).await? else { return Ok(None) };
-            seen += answer.jobs.len() as u64;
-            let is_last = answer.jobs.is_empty() || seen >= answer.total_count;
-            let found = answer.jobs.into_iter().find(WorkflowJob::has_failed);
-            if found.is_some() || is_last {
-                return Ok(found);
-            }
-        }
-        Ok(None)
-    }
-
-    /// The excerpt of a job's log, and whether only its tail was read. None where there is no log (any more).
-    async fn log(&self, repository: &str, job_id: u64) -> Result<Option<(Excerpt, bool)>> {
-        let response = self.api(&format!("/repos/{repository}/actions/jobs/{job_id}/logs")).await?;
-        let location = match response.status_code() {
-            302 | 307 => response.headers().get("location").ok().flatten(),
-            status => return self.absent(status).map(|()| None),
-        };
-        let Some(url) =
-            location.and_then(|location| Url::parse(&location).ok()).filter(|url| self.allows(url))
-        else {
-            console_warn!(
-                "evidence.redirect_refused: a log was redirected to a host that is not on the list"
-            );
-            return Ok(None);
-        };
-        let response = self.blob(&url, None).await?;
-        let length =
-            response.headers().get("content-length").ok().flatten().and_then(|n| n.parse::<u64>().ok());
-        let start = length.unwrap_or(0).saturating_sub(LOG_TAIL_BYTES);
-        if start == 0 {
-            return read_log(response, false).await;
-        }
-        drop(response);
-        let tail = self.blob(&url, Some(start)).await?;
-        let is_tail = tail.status_code() == 206;
-        read_log(tail, is_tail).await
-    }
-
-    fn allows(&self, url: &Url) -> bool {
-        let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
-        let with_port = url.port().map(|port| format!("{host}:{port}"));
-        self.log_hosts.iter().any(|allowed| match allowed.strip_prefix('.') {
-            Some(_) => url.scheme() == "https" && host.ends_with(allowed.as_str()),
-            // A host that is named exactly, with its port, is an operator's own choice: plain HTTP may do.
-            None => with_port.as_ref() == Some(allowed) || (url.scheme() == "https" && host == *allowed),
-        })
-    }
-
-    /// The JSON at `path`; None for what does not exist or is not ours to see.
-    async fn json<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<Option<T>> {
-        let mut response = self.api(path).await?;
-        if response.status_code() != 200 {
-            return self.absent(response.status_code()).map(|()| None);
-        }
-        let body = capped(&mut response, ANSWER_LIMIT_BYTES).await?;
-        serde_json::from_slice(&body)
-            .map(Some)
-            .map_err(|_| Error::GithubUnavailable("an answer of another shape"))
-    }
-
-    /// Whether `status` means that there is nothing, or that trying again may help.
-    fn absent(&self, status: u16) -> Result<()> {
-        match status {
-            429 | 500..=599 => Err(Error::GithubUnavailable("it is overloaded or limits our rate")),
-            _ => {
-                console_warn!("evidence.absent: GitHub answered {status}");
-                Ok(())
-            }
-        }
-    }
-
-    async fn api(&self, path: &str) -> Result<Response> {
-        let headers = [
-            ("accept", "application/vnd.github+json"),
-            ("authorization", &format!("Bearer {}", self.token)),
-            ("user-agent", "sentinel"),
-            ("x-github-api-version", "2022-11-28"),
-        ];
-        fetch(&format!("{}{path}", self.api), &headers).await
-    }
-
-    async fn blob(&self, url: &Url, start: Option<u64>) -> Result<Response> {
-        let range = start.map(|start| format!("bytes={start}-"));
-        let mut headers = vec![("user-agent", "sentinel")];
-        headers.extend(range.as_deref().map(|range| ("range", range)));
-        fetch(url.as_str(), &headers).await
-    }
-}
-
-/// Posts nothing to `path` of GitHub's API, without a token; None for what does not exist (any more).
-pub(crate) async fn exchange<T: serde::de::DeserializeOwned>(app: &App, path: &str) -> Result<Option<T>> {
-    let headers = [("accept", "application/vnd.github+json"), ("user-agent", "sentinel")];
-    let url = format!("{}{path}", app.config.github_api_url);
-    let mut response = send(Method::Post, &url, &headers).await?;
-    match response.status_code() {
-        200 | 201 => {
-            let body = capped(&mut response, ANSWER_LIMIT_BYTES).await?;
-            let read = serde_json::from_slice(&body).map(Some);
-            read.map_err(|_| Error::GithubUnavailable("an answer of another shape"))
-        }
-        404 | 422 => Ok(None),
-        _ => Err(Error::GithubUnavailable("it did not take the code")),
-    }
-}
-
-async fn fetch(url: &str, headers: &[(&str, &str)]) -> Result<Response> {
-    send(Method::Get, url, headers).await
-}
-
-async fn send(method: Method, url: &str, headers: &[(&str, &str)]) -> Result<Response> {
-    let send = async {
-        let sent = Headers::new();
-        for (name, value) in headers {
-            sent.set(name, value)?;
-        }
-        let mut init = RequestInit::new();
-        init.with_method(method).with_headers(sent).with_redirect(RequestRedirect::Manual);
-        Fetch::Request(Request::new_with_init(url, &init)?).send().await
+        Subject::Run { run_id, run_attempt } => (run_id, run_attempt),
     };
-    send.await.map_err(|_: worker::Error| Error::GithubUnavailable("it can't be reached"))
-}
-
-/// Streams a log into its excerpt, at most the tail's length of it.
-async fn read_log(mut response: Response, is_cut: bool) -> Result<Option<(Excerpt, bool)>> {
-    if !matches!(response.status_code(), 200 | 206) {
-        return Ok(None);
-    }
-    let mut finder = ExcerptFinder::new();
-    let mut left = LOG_TAIL_BYTES as usize;
-    let mut stream = response.stream().map_err(|_| unreadable())?;
-    while let Some(piece) = stream.next().await {
-        let piece = piece.map_err(|_| unreadable())?;
-        finder.push(&piece[..piece.len().min(left)]);
-        left = left.saturating_sub(piece.len());
-        if left == 0 {
+    let mut seen = 0;
+    for page in 1..=JOB_PAGES {
+        if !github.may_call(1) {
+            break;
+        }
+        let path = jobs_path(repository, run_id, run_attempt, page);
+        let Some(JobsPage { total_count, jobs }) = github.json(&path).await? else { break };
+        if total_count > u64::from(JOB_PAGES) * 100 {
+            evidence.note(Note::JobsCut);
+        }
+        seen += jobs.len() as u64;
+        let is_last = jobs.is_empty() || seen >= total_count;
+        let failed = jobs.into_iter().filter(WorkflowJob::has_failed).collect();
+        look_at(github, repository, failed, evidence).await?;
+        if evidence.log.is_some() || is_last {
             break;
         }
     }
-    let excerpt = finder.finish();
-    Ok((!excerpt.binary).then_some((excerpt, is_cut)))
+    Ok(())
 }
 
-async fn capped(response: &mut Response, limit_bytes: usize) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut stream = response.stream().map_err(|_| unreadable())?;
-    while let Some(piece) = stream.next().await {
-        bytes.extend_from_slice(&piece.map_err(|_| unreadable())?);
-        if bytes.len() > limit_bytes {
-            return Err(Error::GithubUnavailable("an answer beyond the cap"));
+/// Reads the log of the first of `jobs` that has one. Without any, the first job tells its steps.
+async fn look_at(
+    github: &Github<'_>,
+    repository: &str,
+    jobs: Vec<WorkflowJob>,
+    evidence: &mut Evidence,
+) -> Result<(), Stop> {
+    for job in jobs.iter().take(JOBS_TRIED_MAX) {
+        let job = JobEvidence::of(job);
+        let id = job.job_id;
+        let is_first = evidence.job.is_none();
+        if is_first {
+            evidence.job = Some(job.clone());
+        }
+        let Some(id) = id.filter(|_| github.may_call(CALLS_OF_A_LOG)) else { continue };
+        if let Some((excerpt, part)) = log(github, repository, id).await? {
+            (evidence.excerpt, evidence.log, evidence.job) = (excerpt, Some(part), Some(job));
+            if !is_first {
+                evidence.note(Note::LaterJob);
+            }
+            if part == LogPart::Beginning {
+                evidence.note(Note::LogBeginning);
+            }
+            return Ok(());
         }
     }
-    Ok(bytes)
+    Ok(())
 }
 
-fn unreadable() -> Error {
-    Error::GithubUnavailable("an answer broke off")
+/// The excerpt of a job's log, and of which part. None where there is no log (any more).
+async fn log(github: &Github<'_>, repository: &str, job_id: u64) -> Result<Option<(Excerpt, LogPart)>, Stop> {
+    // The signature in an address does not hold for long: one that is over is asked for anew, once.
+    for _ in 0..2 {
+        let Some(url) = github.address(&log_path(repository, job_id)).await? else { return Ok(None) };
+        if let Some((end, part)) = read(github, &url).await? {
+            let bytes = end.bytes();
+            let mut finder = ExcerptFinder::new();
+            finder.push(bytes);
+            let excerpt = finder.finish();
+            let is_text = !excerpt.binary && !bytes.starts_with(&GZIP_MAGIC);
+            return Ok(is_text.then_some((excerpt, part)));
+        }
+    }
+    Ok(None)
+}
+
+/// The end of the log at `url`; None where it is not (any more).
+async fn read(github: &Github<'_>, url: &Url) -> Result<Option<(LogEnd, LogPart)>, Stop> {
+    let Some(whole) = github.stored(url, None).await? else { return Ok(None) };
+    let start = length(&whole).map(|length| length.saturating_sub(LOG_END_BYTES));
+    let Some(start) = start.filter(|start| *start > 0) else {
+        return stream(whole, LogPart::Whole).await.map(Some);
+    };
+    dismiss(whole);
+    match github.stored(url, Some(start)).await? {
+        None => Ok(None),
+        Some(end) if end.status_code() == 206 => stream(end, LogPart::End).await.map(Some),
+        // A host that ignores ranges.
+        Some(whole) => stream(whole, LogPart::Whole).await.map(Some),
+    }
+}
+
+/// How long a body is. That of a compressed one is not the text's.
+fn length(response: &Response) -> Option<usize> {
+    let header = |name: &str| response.headers().get(name).ok().flatten();
+    if header("content-encoding").is_some_and(|encoding| encoding != "identity") {
+        return None;
+    }
+    header("content-length")?.parse().ok()
+}
+
+/// Lets `part` of a log stream by and keeps its end; says so when that end was not reached.
+async fn stream(mut response: Response, part: LogPart) -> Result<(LogEnd, LogPart), Stop> {
+    let mut end = LogEnd::default();
+    let mut time = Delay::from(LOG_READ_TIME);
+    let mut pieces = response.stream().map_err(|_| away("a log can't be read"))?;
+    loop {
+        match select(pieces.next(), &mut time).await {
+            Either::Left((Some(Ok(piece)), _)) => end.push(&piece),
+            Either::Left((Some(Err(_)), _)) => return Err(away("a log broke off")),
+            Either::Left((None, _)) => {
+                let whole = if end.is_cut() { LogPart::End } else { LogPart::Whole };
+                return Ok((end, if part == LogPart::Whole { whole } else { part }));
+            }
+            Either::Right(_) if part == LogPart::End || end.read_bytes() == 0 => {
+                return Err(away("a log did not come in time"));
+            }
+            Either::Right(_) => break,
+        }
+        if end.read_bytes() > LOG_READ_BYTES {
+            break;
+        }
+    }
+    Ok((end, LogPart::Beginning))
+}
+
+async fn check_with(github: &Github<'_>, last: Option<(&str, &str)>) -> Result<Check, Stop> {
+    let Some((repository, subject)) = last else {
+        // Costs nothing of what GitHub allows.
+        github.ask("/rate_limit").await?;
+        return Ok(Check::Untried);
+    };
+    let found = |meaning| match meaning {
+        Meaning::Done => None,
+        Meaning::Refused => Some(Check::Refused),
+        _ => Some(Check::Absent),
+    };
+    let numbers: Vec<u64> = subject.split(':').skip(1).filter_map(|number| number.parse().ok()).collect();
+    let job = match numbers.as_slice() {
+        [run_id, attempt] => {
+            let attempt = u32::try_from(*attempt).unwrap_or(1);
+            let path = jobs_path(repository, *run_id, attempt, 1);
+            let (meaning, mut response) = github.ask(&path).await?;
+            if let Some(check) = found(meaning) {
+                return Ok(check);
+            }
+            let page: JobsPage = response.json().await.map_err(|_| away("an answer of another shape"))?;
+            page.jobs.into_iter().find(WorkflowJob::has_failed).and_then(|job| job.id)
+        }
+        [job_id] => Some(*job_id),
+        _ => None,
+    };
+    let Some(job) = job else { return Ok(Check::Untried) };
+    let (meaning, response) = github.ask(&log_path(repository, job)).await?;
+    dismiss(response);
+    // A log that is gone is no fault of the token: it told which job failed.
+    Ok(if meaning == Meaning::Refused { Check::Refused } else { Check::Works })
+}
+
+fn job_path(repository: &str, job_id: u64) -> String {
+    format!("/repos/{repository}/actions/jobs/{job_id}")
+}
+
+fn log_path(repository: &str, job_id: u64) -> String {
+    format!("{}/logs", job_path(repository, job_id))
+}
+
+fn jobs_path(repository: &str, run_id: u64, run_attempt: u32, page: u32) -> String {
+    format!("/repos/{repository}/actions/runs/{run_id}/attempts/{run_attempt}/jobs?per_page=100&page={page}")
 }

@@ -7,6 +7,7 @@ mod api;
 mod app;
 mod config;
 mod evidence;
+mod github;
 mod guard;
 mod keys;
 mod ledger;
@@ -20,10 +21,12 @@ mod reviews;
 mod router;
 mod session;
 mod setup;
+mod standing;
 mod telemetry;
 mod turso;
 mod webhook;
 
+use futures_util::future::join;
 use worker::{Context, Env, Request, Response, Result, ScheduleContext, ScheduledEvent, event};
 
 #[event(start)]
@@ -36,11 +39,10 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
     router::route(request, app::app(&env), context).await
 }
 
-/// Every minute: takes up deliveries whose worker went away before they were done, and tells the node of reviews
-/// that nobody works on.
+/// Every minute: takes up deliveries that wait or whose worker went away before they were done, and tells the node of
+/// reviews that nobody works on. Neither waits for the other.
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     let app = app::app(&env);
-    webhook::sweep(app).await;
-    reviews::resubmit(app).await;
+    join(webhook::sweep(app), reviews::resubmit(app)).await;
 }

@@ -1,9 +1,20 @@
 //! Answers: JSON, and errors as problem documents (RFC 9457).
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sentinel_shared::{Error, Result};
 use serde::Serialize;
 use serde_json::json;
 use worker::{Response, ResponseBuilder};
+
+/// What can't stand in a value of a query as it is. `owner/name` and `run:1:1` can, and stay readable (RFC 3986, 3.4).
+const OUTSIDE_A_VALUE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/')
+    .remove(b':')
+    .remove(b'@');
 
 /// A JSON body under `status`.
 pub(crate) fn json(status: u16, value: &impl Serialize) -> Result<Response> {
@@ -27,6 +38,15 @@ pub(crate) fn build(
         builder = builder.with_header(name, value)?;
     }
     Ok(builder.fixed(body))
+}
+
+/// `path` with a query, for a `Location`.
+pub(crate) fn address(path: &str, query: &[(&str, &str)]) -> String {
+    let pairs: Vec<String> = query
+        .iter()
+        .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, OUTSIDE_A_VALUE)))
+        .collect();
+    format!("{path}?{}", pairs.join("&"))
 }
 
 /// `error` as `application/problem+json`.

@@ -81,8 +81,7 @@ async fn store(
     };
     let mut answer =
         respond::json(202, &json!({ "status": status, "job": job.key, "repository": job.repository }))?;
-    let location: String = form_key(&job.key);
-    let _ = answer.headers_mut().set("location", &format!("/api/job?key={location}"));
+    let _ = answer.headers_mut().set("location", &respond::address("/api/job", &[("key", &job.key)]));
     context.wait_until(async move {
         review_client::submit(app, &job).await;
     });
@@ -147,9 +146,4 @@ async fn job(app: &App, who: &Principal, key: &str) -> Result<JobRow> {
     let answers = turso::read(app, &[reviews::job_by_key(who.scope, key)]).await?;
     let rows = reviews::job_rows(answers.first().ok_or(Error::StoreShape("job_by_key"))?)?;
     rows.into_iter().next().ok_or(Error::NotFound)
-}
-
-/// A key as a query's value.
-fn form_key(key: &str) -> String {
-    key.replace('%', "%25").replace('#', "%23").replace('&', "%26").replace('+', "%2B")
 }

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::{
-    api, guard, keys, ledger, pages, registry, respond, reviews, session, setup, telemetry, webhook,
+    api, guard, keys, ledger, pages, registry, respond, reviews, session, setup, standing, telemetry, webhook,
 };
 use sentinel_shared::access::Principal;
 use sentinel_shared::{Error, Result};
@@ -12,7 +12,7 @@ pub(crate) async fn route(request: Request, app: &'static App, context: Context)
     let path = request.path();
     let answer = match (request.method(), path.as_str()) {
         (Method::Post, "/webhook/github") => webhook::receive(request, app, context).await,
-        (Method::Get, "/health") => telemetry::health(app),
+        (Method::Get, "/health") => telemetry::health(app).await,
         (Method::Get, "/api/session") => session::show(&request, app).await,
         (Method::Post, "/api/session") => session::open(request, app).await,
         (Method::Delete, "/api/session") => session::close(&request, app).await,
@@ -42,6 +42,7 @@ enum Call {
     FeedbackAudit,
     FeedbackStats,
     Forget,
+    Github,
     History,
     Inference,
     Job,
@@ -86,6 +87,7 @@ impl Call {
             (Method::Get, "/api/feedback") => Self::FeedbackAudit,
             (Method::Post, "/api/feedback") => Self::Feedback,
             (Method::Get, "/api/feedback/stats") => Self::FeedbackStats,
+            (Method::Get, "/api/github") => Self::Github,
             (Method::Get, "/api/history") => Self::History,
             (Method::Get, "/api/inference") => Self::Inference,
             (Method::Get, "/api/job") => Self::Job,
@@ -125,7 +127,7 @@ impl Call {
             | Self::Telemetry
             | Self::Timeline => Needs::Any,
             Self::Forget | Self::Redeliver | Self::ReplayJob => Needs::Admin,
-            Self::Metrics | Self::ModelBundle | Self::ModelDiff | Self::Registry => Needs::All,
+            Self::Github | Self::Metrics | Self::ModelBundle | Self::ModelDiff | Self::Registry => Needs::All,
             Self::Keys
             | Self::MakeKey
             | Self::PromoteModel
@@ -160,6 +162,7 @@ async fn guarded(request: Request, app: &App, call: Call) -> Result<Response> {
         Call::FeedbackAudit => api::feedback_audit(&request, app, &who).await,
         Call::FeedbackStats => api::feedback_stats(app, &who).await,
         Call::Forget => ledger::forget(&request, app, &who).await,
+        Call::Github => standing::check(app).await,
         Call::History => api::history(&request, app, &who).await,
         Call::Inference => api::inference(&request, app, &who).await,
         Call::Job => reviews::show(&request, app, &who).await,

@@ -4,7 +4,7 @@
 //! stored here: who made the App sees its secrets once, with the commands that keep them.
 
 use crate::app::App;
-use crate::{api, evidence, guard, respond};
+use crate::{api, github, guard, respond};
 use sentinel_shared::{Error, Result};
 use serde::Deserialize;
 use serde_json::json;
@@ -69,7 +69,7 @@ pub(crate) async fn done(request: &Request, app: &App) -> Result<Response> {
     if !fits || code.is_empty() {
         return Err(Error::ParameterInvalid { name: "code", expected: "what GitHub sent" });
     }
-    let made: Option<Made> = evidence::exchange(app, &format!("/app-manifests/{code}/conversions")).await?;
+    let made: Option<Made> = github::exchange(app, &format!("/app-manifests/{code}/conversions")).await?;
     let made = made.ok_or(Error::NotFound)?;
     let fields = [
         ("slug", made.slug.as_str()),

@@ -1,7 +1,7 @@
 //! `/health` and `/metrics`. Totals come from the store, so they survive every isolate.
 
 use crate::app::App;
-use crate::{guard, models, respond, turso};
+use crate::{guard, models, respond, standing, turso};
 use sentinel_shared::access::Scope;
 use sentinel_shared::dashboard::WINDOW;
 use sentinel_shared::drift::Report;
@@ -12,11 +12,13 @@ use std::fmt::Write;
 use worker::Response;
 
 /// `GET /health`: open to all, so it names settings and never shows them.
-pub(crate) fn health(app: &App) -> Result<Response> {
+pub(crate) async fn health(app: &App) -> Result<Response> {
     let missing = app.config.missing();
     let serving = app.models.serving();
     let refused = app.models.refused();
-    let (status, http) = match (&serving, missing.is_empty() && refused.is_none()) {
+    let github = standing::told(app).await;
+    let is_whole = missing.is_empty() && refused.is_none() && github["state"] != "token_refused";
+    let (status, http) = match (&serving, is_whole) {
         (Err(_), _) => ("unhealthy", 503),
         (Ok(_), false) => ("degraded", 200),
         (Ok(_), true) => ("healthy", 200),
@@ -32,6 +34,7 @@ pub(crate) fn health(app: &App) -> Result<Response> {
         "missing": missing,
         "unlimited": guard::LIMITERS.iter().filter(|limiter| app.env.rate_limiter(limiter).is_err()).collect::<Vec<_>>(),
         "evidence": if app.config.github_token.is_some() { "log" } else { "payload" },
+        "github": github,
     });
     respond::json(http, &body)
 }
@@ -57,10 +60,18 @@ const FAMILIES: [(&str, &str, &str, &str); 8] = [
 pub(crate) async fn metrics(app: &App) -> Result<Response> {
     let model = models::current(app).await?;
     let version = &model.manifest.model_version;
-    let statements =
-        [store::counters(), store::totals(Scope::All, WINDOW), store::drift_window(Scope::All, version)];
+    let statements = [
+        store::counters(),
+        store::totals(Scope::All, WINDOW),
+        store::drift_window(Scope::All, version),
+        store::evidence::trouble_now(),
+    ];
     let answers = turso::read(app, &statements).await?;
-    let [counters, totals, window] = answers.as_slice() else { return Err(Error::StoreShape("metrics")) };
+    let [counters, totals, window, trouble] = answers.as_slice() else {
+        return Err(Error::StoreShape("metrics"));
+    };
+    let trouble = store::evidence::trouble_of(trouble)?.map(|trouble| trouble.state);
+    let troubled = |state: &str| u64::from(trouble.as_deref() == Some(state));
     let (counters, totals) = (store::counter_rows(counters)?, store::totals_of(totals)?);
     let drift = Report::of(&model.baseline, &store::window_of(window)?);
     let mut text = String::new();
@@ -73,6 +84,13 @@ pub(crate) async fn metrics(app: &App) -> Result<Response> {
     let refused = u64::from(app.models.refused().is_some());
     for (gauge, help, value) in [
         ("sentinel_model_refused", "1 while the registered model was refused and another serves.", refused),
+        (
+            "sentinel_github_token_refused",
+            "1 while GitHub does not accept the worker's token.",
+            troubled("token_refused"),
+        ),
+        ("sentinel_github_limited", "1 while GitHub limits the worker's rate.", troubled("limited")),
+        ("sentinel_github_away", "1 while GitHub or the storage of its logs is not well.", troubled("away")),
         ("sentinel_deliveries_queued", "Deliveries waiting to be classified.", totals.queued),
         ("sentinel_deliveries_failed", "Deliveries given up after three tries.", totals.failed),
     ] {

@@ -1,17 +1,29 @@
 //! One delivery, from bytes to a stored verdict.
 
 use crate::app::{App, now};
-use crate::evidence::Evidence;
-use crate::{evidence, guard, models, respond, reviews, turso};
+use crate::evidence::{self, Evidence};
+use crate::{guard, models, respond, reviews, turso};
+use futures_util::future::join_all;
 use sentinel_shared::access::Scope;
 use sentinel_shared::artifact::Verdict;
+use sentinel_shared::evidence::{LogPart, Note, Plan, Trouble};
 use sentinel_shared::failure::FailureRecord;
 use sentinel_shared::store::models::ActiveModel;
-use sentinel_shared::store::{self, Accepted, Claimed, Finding};
+use sentinel_shared::store::{self, Accepted, Claimed, Finding, evidence as waiting};
 use sentinel_shared::webhook::{Action, BODY_LIMIT_BYTES, Delivery, DeliveryKey, Headers};
 use sentinel_shared::{Error, Result};
 use serde_json::json;
 use worker::{Context, Request, Response, console_error, console_log};
+
+/// Calls to other servers that one sweep makes at most. A free account's worker may make 50 an event
+/// (<https://developers.cloudflare.com/workers/platform/limits/#subrequests>); the others are for the node and the models.
+const SWEEP_CALLS: usize = 40;
+/// Deliveries that are worked on beside each other: a worker has six connections, and each of these takes one at a time.
+const SWEEP_AT_ONCE: usize = 3;
+/// What one delivery costs at most: its evidence, and storing its verdict.
+const DELIVERY_CALLS: usize = evidence::CALLS_MAX + 1;
+/// After this time a sweep takes up no more, so that it is over when the next one begins, in seconds.
+const SWEEP_SECONDS: i64 = 25;
 
 /// Takes one delivery.
 ///
@@ -20,7 +32,8 @@ use worker::{Context, Request, Response, console_error, console_log};
 /// 3. Parse and decide: 400, 415 or 422 for what can't be understood, 200 for what is not ours.
 /// 4. Count it against its installation or repository, else 429.
 /// 5. Record it under its key: 200 if it was done before, 503 if the store is away.
-/// 6. Answer 202 and go on working; or, with `Prefer: wait`, work and answer 200 with the verdict.
+/// 6. Answer 202 and go on working; or, with `Prefer: wait`, work and answer 200 with the verdict. While GitHub gives
+///    nothing it is 202 as well: the sweep goes on.
 ///
 /// A pull request or a command takes steps 4 to 6 in [`reviews`]: its work is a node's.
 pub(crate) async fn receive(mut request: Request, app: &'static App, context: Context) -> Result<Response> {
@@ -67,9 +80,11 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
         Accepted::New => {}
     }
     // (6) Work.
+    let delivery = Claimed { key: delivery.key, record, received_at: now() };
     if header("prefer").is_some_and(|prefer| prefer.split([',', ';']).any(|wish| wish.trim() == "wait")) {
-        if classify(app, active.as_ref(), &delivery.key, &record, Attempt::Early).await?.is_none() {
-            return accepted(&delivery.key, &record);
+        let Claimed { key, record, .. } = &delivery;
+        if classify(app, active.as_ref(), &delivery, None).await?.verdict.is_none() {
+            return accepted(key, record);
         }
         // Of two deliveries about one subject, the first verdict stays: what is answered is what is stored.
         let stored =
@@ -78,9 +93,9 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
         let inference = store::first_inference(&stored)?;
         return respond::json(200, &json!({ "status": "done", "inference": inference }));
     }
-    let answer = accepted(&delivery.key, &record);
+    let answer = accepted(&delivery.key, &delivery.record);
     context.wait_until(async move {
-        work(app, active.as_ref(), &delivery.key, &record, Attempt::Early).await;
+        work(app, active.as_ref(), &delivery, None).await;
     });
     answer
 }
@@ -94,68 +109,112 @@ async fn uninstall(app: &App, installation: u64) -> Result<Response> {
     respond::json(200, &ended)
 }
 
-/// Takes up the deliveries that were left half done. One scheduled event does at most one batch.
+/// Takes up the deliveries that wait or were left half done, as many as one scheduled event can do, and no more: what is
+/// taken up is leased, and must be done when the lease ends.
+///
+/// One goes ahead. Where GitHub gives it nothing, the others do not ask in this sweep, since calls while GitHub limits us
+/// make it worse; they get their verdict without the log when they have waited for long enough.
 pub(crate) async fn sweep(app: &App) {
-    let (claimed, active) = match turso::commit(app, &store::sweep(now(), app.config.retention_days))
-        .await
-        .and_then(|rows| store::claimed(&rows))
-    {
-        Ok(claimed) => claimed,
-        Err(error) => return console_error!("sweep.failed: {error}"),
-    };
-    for Claimed { key, record, attempts } in claimed {
-        let attempt = if attempts >= store::ATTEMPTS_MAX { Attempt::Last } else { Attempt::Early };
-        work(app, active.as_ref(), &key, &record, attempt).await;
-    }
-}
-
-/// Whether there is another try: the last one makes do with the evidence it can get.
-#[derive(Clone, Copy, PartialEq)]
-enum Attempt {
-    Early,
-    Last,
-}
-
-async fn work(
-    app: &App,
-    active: Option<&ActiveModel>,
-    key: &DeliveryKey,
-    record: &FailureRecord,
-    attempt: Attempt,
-) {
-    match classify(app, active, key, record, attempt).await {
-        Ok(Some(verdict)) => {
-            console_log!(
-                "delivery.done: {} {} is {}",
-                record.repository,
-                record.subject.key(),
-                verdict.prediction.verdict()
-            );
+    let started = now();
+    let (mut calls_left, mut trouble) = (SWEEP_CALLS, None);
+    let mut take_up = store::sweep(1, started, app.config.retention_days);
+    while let Some(done) = sweep_once(app, &take_up, trouble).await {
+        calls_left = calls_left.saturating_sub(done.calls);
+        trouble = trouble.or(done.trouble);
+        let cost = if trouble.is_some() { 1 } else { DELIVERY_CALLS };
+        // One call takes them up.
+        let count = (calls_left.saturating_sub(1) / cost).min(SWEEP_AT_ONCE);
+        if count == 0 || now() - started >= SWEEP_SECONDS {
+            return;
         }
-        Ok(None) => console_log!("delivery.postponed: {}, GitHub did not answer", key.id),
-        Err(error) => console_error!("delivery.failed: {}, left to the sweep: {error}", key.id),
+        take_up = store::take_up(count, now());
     }
 }
 
-/// Finds out why the run failed and stores it; None when GitHub is away and there is another try.
+/// Takes up some and works on them beside each other; None when there was nothing.
+async fn sweep_once(app: &App, take_up: &store::Transaction, trouble: Option<Trouble>) -> Option<Done> {
+    let claimed = turso::commit(app, take_up).await.and_then(|rows| store::claimed(&rows));
+    let (claimed, active) = match claimed {
+        Ok((claimed, active)) if !claimed.is_empty() => (claimed, active),
+        Ok(_) => return None,
+        Err(error) => {
+            console_error!("sweep.failed: {error}");
+            return None;
+        }
+    };
+    let each = claimed.iter().map(|delivery| work(app, active.as_ref(), delivery, trouble));
+    let mut sum = Done { calls: 1, ..Done::default() };
+    for done in join_all(each).await {
+        sum.calls += done.calls;
+        sum.trouble = sum.trouble.or(done.trouble);
+    }
+    Some(sum)
+}
+
+/// What became of a delivery.
+#[derive(Default)]
+struct Done {
+    /// None while GitHub gives nothing and there is another try.
+    verdict: Option<Verdict>,
+    /// Why GitHub gave nothing.
+    trouble: Option<Trouble>,
+    /// Calls to other servers that it took.
+    calls: usize,
+}
+
+async fn work(app: &App, active: Option<&ActiveModel>, delivery: &Claimed, trouble: Option<Trouble>) -> Done {
+    let Claimed { key, record, .. } = delivery;
+    match classify(app, active, delivery, trouble).await {
+        Ok(done) => {
+            match (&done.verdict, done.trouble) {
+                (Some(verdict), _) => console_log!(
+                    "delivery.done: {} {} is {}",
+                    record.repository,
+                    record.subject.key(),
+                    verdict.prediction.verdict()
+                ),
+                (None, trouble) => console_log!(
+                    "delivery.postponed: {}, GitHub is {}",
+                    key.id,
+                    trouble.map_or("silent", Trouble::label)
+                ),
+            }
+            done
+        }
+        Err(error) => {
+            console_error!("delivery.failed: {}, left to the sweep: {error}", key.id);
+            Done { calls: DELIVERY_CALLS, ..Done::default() }
+        }
+    }
+}
+
+/// Finds out why the run failed and stores it, or puts it back while GitHub gives nothing. `trouble` is what another
+/// delivery has just met: then GitHub is not asked.
 async fn classify(
     app: &App,
     active: Option<&ActiveModel>,
-    key: &DeliveryKey,
-    record: &FailureRecord,
-    attempt: Attempt,
-) -> Result<Option<Verdict>> {
-    let evidence = match evidence::gather(app, record).await {
-        Ok(evidence) => evidence,
-        Err(Error::GithubUnavailable(what)) if attempt != Attempt::Last => {
-            console_error!("evidence.unavailable: {what}");
-            return Ok(None);
-        }
-        Err(_) => Evidence::default(),
+    delivery: &Claimed,
+    trouble: Option<Trouble>,
+) -> Result<Done> {
+    let Claimed { key, record, received_at } = delivery;
+    let mut evidence = match trouble {
+        None => evidence::gather(app, record).await,
+        Some(_) => Evidence { trouble, ..Evidence::default() },
     };
+    let (trouble, calls) = (evidence.trouble, evidence.calls + 1);
+    let plan = trouble.map(|trouble| (trouble, trouble.plan(*received_at, now())));
+    match plan {
+        Some((trouble, Plan::Wait { at, tells: false })) => {
+            turso::commit(app, &waiting::postpone(key, trouble, at, now())).await?;
+            app.github.learn(Some(trouble));
+            return Ok(Done { verdict: None, trouble: Some(trouble), calls });
+        }
+        Some((_, Plan::GiveUp)) => evidence.notes.push(Note::LogGivenUp),
+        Some((_, Plan::Wait { tells: true, .. })) | None => {}
+    }
     let model = models::serving(app, active).await?;
     let mut verdict = model.classify_record(record, evidence.job.as_ref(), &evidence.excerpt)?;
-    if evidence.log_is_cut
+    if evidence.log != Some(LogPart::Whole)
         && let Some(line) = &mut verdict.explanation.line
     {
         line.number = 0;
@@ -166,26 +225,37 @@ async fn classify(
         record,
         verdict: &verdict,
         evidence: evidence.kind(),
+        notes: &evidence.notes,
         job: evidence.job.as_ref().and_then(|job| job.job.as_deref()),
         step: evidence.job.as_ref().and_then(|job| job.step.as_deref()),
         model_version: &model.manifest.model_version,
         cells: &cells,
     };
+    if let Some((trouble, Plan::Wait { at, .. })) = plan {
+        turso::commit(app, &waiting::tell_meanwhile(finding, trouble, at, now())).await?;
+        app.github.learn(Some(trouble));
+        return Ok(Done { verdict: None, trouble: Some(trouble), calls });
+    }
     let mut finish = store::finish(finding, now());
     if app.config.publishes_verdicts {
         finish.0.push(store::reviews::tell_verdict(&record.repository, &record.subject.key(), now()));
     }
+    if trouble.is_none() {
+        finish.0.extend(waiting::trouble_is_over(now()));
+    }
     turso::commit(app, &finish).await?;
-    Ok(Some(verdict))
+    app.github.learn(trouble);
+    Ok(Done { verdict: Some(verdict), trouble, calls })
 }
 
 /// 202, and where the verdict will be.
 fn accepted(key: &DeliveryKey, record: &FailureRecord) -> Result<Response> {
+    let subject = record.subject.key();
     let location =
-        format!("/api/inference?repository={}&subject={}", record.repository, record.subject.key());
+        respond::address("/api/inference", &[("repository", &record.repository), ("subject", &subject)]);
     let body = json!({ "status": "queued", "delivery": key.id, "repository": record.repository });
     let mut response = respond::json(202, &body)?;
-    // A repository name that is no header value leaves the answer without a Location.
+    // An address is ASCII, so it is a header value.
     let _ = response.headers_mut().set("location", &location);
     Ok(response)
 }

@@ -1,7 +1,8 @@
 //! What Sentinel decides, with nothing of how it is carried out.
 //!
 //! # In scope
-//! Bytes to types ([`signature`], [`webhook`]), a job log to the lines that matter ([`excerpt`]), those lines
+//! Bytes to types ([`signature`], [`webhook`]), a job log to the lines that matter ([`excerpt`]; what
+//! is missing of it is waited for as [`evidence`] says), those lines
 //! to 884 numbers ([`features`]), the numbers to a verdict ([`classifier`]), a verdict to SQL ([`store`]) and
 //! to what the dashboard reads ([`dashboard`]), and many verdicts to whether the world has moved ([`drift`]). A diff
 //! to hunks ([`diff`]), and a model's scores of those to a review ([`review`]). Who may see which of it ([`access`]).
@@ -17,6 +18,7 @@ pub mod dashboard;
 pub mod diff;
 pub mod drift;
 pub mod error;
+pub mod evidence;
 pub mod excerpt;
 pub mod failure;
 pub mod features;

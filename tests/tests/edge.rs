@@ -3,6 +3,8 @@
 
 #[path = "edge/access.rs"]
 mod access;
+#[path = "edge/evidence.rs"]
+mod evidence;
 #[path = "edge/mcp.rs"]
 mod mcp;
 #[path = "edge/monitoring.rs"]
@@ -91,6 +93,20 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("a_log_that_is_gone_huge_binary_or_elsewhere_still_gives_a_verdict", odd_logs),
         ("the_log_host_never_sees_our_token_and_the_right_attempt_is_asked_for", evidence_calls),
         ("while_github_is_down_a_delivery_waits_and_the_sweep_finishes_it", github_down),
+        ("a_limit_a_refused_token_and_an_outage_are_waited_for_and_no_try", evidence::limits_are_waited_for),
+        ("while_github_is_down_no_try_is_used_up", evidence::outages_use_up_no_try),
+        (
+            "a_refused_token_is_told_with_its_time_and_what_waited_goes_on_when_it_is_accepted_again",
+            evidence::refused_token_is_told,
+        ),
+        ("after_three_days_a_log_is_given_up_and_that_is_said", evidence::given_up_after_three_days),
+        ("a_delivery_that_was_given_up_is_worked_on_again_when_it_is_redelivered", evidence::redelivered),
+        ("the_next_failed_job_is_read_where_the_first_has_no_log", evidence::next_failed_job),
+        ("of_a_run_of_over_300_jobs_it_is_said_that_the_first_were_looked_at", evidence::many_jobs),
+        ("the_end_of_a_log_is_read_however_it_is_sent", evidence::ends_of_logs),
+        ("an_address_of_a_log_that_is_over_is_asked_for_anew_once", evidence::address_that_is_over),
+        ("a_sweep_takes_up_what_it_can_do_and_asks_once_while_github_is_slow", evidence::sweep_is_bounded),
+        ("a_location_leads_to_the_verdict_whatever_the_repository_is_called", evidence::locations),
         ("one_installation_over_its_rate_is_told_when_to_retry_and_another_is_served", rate_limited),
         ("the_api_is_closed_without_its_key", api_key),
         ("a_key_is_kept_as_a_hash_does_what_its_role_may_and_ends_when_it_is_revoked", access::keys),
@@ -98,6 +114,10 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("a_browser_signs_in_with_a_cookie_that_no_script_reads_and_no_other_site_sends", access::sessions),
         ("a_world_of_one_failure_is_drift_and_the_badge_heatmap_and_report_agree", drift),
         ("a_correction_is_stored_once_attributed_and_counted", feedback),
+        (
+            "a_verdict_without_its_log_is_told_after_a_while_made_again_and_counted_once",
+            evidence::told_meanwhile_and_made_again,
+        ),
         ("a_log_a_record_or_telemetry_can_be_classified_on_demand", classify_on_demand),
         ("the_worker_agrees_with_the_python_reference", parity),
         ("a_signed_model_is_promoted_and_rolled_back_without_a_redeploy", models),

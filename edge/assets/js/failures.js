@@ -61,10 +61,24 @@ function entry(inference) {
   fill(".line", lineOf(inference.log_line) ?? "No log line: nothing but the delivery was available.");
   item.querySelector(".terms").append(...termsOf(inference.top_features));
   fill(".top", topOf(inference.top));
-  fill(".evidence", { log: "delivery, steps and log", job: "delivery and steps", payload: "delivery only" }[inference.evidence]);
+  fill(".evidence", madeFrom(inference));
   link(item.querySelector(".run"), inference.html_url, inference.subject);
   addFeedback(item, inference);
   return item;
+}
+
+const SOURCES = { log: "delivery, steps and log", job: "delivery and steps", payload: "delivery only" };
+const NOTES = {
+  log_awaited: "GitHub does not give the log now; the verdict is made again when it does",
+  log_given_up: "GitHub did not give the log in three days",
+  log_beginning: "the log is too long to be read to its end; its beginning was read",
+  jobs_cut: "the run has more than 300 jobs; only the first 300 were looked at",
+  later_job: "the first failed job has no log; this is the next one that has",
+};
+
+/** What a verdict was made from, and what should be known of that. */
+function madeFrom({ evidence, evidence_notes: notes }) {
+  return [SOURCES[evidence], ...notes.map((note) => NOTES[note] ?? note)].join("; ");
 }
 
 export const lineOf = (line) => line && `${line.number ? `${line.number}: ` : ""}${line.text}`;

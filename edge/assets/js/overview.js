@@ -2,10 +2,25 @@ import { ask } from "./ask.js";
 import { stackedBars } from "./charts.js";
 import { CLASSES, at, element, percent } from "./page.js";
 
-/** The badge and the footer, which every page shows. */
+/** What to do while GitHub gives the worker nothing; deliveries wait meanwhile, and are worked on by themselves. */
+const TROUBLES = {
+  token_refused: (since) =>
+    `GitHub has refused the worker’s token since ${since}, so no log is read. Put a new one: npx wrangler secret put GITHUB_TOKEN. ` +
+    "Verdicts without a log are made again when it works.",
+  limited: (since) => `GitHub has limited the worker’s calls since ${since}. Verdicts without a log are made again when that is over.`,
+  away: (since) => `GitHub has not been well since ${since}. Verdicts without a log are made again when it is.`,
+};
+
+/** The badge, the banner and the footer, which every page shows. */
 export async function health() {
-  const overview = await ask("/api/dashboard");
+  // Without a model that loads, /health is a problem of its own, and the badge says so.
+  const standing = ask("/health").catch(() => ({ github: { state: "unknown" } }));
+  const [overview, { github }] = await Promise.all([ask("/api/dashboard"), standing]);
   const { health } = overview;
+  const trouble = TROUBLES[github.state]?.(new Date(github.since).toLocaleString()) ?? "";
+  // A status is read out again whenever it is written.
+  if (at("github").textContent !== trouble) at("github").textContent = trouble;
+  at("github").hidden = !trouble;
   at("badge").textContent = health.label;
   at("badge").dataset.health = health.label;
   at("model-version").textContent = overview.model_version;

@@ -112,7 +112,60 @@ impl Doctor {
                     "{version} serves, and reads no logs: set GITHUB_TOKEN, or verdicts are made from the delivery alone"
                 ),
             ),
-            () => works(about, format!("{version} serves and reads logs")),
+            () => self.logs(version, &health["github"]),
+        }
+    }
+
+    /// What reading logs needs is tried by the worker itself, with its token and on the last failed run.
+    fn logs(&self, version: &str, known: &Value) -> Finding {
+        let about = "worker";
+        let checked = match self.get("/api/github", true) {
+            Ok((200, checked)) => checked,
+            // Without a key that works, what the worker met last.
+            _ => json!({ "check": known["state"], "since": known["since"] }),
+        };
+        let text = |field: &str| checked[field].as_str().unwrap_or("an unknown time");
+        let repository = checked["repository"].as_str().unwrap_or("the last failed run's repository");
+        match checked["check"].as_str().unwrap_or_default() {
+            "works" => works(about, format!("{version} serves and reads logs")),
+            "untried" => works(
+                about,
+                format!(
+                    "{version} serves; GitHub accepts its token, and no failed run is there to read a log of"
+                ),
+            ),
+            "token_refused" => broken(
+                about,
+                format!(
+                    "GitHub refuses GITHUB_TOKEN since {}: make one that may read Actions, then `npx wrangler secret put GITHUB_TOKEN`; verdicts without a log are made again by themselves",
+                    text("since")
+                ),
+            ),
+            "refused" => broken(
+                about,
+                format!("GITHUB_TOKEN may not read the logs of {repository}: give it `Actions: read`"),
+            ),
+            "absent" => note(
+                about,
+                format!(
+                    "{version} serves; its token does not see the last failed run of {repository}: is that repository among the token's?"
+                ),
+            ),
+            "limited" => note(
+                about,
+                format!(
+                    "{version} serves; GitHub limits its calls since {}: logs are read when that is over",
+                    text("since")
+                ),
+            ),
+            "away" => note(
+                about,
+                format!(
+                    "{version} serves; GitHub is not well since {}: logs are read when it is",
+                    text("since")
+                ),
+            ),
+            _ => note(about, format!("{version} serves; whether it reads logs can't be told")),
         }
     }
 

@@ -2,9 +2,11 @@
 
 use super::classify::read_excerpt;
 use crate::model;
+use crate::store::now;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use sentinel_shared::artifact::{ModelBundle, Verdict};
+use sentinel_shared::github::answer::{Answer, Meaning};
 use sentinel_shared::github::{JobsPage, WorkflowJob};
 use sentinel_shared::review::render;
 use serde_json::{Value as Json, json};
@@ -13,6 +15,7 @@ use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
+use ureq::ResponseExt as _;
 
 /// For one call; of a log's download, until it begins.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -20,7 +23,16 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const LOG_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
 /// Jobs that are explained; a matrix that fails as a whole fails for one reason.
 const JOBS_MAX: usize = 20;
+/// Pages of jobs that are looked through, of 100 each.
 const PAGES: u32 = 10;
+/// Tries of one call while GitHub limits us or is not well.
+const TRIES: u32 = 3;
+/// The longest wait between two: a job of the workflow waits with us.
+const WAIT_AT_MOST: Duration = Duration::from_secs(60);
+/// The wait where GitHub names none.
+const WAIT: Duration = Duration::from_secs(2);
+/// The most of a refusal that is read: its message tells a limit from a missing permission.
+const REFUSAL_LIMIT_BYTES: u64 = 4096;
 
 /// Say why the jobs of a GitHub Actions run failed.
 ///
@@ -71,6 +83,9 @@ impl ExplainRun {
         let model = model::load(self.model.as_deref())?;
         let failed = self.failed_jobs()?;
         let mut explained = Vec::new();
+        if failed.len() > JOBS_MAX {
+            eprintln!("{} jobs failed; the first {JOBS_MAX} are explained", failed.len());
+        }
         for job in failed.into_iter().take(JOBS_MAX) {
             match self.explain(&model, &job)? {
                 Some(verdict) => explained.push(Explained { job, verdict }),
@@ -116,9 +131,10 @@ impl ExplainRun {
             let is_last = jobs.is_empty() || seen >= total_count;
             failed.extend(jobs.into_iter().filter(WorkflowJob::has_failed));
             if is_last {
-                break;
+                return Ok(failed);
             }
         }
+        eprintln!("the run has more jobs than the {} that were looked at", PAGES * 100);
         Ok(failed)
     }
 
@@ -137,11 +153,61 @@ impl ExplainRun {
     /// None for what does not exist. A log is redirected to a storage host, which must not see the token: ureq sends
     /// it nowhere but to the first host.
     fn get(&self, path: &str) -> Result<Option<ureq::http::Response<ureq::Body>>> {
+        let mut tries = 1;
+        loop {
+            let mut answer = self.ask(path)?;
+            let meaning = self.meaning(&mut answer);
+            let wait = match meaning {
+                Meaning::Done => return Ok(Some(answer)),
+                Meaning::Absent => return Ok(None),
+                Meaning::TokenRefused => {
+                    bail!("GitHub does not accept the token: is it the right one, and has it expired?")
+                }
+                Meaning::Refused => {
+                    bail!("GitHub refuses the token: the job needs `permissions: {{ actions: read }}`")
+                }
+                Meaning::Limited(wait) | Meaning::Away(Some(wait)) => wait,
+                Meaning::Away(None) => WAIT * tries,
+                Meaning::Moved | Meaning::Unprocessable => bail!("GitHub answered {}", answer.status()),
+            };
+            if tries == TRIES || wait > WAIT_AT_MOST {
+                bail!("GitHub answered {}; try again in {} s", answer.status(), wait.as_secs());
+            }
+            eprintln!("GitHub answered {}; trying again in {} s", answer.status(), wait.as_secs());
+            std::thread::sleep(wait);
+            tries += 1;
+        }
+    }
+
+    fn meaning(&self, answer: &mut ureq::http::Response<ureq::Body>) -> Meaning {
+        let api = self.api.parse::<ureq::http::Uri>().ok();
+        let is_storage = answer.get_uri().authority() != api.as_ref().and_then(ureq::http::Uri::authority);
+        let message = match answer.status().as_u16() {
+            403 if !is_storage => answer
+                .body_mut()
+                .with_config()
+                .limit(REFUSAL_LIMIT_BYTES)
+                .read_to_string()
+                .unwrap_or_default(),
+            _ => String::new(),
+        };
+        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let told = Answer {
+            status: answer.status().as_u16(),
+            retry_after: header("retry-after"),
+            remaining: header("x-ratelimit-remaining"),
+            reset: header("x-ratelimit-reset"),
+            message: &message,
+        };
+        if is_storage { Meaning::of_storage(&told, now()) } else { Meaning::of(&told, now()) }
+    }
+
+    fn ask(&self, path: &str) -> Result<ureq::http::Response<ureq::Body>> {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .redirect_auth_headers(ureq::config::RedirectAuthHeaders::Never)
             .timeout_recv_response(Some(DEADLINE));
-        let answer = config
+        config
             .build()
             .new_agent()
             .get(format!("{}{path}", self.api.trim_end_matches('/')))
@@ -150,13 +216,7 @@ impl ExplainRun {
             .header("user-agent", "sentinel")
             .header("x-github-api-version", "2022-11-28")
             .call()
-            .context("asking GitHub")?;
-        match answer.status().as_u16() {
-            200..=299 => Ok(Some(answer)),
-            404 | 410 => Ok(None),
-            401 | 403 => bail!("GitHub refuses the token: the job needs `permissions: {{ actions: read }}`"),
-            status => bail!("GitHub answered {status}; try again later"),
-        }
+            .context("asking GitHub")
     }
 }
 

@@ -69,6 +69,17 @@ impl Meaning {
         }
     }
 
+    /// What `answer` means at `now` when it comes from the storage that logs are redirected to. That storage knows
+    /// neither our token nor permissions: a refusal means that the signature in the address is over, or the log is gone.
+    #[must_use]
+    pub fn of_storage(answer: &Answer<'_>, now: i64) -> Self {
+        match answer.status {
+            429 => Self::Away(answer.wait(now).map(|wait| wait.min(LIMITED_AT_MOST))),
+            200..=299 | 408 | 500..=599 => Self::of(answer, now),
+            _ => Self::Absent,
+        }
+    }
+
     /// Whether the same call may succeed later without anybody's doing.
     #[must_use]
     pub fn is_passing(self) -> bool {
@@ -153,6 +164,22 @@ mod tests {
         }
         let busy = Answer { retry_after: Some("7"), ..status(503) };
         assert_eq!(meaning(busy), Meaning::Away(Some(Duration::from_secs(7))));
+    }
+
+    #[test]
+    fn the_storage_of_logs_is_waited_for_when_it_is_not_well_and_its_refusals_are_not_our_tokens() {
+        let of = |code| Meaning::of_storage(&status(code), NOW);
+        for code in [200, 206] {
+            assert_eq!(of(code), Meaning::Done);
+        }
+        for code in [301, 400, 401, 403, 404, 410, 416, 451] {
+            assert_eq!(of(code), Meaning::Absent, "{code}");
+        }
+        for code in [408, 429, 500, 503] {
+            assert_eq!(of(code), Meaning::Away(None), "{code}");
+        }
+        let busy = Answer { retry_after: Some("7"), ..status(503) };
+        assert_eq!(Meaning::of_storage(&busy, NOW), Meaning::Away(Some(Duration::from_secs(7))));
     }
 
     proptest! {

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod deliveries;
+pub mod evidence;
 pub mod feedback;
 pub mod hrana;
 pub mod models;
@@ -16,6 +17,7 @@ pub mod telemetry;
 use crate::access::Scope;
 use crate::artifact::Verdict;
 use crate::drift::{BLOCK, WINDOW_BLOCKS, Window};
+use crate::evidence::Note;
 use crate::excerpt::Line;
 use crate::failure::FailureRecord;
 use crate::github::rfc3339;
@@ -27,23 +29,22 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
 /// (version, SQL) of every migration, oldest first. They only add, so old code runs on the new schema.
-pub const MIGRATIONS: [(i64, &str); 6] = [
+pub const MIGRATIONS: [(i64, &str); 7] = [
     (1, include_str!("../../migrations/0001_init.sql")),
     (2, include_str!("../../migrations/0002_drift.sql")),
     (3, include_str!("../../migrations/0003_feedback.sql")),
     (4, include_str!("../../migrations/0004_models.sql")),
     (5, include_str!("../../migrations/0005_reviews.sql")),
     (6, include_str!("../../migrations/0006_access.sql")),
+    (8, include_str!("../../migrations/0008_evidence.sql")),
 ];
 
 /// Seconds of a day.
 pub const DAY_SECONDS: i64 = 86_400;
 /// How long a worker may take over one delivery before the sweep takes it up again, in seconds.
 pub const LEASE_SECONDS: i64 = 60;
-/// Tries before a delivery is given up as failed.
+/// Tries before a delivery is given up as failed. Waiting for GitHub is none.
 pub const ATTEMPTS_MAX: i64 = 3;
-/// Deliveries one sweep takes up: what fits a scheduled event's time.
-pub const SWEEP_LIMIT: i64 = 20;
 /// Most rows of history that one request reads.
 pub const HISTORY_LIMIT: u32 = 1000;
 
@@ -100,8 +101,8 @@ pub struct Claimed {
     pub key: DeliveryKey,
     /// What to classify.
     pub record: FailureRecord,
-    /// Tries, this one included.
-    pub attempts: i64,
+    /// Unix seconds.
+    pub received_at: i64,
 }
 
 /// What a verdict was made from.
@@ -140,6 +141,8 @@ pub struct Inference {
     pub log_line: Json,
     /// `payload`, `job` or `log`.
     pub evidence: String,
+    /// What should be known of it: the labels of [`Note`].
+    pub evidence_notes: Json,
     /// `github_webhook`.
     pub event_source: String,
     /// The workflow's name.
@@ -179,7 +182,10 @@ pub struct Totals {
 
 const BEGIN_DELIVERY: &str = "-- begin_delivery
 INSERT INTO deliveries (hook, id, event, repository, installation_id, status, record, lease_until, received_at)
-VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?8) ON CONFLICT (hook, id) DO NOTHING";
+VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?8)
+-- One that was given up and comes again is worked on again.
+ON CONFLICT (hook, id) DO UPDATE SET status = 'queued', record = excluded.record, attempts = 1,
+  lease_until = excluded.lease_until, received_at = excluded.received_at, finished_at = NULL WHERE status = 'failed'";
 
 const COUNT_IF_CHANGED: &str = "-- count_if_changed
 INSERT INTO counters (name, label, value) SELECT ?1, ?2, ?3 WHERE changes() > 0
@@ -192,11 +198,39 @@ ON CONFLICT (name, label) DO UPDATE SET value = value + ?3";
 const DELIVERY_STATUS: &str = "-- delivery_status
 SELECT status FROM deliveries WHERE hook = ?1 AND id = ?2";
 
-const INSERT_INFERENCE: &str = "-- insert_inference
+/// Inserts a verdict; what happens where there is one already is `$conflict`.
+macro_rules! insert_inference {
+    ($name:literal, $($conflict:tt)+) => {
+        concat!(
+            "-- ",
+            $name,
+            "
 INSERT INTO inferences (repository, subject, installation_id, timestamp, prediction, confidence, top, top_features,
   log_line, evidence, event_source, workflow, job, step, html_url, head_sha, metrics_payload, model_version)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
-ON CONFLICT (repository, subject) DO NOTHING";
+ON CONFLICT (repository, subject) ",
+            $($conflict)+
+        )
+    };
+}
+
+/// The new value of a column that says what failed; what a person has corrected keeps the old one.
+macro_rules! unless_corrected {
+    ($($column:literal),+) => {
+        concat!($($column, " = iif(EXISTS (SELECT 1 FROM feedback WHERE inference_id = inferences.id), inferences.", $column,
+          ", excluded.", $column, "), "),+)
+    };
+}
+
+const INSERT_MEANWHILE: &str = insert_inference!("insert_meanwhile", "DO NOTHING");
+// A verdict that was made without the log is made again, under its id. Every other stays.
+const INSERT_INFERENCE: &str = insert_inference!(
+    "insert_inference",
+    "DO UPDATE SET ",
+    unless_corrected!("prediction", "confidence", "top", "top_features", "log_line", "model_version"),
+    "evidence = excluded.evidence, job = excluded.job, step = excluded.step, metrics_payload = excluded.metrics_payload
+WHERE EXISTS (SELECT 1 FROM evidence_notes WHERE inference_id = inferences.id AND note = 'log_awaited')"
+);
 
 const COUNT_CELLS: &str = "-- count_cells
 INSERT INTO drift_cells (model_version, block, installation_id, feature, bin, count)
@@ -207,7 +241,9 @@ ON CONFLICT (model_version, block, installation_id, feature, bin) DO UPDATE SET 
 
 const KEEP_TELEMETRY: &str = "-- keep_telemetry
 INSERT INTO telemetry (inference_id, telemetry, stored_at)
-SELECT id, ?3, ?4 FROM inferences WHERE repository = ?1 AND subject = ?2 ON CONFLICT (inference_id) DO NOTHING";
+SELECT id, ?3, ?4 FROM inferences WHERE repository = ?1 AND subject = ?2
+ON CONFLICT (inference_id) DO UPDATE SET telemetry = excluded.telemetry
+WHERE EXISTS (SELECT 1 FROM evidence_notes WHERE inference_id = excluded.inference_id AND note = 'log_awaited')";
 
 const DRIFT_WINDOW: &str = "-- drift_window
 SELECT ((SELECT MAX(id) FROM inferences) / ?2 - block) / ?3 AS ago, feature, bin, SUM(count) FROM drift_cells
@@ -233,7 +269,7 @@ const CLAIM_DELIVERIES: &str = "-- claim_deliveries
 UPDATE deliveries SET lease_until = ?2, attempts = attempts + 1
 WHERE (hook, id) IN (SELECT hook, id FROM deliveries WHERE status = 'queued' AND lease_until < ?1
   ORDER BY lease_until LIMIT ?3)
-RETURNING hook, id, record, attempts";
+RETURNING hook, id, record, received_at";
 
 /// The columns [`inference`] reads, of the rows that `$rest` says.
 macro_rules! select_inferences {
@@ -243,7 +279,7 @@ macro_rules! select_inferences {
             $name,
             "
 SELECT id, timestamp, repository, subject, prediction, confidence, top, top_features, log_line, evidence,
-  event_source, workflow, job, step, html_url, head_sha, metrics_payload, model_version,
+  (SELECT json_group_array(note) FROM evidence_notes WHERE inference_id = inferences.id), event_source, workflow, job, step, html_url, head_sha, metrics_payload, model_version,
   (SELECT corrected FROM feedback WHERE inference_id = inferences.id ORDER BY feedback.id DESC LIMIT 1)
 FROM inferences ",
             $rest
@@ -337,6 +373,8 @@ pub struct Finding<'a> {
     pub verdict: &'a Verdict,
     /// From what.
     pub evidence: EvidenceKind,
+    /// What should be known of it.
+    pub notes: &'a [Note],
     /// The failed job's name, where the API told it.
     pub job: Option<&'a str>,
     /// The failed step's name, where the API told it.
@@ -348,13 +386,14 @@ pub struct Finding<'a> {
 }
 
 /// Stores a verdict once for its subject, counts it, and closes its delivery. What is stored then, this verdict
-/// or that of an earlier delivery, is read with [`inference_of`].
+/// or that of an earlier delivery, is read with [`inference_of`]. A verdict that was stored without the log is replaced.
 #[must_use]
 pub fn finish(finding: Finding<'_>, now: i64) -> Transaction {
     let Finding { key, verdict, .. } = finding;
     let prediction = verdict.prediction.verdict();
-    Transaction(vec![
-        insert_inference(finding, now),
+    let mut statements = vec![insert_inference(finding, now)];
+    statements.extend(evidence::notes(&finding, finding.notes));
+    statements.extend([
         statement(
             COUNT_CELLS,
             [
@@ -367,17 +406,11 @@ pub fn finish(finding: Finding<'_>, now: i64) -> Transaction {
         ),
         count_if_changed("inferences", prediction, 1),
         count_if_changed("evidence", finding.evidence.label(), 1),
-        statement(
-            KEEP_TELEMETRY,
-            [
-                text(&finding.record.repository),
-                Value::Text(finding.record.subject.key()),
-                Value::Text(json_of(&verdict.telemetry)),
-                Value::Integer(now),
-            ],
-        ),
+        keep_telemetry(&finding, now),
+        evidence::settle(&finding),
         statement(FINISH_DELIVERY, [text(&key.hook), text(&key.id), Value::Integer(now)]),
-    ])
+    ]);
+    Transaction(statements)
 }
 
 /// The verdict on one subject, if there is one. Read the answer with [`first_inference`].
@@ -401,6 +434,24 @@ pub fn first_inference(answers: &[Rows]) -> Result<Inference> {
 }
 
 fn insert_inference(finding: Finding<'_>, now: i64) -> Statement {
+    statement(INSERT_INFERENCE, inference_row(finding, now))
+}
+
+fn insert_meanwhile(finding: Finding<'_>, now: i64) -> Statement {
+    statement(INSERT_MEANWHILE, inference_row(finding, now))
+}
+
+fn keep_telemetry(finding: &Finding<'_>, now: i64) -> Statement {
+    let row = [
+        text(&finding.record.repository),
+        Value::Text(finding.record.subject.key()),
+        Value::Text(json_of(&finding.verdict.telemetry)),
+        Value::Integer(now),
+    ];
+    statement(KEEP_TELEMETRY, row)
+}
+
+fn inference_row(finding: Finding<'_>, now: i64) -> [Value; 18] {
     let Finding { record, verdict, .. } = finding;
     let prediction = &verdict.prediction;
     let line = verdict.explanation.line.as_ref().map(json_of::<Line>);
@@ -410,49 +461,53 @@ fn insert_inference(finding: Finding<'_>, now: i64) -> Statement {
         fields.remove("text");
         fields.retain(|_, value| !value.is_null());
     }
-    statement(
-        INSERT_INFERENCE,
-        [
-            text(&record.repository),
-            Value::Text(record.subject.key()),
-            installation(record),
-            Value::Integer(now),
-            text(prediction.verdict()),
-            Value::Real(f64::from(prediction.confidence)),
-            Value::Text(json!(prediction.top_three()).to_string()),
-            Value::Text(json_of(&verdict.explanation.terms)),
-            line.map_or(Value::Null, Value::Text),
-            text(finding.evidence.label()),
-            text("github_webhook"),
-            optional(record.workflow.as_deref()),
-            optional(finding.job.or(record.job.as_deref())),
-            optional(finding.step),
-            optional(record.html_url.as_deref()),
-            optional(record.head_sha.as_deref()),
-            Value::Text(metrics.to_string()),
-            text(finding.model_version),
-        ],
-    )
+    [
+        text(&record.repository),
+        Value::Text(record.subject.key()),
+        installation(record),
+        Value::Integer(now),
+        text(prediction.verdict()),
+        Value::Real(f64::from(prediction.confidence)),
+        Value::Text(json!(prediction.top_three()).to_string()),
+        Value::Text(json_of(&verdict.explanation.terms)),
+        line.map_or(Value::Null, Value::Text),
+        text(finding.evidence.label()),
+        text("github_webhook"),
+        optional(record.workflow.as_deref()),
+        optional(finding.job.or(record.job.as_deref())),
+        optional(finding.step),
+        optional(record.html_url.as_deref()),
+        optional(record.head_sha.as_deref()),
+        Value::Text(metrics.to_string()),
+        text(finding.model_version),
+    ]
 }
 
-/// Takes up deliveries whose worker is gone, gives up those that were tried often enough, and forgets what is
-/// older than it may be. Read the answer with [`claimed`].
+/// Takes up at most `limit` deliveries whose worker is gone or whose wait is over, and gives up those that were tried
+/// often enough. Read the answer with [`claimed`].
 #[must_use]
-pub fn sweep(now: i64, retention_days: i64) -> Transaction {
-    let mut statements = vec![
+pub fn take_up(limit: usize, now: i64) -> Transaction {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    Transaction(vec![
         statement(GIVE_UP, [Value::Integer(now), Value::Integer(ATTEMPTS_MAX)]),
         statement(
             CLAIM_DELIVERIES,
-            [Value::Integer(now), Value::Integer(now + LEASE_SECONDS), Value::Integer(SWEEP_LIMIT)],
+            [Value::Integer(now), Value::Integer(now + LEASE_SECONDS), Value::Integer(limit)],
         ),
         models::active(),
-        feedback::forget_telemetry(now),
-    ];
-    statements.extend(retention::old(now, retention_days));
-    Transaction(statements)
+    ])
 }
 
-/// The deliveries in [`sweep`]'s answer, and which model should judge them. One that can't be read is left out, and given up by a later sweep.
+/// As [`take_up`], and forgets what is older than it may be.
+#[must_use]
+pub fn sweep(limit: usize, now: i64, retention_days: i64) -> Transaction {
+    let mut sweep = take_up(limit, now);
+    sweep.0.push(feedback::forget_telemetry(now));
+    sweep.0.extend(retention::old(now, retention_days));
+    sweep
+}
+
+/// The deliveries in [`take_up`]'s or [`sweep`]'s answer, and which model should judge them. One that can't be read is left out, and given up by a later sweep.
 ///
 /// # Errors
 /// [`Error::StoreShape`].
@@ -462,11 +517,11 @@ pub fn claimed(answers: &[Rows]) -> Result<(Vec<Claimed>, Option<ActiveModel>)> 
         .rows
         .iter()
         .filter_map(|row| match row.as_slice() {
-            [Value::Text(hook), Value::Text(id), Value::Text(record), Value::Integer(attempts)] => {
+            [Value::Text(hook), Value::Text(id), Value::Text(record), Value::Integer(received_at)] => {
                 Some(Claimed {
                     key: DeliveryKey { hook: hook.clone(), id: id.clone() },
                     record: serde_json::from_str(record).ok()?,
-                    attempts: *attempts,
+                    received_at: *received_at,
                 })
             }
             _ => None,
@@ -700,6 +755,7 @@ fn inference(row: &[Value]) -> Option<Inference> {
         top_features,
         log_line,
         Value::Text(evidence),
+        evidence_notes,
         Value::Text(event_source),
         workflow,
         job,
@@ -726,6 +782,7 @@ fn inference(row: &[Value]) -> Option<Inference> {
         top_features: json_in(top_features),
         log_line: json_in(log_line),
         evidence: evidence.clone(),
+        evidence_notes: json_in(evidence_notes),
         event_source: event_source.clone(),
         workflow: text_in(workflow),
         job: text_in(job),

@@ -11,7 +11,10 @@ pub const RETENTION_DAYS: i64 = 365;
 const FORGET_LIMIT: i64 = 500;
 
 // Children first, each by the same choice of parents, in one transaction.
-const OLD: [&str; 6] = [
+const OLD: [&str; 7] = [
+    "-- forget_evidence_notes_of
+DELETE FROM evidence_notes WHERE inference_id IN
+  (SELECT id FROM inferences WHERE timestamp < ?1 ORDER BY timestamp, id LIMIT ?2)",
     "-- forget_telemetry_of
 DELETE FROM telemetry WHERE inference_id IN
   (SELECT id FROM inferences WHERE timestamp < ?1 ORDER BY timestamp, id LIMIT ?2)",
@@ -32,7 +35,10 @@ DELETE FROM deliveries WHERE (hook, id) IN (SELECT hook, id FROM deliveries WHER
   AND status <> 'queued' ORDER BY received_at LIMIT ?2)",
 ];
 
-const OF_REPOSITORY: [&str; 7] = [
+const OF_REPOSITORY: [&str; 8] = [
+    "-- erase_evidence_notes
+DELETE FROM evidence_notes WHERE inference_id IN
+  (SELECT id FROM inferences WHERE repository = ?1 AND (?2 IS NULL OR installation_id = ?2))",
     "-- erase_telemetry
 DELETE FROM telemetry WHERE inference_id IN
   (SELECT id FROM inferences WHERE repository = ?1 AND (?2 IS NULL OR installation_id = ?2))",

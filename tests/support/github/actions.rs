@@ -47,6 +47,8 @@ pub struct Run {
 
 pub(super) fn routes() -> Router<Arc<Mutex<World>>> {
     Router::new()
+        // Costs nothing, and tells who has a token whether it is accepted.
+        .route("/rate_limit", get(|| async { axum::Json(json!({ "rate": { "remaining": 4999 } })) }))
         .route("/repos/{owner}/{repo}/actions/runs/{run}/attempts/{attempt}/jobs", get(jobs))
         .route("/repos/{owner}/{repo}/actions/jobs/{job}", get(job))
         .route("/repos/{owner}/{repo}/actions/jobs/{job}/logs", get(logs))

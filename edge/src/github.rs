@@ -1,0 +1,242 @@
+//! The worker's client of GitHub's API, and of the storage that logs are redirected to.
+//!
+//! Each answer has a byte cap and each piece of work a number of calls. What an answer means is decided in
+//! `sentinel_shared::github::answer`. Our `Authorization` goes to the API alone: it is not the storage's to see.
+
+use crate::app::{App, now};
+use futures_util::StreamExt;
+use sentinel_shared::Error;
+use sentinel_shared::evidence::Trouble;
+use sentinel_shared::github::answer::{Answer, Meaning};
+use serde::de::DeserializeOwned;
+use std::cell::Cell;
+use worker::{
+    Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response, Url, console_error,
+    console_warn, web_sys,
+};
+
+/// The most of one API answer that is read; a page of 100 jobs with steps is under 1 MB.
+const ANSWER_LIMIT_BYTES: usize = 4 * 1024 * 1024;
+/// The most of a refusal that is read: its message tells a limit from a missing permission.
+const REFUSAL_LIMIT_BYTES: usize = 4096;
+
+/// Why a call gave nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stop {
+    /// Trying later may give more.
+    Trouble(Trouble),
+    /// This piece of work may make no more calls.
+    CallsSpent,
+}
+
+/// GitHub, for one piece of work.
+pub(crate) struct Github<'a> {
+    api: &'a str,
+    token: &'a str,
+    log_hosts: &'a [String],
+    calls: Cell<usize>,
+    calls_max: usize,
+}
+
+// === impl Stop ===
+
+impl From<Stop> for Error {
+    fn from(stop: Stop) -> Self {
+        Self::GithubUnavailable(match stop {
+            Stop::Trouble(Trouble::TokenRefused) => "it does not accept the worker's token",
+            Stop::Trouble(Trouble::Limited(_)) => "it limits our rate",
+            Stop::Trouble(Trouble::Away(_)) | Stop::CallsSpent => "it is overloaded or can't be reached",
+        })
+    }
+}
+
+// === impl Github ===
+
+impl<'a> Github<'a> {
+    /// A client that makes at most `calls_max` calls; None without a token to make them with.
+    pub(crate) fn of(app: &'a App, calls_max: usize) -> Option<Self> {
+        let config = &app.config;
+        let token = config.github_token.as_deref()?;
+        let (api, log_hosts) = (config.github_api_url.as_str(), config.log_hosts.as_slice());
+        Some(Self { api, token, log_hosts, calls: Cell::new(0), calls_max })
+    }
+
+    /// Calls made so far.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.get()
+    }
+
+    /// Whether `count` more calls may be made.
+    pub(crate) fn may_call(&self, count: usize) -> bool {
+        self.calls.get() + count <= self.calls_max
+    }
+
+    /// The JSON at `path`; None for what does not exist or is not ours to see.
+    pub(crate) async fn json<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Stop> {
+        match self.ask(path).await? {
+            (Meaning::Done, mut response) => {
+                let body = capped(&mut response, ANSWER_LIMIT_BYTES).await?;
+                serde_json::from_slice(&body).map(Some).map_err(|_| away("an answer of another shape"))
+            }
+            (meaning, response) => {
+                console_warn!("github.absent: {meaning:?}");
+                dismiss(response);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Where GitHub redirects to from `path`; None where it does not, or to a host that is not on the list.
+    pub(crate) async fn address(&self, path: &str) -> Result<Option<Url>, Stop> {
+        let (meaning, response) = self.ask(path).await?;
+        let location = response.headers().get("location").ok().flatten();
+        dismiss(response);
+        if meaning != Meaning::Moved {
+            console_warn!("github.absent: {meaning:?}");
+            return Ok(None);
+        }
+        let url = location.and_then(|location| Url::parse(&location).ok()).filter(|url| self.allows(url));
+        if url.is_none() {
+            console_warn!("github.redirect_refused: a log was redirected to a host that is not on the list");
+        }
+        Ok(url)
+    }
+
+    /// What GitHub answers at `path`, and what that means.
+    pub(crate) async fn ask(&self, path: &str) -> Result<(Meaning, Response), Stop> {
+        let authorization = format!("Bearer {}", self.token);
+        let headers = [
+            ("accept", "application/vnd.github+json"),
+            ("authorization", authorization.as_str()),
+            ("user-agent", "sentinel"),
+            ("x-github-api-version", "2022-11-28"),
+        ];
+        let mut response = self.fetch(&format!("{}{path}", self.api), &headers).await?;
+        // Only a 403 can be one thing or another.
+        let refusal = match response.status_code() {
+            403 => up_to(&mut response, REFUSAL_LIMIT_BYTES).await.unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        let meaning = told(&response, &String::from_utf8_lossy(&refusal), Meaning::of);
+        known(meaning).map(|meaning| (meaning, response))
+    }
+
+    /// The log at `url`, from `start` on; None where it is not (any more).
+    pub(crate) async fn stored(&self, url: &Url, start: Option<usize>) -> Result<Option<Response>, Stop> {
+        let range = start.map(|start| format!("bytes={start}-"));
+        // What is compressed has no length and no ranges of its own.
+        let mut headers = vec![("user-agent", "sentinel"), ("accept-encoding", "identity")];
+        headers.extend(range.as_deref().map(|range| ("range", range)));
+        let response = self.fetch(url.as_str(), &headers).await?;
+        let meaning = known(told(&response, "", Meaning::of_storage))?;
+        if meaning == Meaning::Done {
+            return Ok(Some(response));
+        }
+        console_warn!("github.log_absent: the storage of logs answered {}", response.status_code());
+        dismiss(response);
+        Ok(None)
+    }
+
+    fn allows(&self, url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
+        let with_port = url.port().map(|port| format!("{host}:{port}"));
+        self.log_hosts.iter().any(|allowed| match allowed.strip_prefix('.') {
+            Some(_) => url.scheme() == "https" && host.ends_with(allowed.as_str()),
+            // A host that is named exactly, with its port, is an operator's own choice: plain HTTP may do.
+            None => with_port.as_ref() == Some(allowed) || (url.scheme() == "https" && host == *allowed),
+        })
+    }
+
+    async fn fetch(&self, url: &str, headers: &[(&str, &str)]) -> Result<Response, Stop> {
+        if !self.may_call(1) {
+            return Err(Stop::CallsSpent);
+        }
+        self.calls.set(self.calls.get() + 1);
+        send(Method::Get, url, headers).await.map_err(|_| away("it can't be reached"))
+    }
+}
+
+/// Posts nothing to `path` of GitHub's API, without a token; None for what does not exist (any more).
+pub(crate) async fn exchange<T: DeserializeOwned>(app: &App, path: &str) -> Result<Option<T>, Error> {
+    let headers = [("accept", "application/vnd.github+json"), ("user-agent", "sentinel")];
+    let url = format!("{}{path}", app.config.github_api_url);
+    let unreachable = |_: worker::Error| Error::GithubUnavailable("it can't be reached");
+    let mut response = send(Method::Post, &url, &headers).await.map_err(unreachable)?;
+    match told(&response, "", Meaning::of) {
+        Meaning::Done => {
+            let body = capped(&mut response, ANSWER_LIMIT_BYTES).await?;
+            let read = serde_json::from_slice(&body).map(Some);
+            read.map_err(|_| Error::GithubUnavailable("an answer of another shape"))
+        }
+        Meaning::Absent | Meaning::Unprocessable => Ok(None),
+        _ => Err(Error::GithubUnavailable("it did not take the code")),
+    }
+}
+
+/// Ends an answer whose body is not wanted: an unread one keeps one of the worker's six connections.
+pub(crate) fn dismiss(response: Response) {
+    let response: web_sys::Response = response.into();
+    if let Some(body) = response.body() {
+        // What becomes of the cancellation nobody needs to know.
+        let _ = body.cancel();
+    }
+}
+
+/// What to do when an answer breaks off, or is not what it should be.
+pub(crate) fn away(why: &str) -> Stop {
+    console_error!("github.away: {why}");
+    Stop::Trouble(Trouble::Away(None))
+}
+
+fn told(response: &Response, message: &str, of: fn(&Answer<'_>, i64) -> Meaning) -> Meaning {
+    let header = |name: &str| response.headers().get(name).ok().flatten();
+    let (retry_after, remaining, reset) =
+        (header("retry-after"), header("x-ratelimit-remaining"), header("x-ratelimit-reset"));
+    let answer = Answer {
+        status: response.status_code(),
+        retry_after: retry_after.as_deref(),
+        remaining: remaining.as_deref(),
+        reset: reset.as_deref(),
+        message,
+    };
+    of(&answer, now())
+}
+
+/// Stops where trying later may give more.
+fn known(meaning: Meaning) -> Result<Meaning, Stop> {
+    match Trouble::of(meaning) {
+        None => Ok(meaning),
+        Some(trouble) => {
+            console_error!("github.trouble: {}", trouble.label());
+            Err(Stop::Trouble(trouble))
+        }
+    }
+}
+
+async fn send(method: Method, url: &str, headers: &[(&str, &str)]) -> worker::Result<Response> {
+    let sent = Headers::new();
+    for (name, value) in headers {
+        sent.set(name, value)?;
+    }
+    let mut init = RequestInit::new();
+    init.with_method(method).with_headers(sent).with_redirect(RequestRedirect::Manual);
+    Fetch::Request(Request::new_with_init(url, &init)?).send().await
+}
+
+async fn capped(response: &mut Response, limit_bytes: usize) -> Result<Vec<u8>, Stop> {
+    let bytes = up_to(response, limit_bytes).await?;
+    if bytes.len() > limit_bytes { Err(away("an answer beyond the cap")) } else { Ok(bytes) }
+}
+
+/// The body, or as much of it as is more than `limit_bytes`.
+async fn up_to(response: &mut Response, limit_bytes: usize) -> Result<Vec<u8>, Stop> {
+    let mut bytes = Vec::new();
+    let mut stream = response.stream().map_err(|_| away("an answer can't be read"))?;
+    while let Some(piece) = stream.next().await {
+        bytes.extend_from_slice(&piece.map_err(|_| away("an answer broke off"))?);
+        if bytes.len() > limit_bytes {
+            break;
+        }
+    }
+    Ok(bytes)
+}

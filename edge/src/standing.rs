@@ -1,0 +1,92 @@
+//! Whether GitHub gives the worker what it asks for, and since when it does not.
+//!
+//! It is stored, so every isolate tells the same. An isolate asks the store at most every [`EVERY`] seconds, since
+//! `/health` is open to strangers, and at once after it met a change itself.
+
+use crate::app::{App, now};
+use crate::evidence::{self, Check};
+use crate::{respond, turso};
+use sentinel_shared::access::Scope;
+use sentinel_shared::evidence::Trouble;
+use sentinel_shared::store::evidence::{self as stored, GithubTrouble};
+use sentinel_shared::store::{self, Filter, Transaction};
+use sentinel_shared::{Error, Result};
+use serde_json::{Value, json};
+use std::sync::{Mutex, PoisonError};
+use worker::Response;
+
+/// Seconds between two looks into the store.
+const EVERY: i64 = 10;
+
+/// What one isolate knows.
+#[derive(Default)]
+pub(crate) struct Standing(Mutex<Option<Known>>);
+
+#[derive(Clone)]
+struct Known {
+    at: i64,
+    /// None where the store did not tell.
+    trouble: Option<Option<GithubTrouble>>,
+}
+
+impl Standing {
+    /// Takes in what a call has just met and the store has recorded.
+    pub(crate) fn learn(&self, trouble: Option<Trouble>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = match known.as_ref().and_then(|known| known.trouble.as_ref()) {
+            Some(known) => known.as_ref().map(|known| known.state.as_str()) != trouble.map(Trouble::label),
+            None => true,
+        };
+        if is_news {
+            *known = None;
+        }
+    }
+
+    async fn now(&self, app: &App) -> Option<Option<GithubTrouble>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(known) = known.filter(|known| now() - known.at < EVERY) {
+            return known.trouble;
+        }
+        let answers = turso::read(app, &[stored::trouble_now()]).await;
+        let trouble = answers.and_then(|answers| {
+            stored::trouble_of(answers.first().ok_or(Error::StoreShape("github_trouble_now"))?)
+        });
+        let known = Known { at: now(), trouble: trouble.ok() };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(known.clone());
+        known.trouble
+    }
+}
+
+/// How GitHub stands, as `/health` and the dashboard tell it.
+pub(crate) async fn told(app: &App) -> Value {
+    if app.config.github_token.is_none() {
+        return json!({ "state": "no_token" });
+    }
+    match app.github.now(app).await {
+        Some(Some(trouble)) => json!(trouble),
+        Some(None) => json!({ "state": "works" }),
+        None => json!({ "state": "unknown" }),
+    }
+}
+
+/// `GET /api/github`: asks GitHub for what reading logs needs, on the last failed run, and says what it met. What it met
+/// is recorded like what a delivery meets.
+pub(crate) async fn check(app: &App) -> Result<Response> {
+    let answers = turso::read(app, &[store::history(Scope::All, Filter::default(), 1)]).await?;
+    let last = store::history_rows(answers.first().ok_or(Error::StoreShape("history"))?)?.pop();
+    let place = last.as_ref().map(|last| (last.repository.as_str(), last.subject.as_str()));
+    let check = evidence::check(app, place).await;
+    let met = match check {
+        Check::NoToken => None,
+        Check::Trouble(trouble) => Some((Some(trouble), stored::trouble(trouble, now()))),
+        _ => Some((None, Transaction(stored::trouble_is_over(now()).into()))),
+    };
+    if let Some((trouble, transaction)) = met {
+        turso::commit(app, &transaction).await?;
+        app.github.learn(trouble);
+    }
+    let mut told = told(app).await;
+    told["check"] = json!(check.label());
+    told["repository"] = json!(place.map(|(repository, _)| repository));
+    respond::json(200, &told)
+}

@@ -1,0 +1,253 @@
+//! What a verdict about a failed run is made from beyond its delivery, and how long what is missing is waited for.
+//!
+//! Here: which part of a log was read, what a reader should know of it, and what to do while GitHub gives nothing.
+//! Not here: asking GitHub. The worker does that.
+
+use crate::github::answer::Meaning;
+use crate::store::DAY_SECONDS;
+use serde::Serialize;
+use std::time::Duration;
+
+/// The end of a log that is read: the failed step is there, and a worker's CPU time is short.
+pub const LOG_END_BYTES: usize = 1024 * 1024;
+/// Pages of jobs that are looked through, of 100 each.
+pub const JOB_PAGES: u32 = 3;
+
+/// A verdict is stored without the log when the log has been waited for so long, and is made again with it. Most
+/// failures of GitHub are over before that, and a verdict that changes after a moment would only confuse.
+pub const PATIENCE_SECONDS: i64 = 300;
+/// After this time a log is waited for no longer: GitHub redelivers a delivery for three days.
+pub const WAIT_AT_MOST_SECONDS: i64 = 3 * DAY_SECONDS;
+/// The shortest wait where GitHub names none: the sweep comes every minute.
+const WAIT_SHORTEST_SECONDS: i64 = 15;
+/// The longest wait where GitHub names none.
+const WAIT_LONGEST_SECONDS: i64 = 3600;
+/// The longest wait for a token: whoever puts a new one wants to see it work.
+const TOKEN_WAIT_SECONDS: i64 = 300;
+
+/// Which part of a log was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogPart {
+    /// All of it.
+    Whole,
+    /// Its last [`LOG_END_BYTES`]: the numbers of its lines are not known.
+    End,
+    /// Its beginning: it has neither a length nor ranges, and goes on beyond what is read.
+    Beginning,
+}
+
+/// What a reader should know of what a verdict was made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Note {
+    /// GitHub does not give the log now. The verdict is made again when it does.
+    LogAwaited,
+    /// GitHub did not give the log in three days.
+    LogGivenUp,
+    /// The log is too long to be read to its end: its beginning was read.
+    LogBeginning,
+    /// The run has more than 300 jobs, and only the first 300 were looked at.
+    JobsCut,
+    /// The first failed job has no log: this is about the next one that has.
+    LaterJob,
+}
+
+/// Why GitHub gives nothing now and may give it later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// It does not accept our token.
+    TokenRefused,
+    /// We asked too often; it says for how long.
+    Limited(Duration),
+    /// It, or the storage of its logs, is not well. It may say for how long.
+    Away(Option<Duration>),
+}
+
+/// What to do about a delivery whose evidence can't be had now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// Try again at `at`, in Unix seconds.
+    Wait {
+        /// When.
+        at: i64,
+        /// Whether a verdict is stored in the meantime.
+        tells: bool,
+    },
+    /// Make do with what there is, for good.
+    GiveUp,
+}
+
+/// The end of a log that streams by, in bounded memory.
+#[derive(Default)]
+pub struct LogEnd {
+    bytes: Vec<u8>,
+    read_bytes: u64,
+}
+
+// === impl Note ===
+
+impl Note {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::LogAwaited, Self::LogGivenUp, Self::LogBeginning, Self::JobsCut, Self::LaterJob];
+
+    /// A short, stable name.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::LogAwaited => "log_awaited",
+            Self::LogGivenUp => "log_given_up",
+            Self::LogBeginning => "log_beginning",
+            Self::JobsCut => "jobs_cut",
+            Self::LaterJob => "later_job",
+        }
+    }
+}
+
+// === impl Trouble ===
+
+impl Trouble {
+    /// What an answer means for the work that asked, if it means that trying later may give more.
+    #[must_use]
+    pub fn of(meaning: Meaning) -> Option<Self> {
+        match meaning {
+            Meaning::TokenRefused => Some(Self::TokenRefused),
+            Meaning::Limited(wait) => Some(Self::Limited(wait)),
+            Meaning::Away(wait) => Some(Self::Away(wait)),
+            Meaning::Done | Meaning::Moved | Meaning::Absent | Meaning::Unprocessable | Meaning::Refused => {
+                None
+            }
+        }
+    }
+
+    /// A short, stable name.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::TokenRefused => "token_refused",
+            Self::Limited(_) => "limited",
+            Self::Away(_) => "away",
+        }
+    }
+
+    /// What to do about a delivery that was received at `received_at`. Waits grow with its age where GitHub names none.
+    #[must_use]
+    pub fn plan(self, received_at: i64, now: i64) -> Plan {
+        let age = now.saturating_sub(received_at).max(0);
+        if age >= WAIT_AT_MOST_SECONDS {
+            return Plan::GiveUp;
+        }
+        let by_age = age.clamp(WAIT_SHORTEST_SECONDS, WAIT_LONGEST_SECONDS);
+        let wait = match self {
+            Self::TokenRefused => by_age.min(TOKEN_WAIT_SECONDS),
+            Self::Limited(wait) | Self::Away(Some(wait)) => {
+                i64::try_from(wait.as_secs()).unwrap_or(WAIT_LONGEST_SECONDS).max(WAIT_SHORTEST_SECONDS)
+            }
+            Self::Away(None) => by_age,
+        };
+        // The last try comes when the time is over, not an hour later.
+        let at = (now + wait).min(received_at + WAIT_AT_MOST_SECONDS);
+        Plan::Wait { at, tells: age >= PATIENCE_SECONDS }
+    }
+}
+
+// === impl LogEnd ===
+
+impl LogEnd {
+    /// Takes the next piece.
+    pub fn push(&mut self, piece: &[u8]) {
+        self.read_bytes += piece.len() as u64;
+        self.bytes.extend_from_slice(&piece[piece.len().saturating_sub(LOG_END_BYTES)..]);
+        // Dropping only every second time moves each byte once.
+        if self.bytes.len() > 2 * LOG_END_BYTES {
+            self.bytes.drain(..self.bytes.len() - LOG_END_BYTES);
+        }
+    }
+
+    /// Bytes that came by.
+    #[must_use]
+    pub fn read_bytes(&self) -> u64 {
+        self.read_bytes
+    }
+
+    /// Whether more came by than is kept.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.read_bytes > LOG_END_BYTES as u64
+    }
+
+    /// The last [`LOG_END_BYTES`] of what came by.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[self.bytes.len().saturating_sub(LOG_END_BYTES)..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn wait(trouble: Trouble, age: i64) -> i64 {
+        match trouble.plan(NOW - age, NOW) {
+            Plan::Wait { at, .. } => at - NOW,
+            Plan::GiveUp => panic!("gave up at the age of {age} s"),
+        }
+    }
+
+    #[test]
+    fn githubs_own_time_is_waited_for_and_else_by_age_from_seconds_to_an_hour() {
+        assert_eq!(wait(Trouble::Limited(Duration::from_secs(1234)), 0), 1234);
+        assert_eq!(wait(Trouble::Away(Some(Duration::from_secs(90))), 9000), 90);
+        assert_eq!([0, 20, 600, 7200].map(|age| wait(Trouble::Away(None), age)), [15, 20, 600, 3600]);
+        assert_eq!([0, 7200].map(|age| wait(Trouble::TokenRefused, age)), [15, 300]);
+    }
+
+    #[test]
+    fn after_five_minutes_a_verdict_is_told_and_after_three_days_the_log_is_given_up() {
+        let tells = |age: i64| match Trouble::Away(None).plan(NOW - age, NOW) {
+            Plan::Wait { tells, .. } => Some(tells),
+            Plan::GiveUp => None,
+        };
+        assert_eq!(
+            [0, 299, 300, 259_199, 259_200].map(tells),
+            [Some(false), Some(false), Some(true), Some(true), None]
+        );
+        // The last try is at three days, not an hour after them.
+        assert_eq!(wait(Trouble::Away(None), 259_100), 100);
+    }
+
+    #[test]
+    fn only_what_may_pass_is_waited_for() {
+        assert_eq!(Trouble::of(Meaning::TokenRefused), Some(Trouble::TokenRefused));
+        for meaning in
+            [Meaning::Done, Meaning::Moved, Meaning::Absent, Meaning::Unprocessable, Meaning::Refused]
+        {
+            assert_eq!(Trouble::of(meaning), None);
+        }
+    }
+
+    #[test]
+    fn a_note_is_stored_under_the_name_it_is_told_by() {
+        for note in Note::ALL {
+            assert_eq!(serde_json::to_value(note).unwrap(), note.label());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_end_of_a_stream_is_kept_whatever_its_pieces(sizes in proptest::collection::vec(0usize..900_000, 0..8)) {
+            let mut end = LogEnd::default();
+            let mut all = Vec::new();
+            for (index, size) in sizes.into_iter().enumerate() {
+                let piece: Vec<u8> = (0..size).map(|at| (at * (index + 3)) as u8).collect();
+                end.push(&piece);
+                all.extend_from_slice(&piece);
+            }
+            prop_assert_eq!(end.bytes(), &all[all.len().saturating_sub(LOG_END_BYTES)..]);
+            prop_assert_eq!(end.is_cut(), all.len() > LOG_END_BYTES);
+        }
+    }
+}
