@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: what must pass on main.
 
 use crate::build::{self, Programs};
+use crate::fuzz::Fuzz;
 use crate::tools::{Tools, chromium, promtool};
 use crate::{cargo, root, run, step, target, test};
 use anyhow::Result;
@@ -10,7 +11,7 @@ use std::time::Instant;
 type Chore = fn() -> Result<()>;
 
 pub(crate) fn run_checks() -> Result<()> {
-    let chores: [(&str, Chore); 9] = [
+    let chores: [(&str, Chore); 10] = [
         ("tools", tools),
         ("format", || run(cargo()?.args(["fmt", "--check"]))),
         ("build", || Programs::for_development().map(drop)),
@@ -20,6 +21,7 @@ pub(crate) fn run_checks() -> Result<()> {
         ("deploy", deploy),
         ("dev", dev),
         ("tests", || test(&[])),
+        ("fuzz", fuzz),
     ];
     let mut times = Vec::new();
     for (name, chore) in chores {
@@ -79,6 +81,11 @@ fn deploy() -> Result<()> {
         run(command.args(["deploy", "--dry-run", "--env", environment, "--outdir"]).arg(&out))?;
     }
     Ok(())
+}
+
+/// Half a minute each: what a change breaks at once. Longer runs find what is rare: `cargo xtask fuzz --seconds 600`.
+fn fuzz() -> Result<()> {
+    Fuzz::short().run()
 }
 
 fn dev() -> Result<()> {

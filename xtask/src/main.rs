@@ -5,6 +5,7 @@ mod build;
 mod ci;
 mod eval;
 mod figures;
+mod fuzz;
 mod tools;
 mod training;
 
@@ -44,6 +45,7 @@ enum Task {
     /// Run all tests: units, the database server, the worker in workerd, the node, the dashboard in Chromium.
     ///
     /// `cargo xtask test faults` makes the long run of the fault suite: 320 jobs through randomised failures.
+    /// `cargo xtask test chaos` sends 300 jobs through killed nodes, a killed database and outages of GitHub.
     /// `cargo xtask test browser` runs what needs Chromium, and keeps its pictures in Cargo's output folder.
     Test {
         /// Passed to `cargo test`, e.g. a test's name.
@@ -54,6 +56,7 @@ enum Task {
     Ci,
     /// Measure speed, side by side with what it replaces, in one run.
     Bench(bench::Bench),
+    Fuzz(fuzz::Fuzz),
     /// Build the optimised worker for `wrangler deploy` and print its size.
     Bundle,
     /// Build the npm package as it is published, and pack it into Cargo's output folder.
@@ -79,6 +82,7 @@ fn main() -> Result<()> {
         Task::Test { rest } => test(&rest),
         Task::Ci => ci::run_checks(),
         Task::Bench(bench) => bench.run(),
+        Task::Fuzz(fuzz) => fuzz.run(),
         Task::Bundle => build::bundle().map(drop),
         Task::Pack => build::pack(),
         Task::Eval(eval) => eval.run(),
@@ -87,6 +91,8 @@ fn main() -> Result<()> {
 
 /// Of the long run; every test run makes a short one.
 const FAULT_RUNS: &str = "320";
+/// Jobs of the long chaos run.
+const CHAOS_JOBS: &str = "300";
 
 fn test(rest: &[String]) -> Result<()> {
     let programs = build::Programs::for_development()?;
@@ -98,6 +104,9 @@ fn test(rest: &[String]) -> Result<()> {
         [] => command.args(["--lib", "--bins", "--tests"]),
         [name] if name == "faults" => {
             command.env("SENTINEL_FAULT_RUNS", FAULT_RUNS).args(["--test", "faults", "--", "--nocapture"])
+        }
+        [name] if name == "chaos" => {
+            command.env("SENTINEL_CHAOS_JOBS", CHAOS_JOBS).args(["--test", "chaos", "--", "--nocapture"])
         }
         [name] if name == "browser" => {
             let pictures = target()?.join("screenshots");

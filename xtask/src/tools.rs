@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 const WORKER_BUILD: &str = "0.8.7";
 /// Must equal the `wasm-bindgen` in Cargo.lock.
 const WASM_BINDGEN: &str = "0.2.130";
+const CARGO_FUZZ: &str = "0.13.1";
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// Must equal `sentinel_node::backend::ort::VERSION`.
 const ONNXRUNTIME: &str = "1.31.1";
@@ -54,6 +55,11 @@ impl Tools {
     pub(crate) fn node_bin(&self, name: &str) -> PathBuf {
         self.node.join("node_modules/.bin").join(name)
     }
+}
+
+/// What builds fuzz targets; only `cargo xtask fuzz` and CI need it.
+pub(crate) fn cargo_fuzz() -> Result<PathBuf> {
+    cargo_tool("cargo-fuzz", CARGO_FUZZ, "cargo-fuzz", Lock::Locked)
 }
 
 #[derive(Clone, Copy, PartialEq)]

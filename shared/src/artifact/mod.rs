@@ -4,15 +4,14 @@
 //! compiled bundle the worker embeds, which starts without parsing protobuf or TOML. [`signed`] is how a
 //! compiled bundle travels.
 
+#[cfg(feature = "tract")]
+mod classify;
 pub mod signed;
 
 use crate::classifier::{Calibration, Classifier, Explanation, Forest, Prediction};
 use crate::drift::Baseline;
-use crate::excerpt::Excerpt;
-use crate::failure::{FailureClass, FailureRecord};
-use crate::features::{
-    BLOCKS, Branch, FeatureVector, JobEvidence, Pattern, Patterns, Pipeline, Telemetry, WIDTH,
-};
+use crate::failure::FailureClass;
+use crate::features::{BLOCKS, Branch, Pattern, Patterns, Pipeline, Telemetry, WIDTH};
 use crate::{Error, Result, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -181,36 +180,6 @@ impl ModelBundle {
         Ok(Self { manifest, pipeline, patterns, classifier, baseline })
     }
 
-    /// The verdict on a delivered failure.
-    ///
-    /// # Errors
-    /// As [`Classifier::predict`].
-    pub fn classify_record(
-        &self,
-        record: &FailureRecord,
-        job: Option<&JobEvidence>,
-        excerpt: &Excerpt,
-    ) -> Result<Verdict> {
-        self.classify(Telemetry::of_record(record, job, excerpt, &self.patterns), excerpt)
-    }
-
-    /// The verdict on a log alone.
-    ///
-    /// # Errors
-    /// As [`Classifier::predict`].
-    pub fn classify_log(&self, excerpt: &Excerpt, step: Option<&str>, job: Option<&str>) -> Result<Verdict> {
-        self.classify(Telemetry::of_log(excerpt, step, job, &self.patterns), excerpt)
-    }
-
-    /// The verdict on one message and what else its sender knows of the run; `record`'s text is the message's.
-    ///
-    /// # Errors
-    /// As [`Classifier::predict`].
-    pub fn classify_message(&self, message: &Excerpt, record: Telemetry) -> Result<Verdict> {
-        let text = Telemetry::of_log(message, None, None, &self.patterns).text;
-        self.classify(Telemetry { text, ..record }, message)
-    }
-
     /// What programs are told of `verdict`: `prediction`, `confidence`, `top` three, `terms`, `line`, `model_version`.
     #[must_use]
     pub fn told(&self, verdict: &Verdict) -> serde_json::Value {
@@ -228,24 +197,6 @@ impl ModelBundle {
     #[must_use]
     pub fn drift_cells(&self, verdict: &Verdict) -> Vec<(String, u32)> {
         self.baseline.cells(verdict, &self.pipeline.tfidf)
-    }
-
-    /// The verdict on telemetry, with `excerpt` to point into.
-    ///
-    /// # Errors
-    /// As [`Classifier::predict`].
-    pub fn classify(&self, telemetry: Telemetry, excerpt: &Excerpt) -> Result<Verdict> {
-        let features: FeatureVector = self.pipeline.transform(&telemetry);
-        let prediction = self.classifier.predict(&features)?;
-        let explanation = Explanation::of(
-            &prediction,
-            &features,
-            excerpt,
-            &self.classifier,
-            &self.pipeline,
-            &self.patterns,
-        );
-        Ok(Verdict { prediction, explanation, telemetry })
     }
 }
 

@@ -1,12 +1,15 @@
 //! 884 numbers to a verdict: a class, a calibrated confidence, and what decided it, or `Unknown`.
 //!
-//! Here: the tract plan around the flat forest, calibration and abstention. [`forest`] walks the trees,
+//! Here: calibration and abstention. `plan` runs the flat forest under tract, [`forest`] walks the trees,
 //! [`explain`](mod@explain) says which terms and which log line decided. Not here: how the model file is read
 //! ([`crate::artifact`]) or how ONNX becomes a forest (`translate`, native only).
 
 pub mod explain;
 pub mod forest;
+#[cfg(feature = "tract")]
 mod op;
+#[cfg(feature = "tract")]
+mod plan;
 #[cfg(feature = "onnx")]
 pub mod translate;
 
@@ -14,13 +17,11 @@ pub use explain::{Explanation, Term};
 pub use forest::Forest;
 
 use crate::failure::FailureClass;
-use crate::features::{FeatureVector, WIDTH};
+#[cfg(feature = "tract")]
+use crate::features::FeatureVector;
 use crate::{Error, Result};
-use op::FlatForest;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use tract_core::internal::*;
-use tract_core::ops::nn::Softmax;
 
 /// How scores become a verdict; chosen on validation, stored in the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -62,7 +63,8 @@ pub const UNKNOWN: &str = "Unknown";
 /// A model ready to run.
 #[derive(Clone)]
 pub struct Classifier {
-    plan: Arc<TypedSimplePlan>,
+    #[cfg(feature = "tract")]
+    plan: plan::Plan,
     forest: Arc<Forest>,
     calibration: Calibration,
 }
@@ -79,28 +81,25 @@ impl Classifier {
             return Err(Error::ModelInvalid(format!("temperature {}", calibration.temperature)));
         }
         let forest = Arc::new(forest);
-        let plan = plan(Arc::clone(&forest), calibration.temperature).map_err(|error| invalid(&error))?;
-        Ok(Self { plan, forest, calibration })
+        Ok(Self {
+            #[cfg(feature = "tract")]
+            plan: plan::Plan::new(Arc::clone(&forest), calibration.temperature)?,
+            forest,
+            calibration,
+        })
     }
 
     /// Predicts one row.
     ///
     /// # Errors
     /// [`Error::ModelInvalid`] if tract refuses to run, which a planned model does not.
+    #[cfg(feature = "tract")]
     pub fn predict(&self, features: &FeatureVector) -> Result<Prediction> {
-        let probabilities = self.run(features.values(), 1)?;
+        let probabilities = self.plan.run(features.values(), 1)?;
         Ok(self.judge(probabilities.as_slice().try_into().expect("one row has ten probabilities")))
     }
 
-    /// The plan's raw output: `rows` × 10 probabilities.
-    fn run(&self, values: &[f32], rows: usize) -> Result<Vec<f32>> {
-        let outputs = Tensor::from_shape(&[rows, WIDTH], values)
-            .and_then(|input| self.plan.run(tvec!(input.into_tvalue())))
-            .map_err(|error| invalid(&error))?;
-        let view = outputs[0].to_plain_array_view::<f32>().map_err(|error| invalid(&error))?;
-        Ok(view.iter().copied().collect())
-    }
-
+    #[cfg(feature = "tract")]
     fn judge(&self, probabilities: [f32; 10]) -> Prediction {
         let best = (0..10).rev().max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b])).unwrap_or(0);
         let confidence = probabilities[best];
@@ -149,22 +148,4 @@ impl Prediction {
         ranked.truncate(n);
         ranked
     }
-}
-
-/// source [N, 884] → flat forest [N, 10] → × 1/temperature → softmax.
-fn plan(forest: Arc<Forest>, temperature: f32) -> TractResult<Arc<TypedSimplePlan>> {
-    let mut model = TypedModel::default();
-    let rows = model.symbols.sym("N");
-    let source = model.add_source("features", f32::fact(dims!(rows, WIDTH)))?;
-    let scores = model.wire_node("forest", FlatForest::new(forest), &[source])?;
-    let scale = model.add_const("inverse_temperature", tensor2(&[[1.0 / temperature]]))?;
-    let scaled = model.wire_node("calibrated", tract_core::ops::math::mul(), &[scores[0], scale])?;
-    let softmax = Softmax { axes: tvec!(1), ..Softmax::default() };
-    let probabilities = model.wire_node("probabilities", softmax, &scaled)?;
-    model.select_output_outlets(&probabilities)?;
-    TypedSimplePlan::new(model)
-}
-
-fn invalid(error: &TractError) -> Error {
-    Error::ModelInvalid(format!("{error:#}"))
 }
