@@ -152,6 +152,7 @@ impl ExplainRun {
 
     /// None for what does not exist. A log is redirected to a storage host, which must not see the token: ureq sends
     /// it nowhere but to the first host.
+    #[expect(clippy::disallowed_methods, reason = "this command has its thread to itself")]
     fn get(&self, path: &str) -> Result<Option<ureq::http::Response<ureq::Body>>> {
         let mut tries = 1;
         loop {
