@@ -1,7 +1,7 @@
 //! `sentinel review` and `sentinel jobs` as a person and a program call them.
 
 use sentinel_shared::store::reviews::JobKind;
-use sentinel_tests::github::{FakeGithub, Log, Run, TOKEN};
+use sentinel_tests::github::{FakeGithub, Fault, Log, Run, TOKEN};
 use sentinel_tests::node::{RUNTIME, Rig, job};
 use sentinel_tests::stack::work_folder;
 use serde_json::{Value, json};
@@ -121,6 +121,14 @@ fn inside_a_workflow_each_failed_job_gets_an_annotation_and_a_summary() {
     let output = command.arg("--json").output().expect("it ends");
     let json: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
     assert_eq!(json["jobs"][0]["prediction"], "Test Failure", "{json}");
+    // A limit that is over soon is waited for, a long one is told.
+    github.fail_next("/jobs", Fault::OutOfCalls(1));
+    let output = command.output().expect("it ends");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("trying again in "), "{}", text(&output.stderr));
+    github.fail_next("/jobs", Fault::OutOfCalls(1800));
+    let output = command.output().expect("it ends");
+    assert!(!output.status.success() && text(&output.stderr).contains("try again in "), "a long limit");
     for (name, value, expected) in
         [("GITHUB_TOKEN", "another", "actions: read"), ("GITHUB_RUN_ID", "71", "knows no run 71")]
     {

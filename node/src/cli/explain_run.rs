@@ -161,9 +161,9 @@ impl ExplainRun {
             let wait = match meaning {
                 Meaning::Done => return Ok(Some(answer)),
                 Meaning::Absent => return Ok(None),
-                Meaning::TokenRefused => {
-                    bail!("GitHub does not accept the token: is it the right one, and has it expired?")
-                }
+                Meaning::TokenRefused => bail!(
+                    "GitHub does not accept the token: has it expired? It must be good for `permissions: {{ actions: read }}`"
+                ),
                 Meaning::Refused => {
                     bail!("GitHub refuses the token: the job needs `permissions: {{ actions: read }}`")
                 }
