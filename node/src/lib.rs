@@ -17,6 +17,7 @@ pub mod grpc;
 pub mod hrana;
 pub mod http;
 pub mod hunks;
+pub mod listener;
 pub mod mcp;
 pub mod metrics;
 pub mod mine;

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::engine::Engine;
 use crate::github::{DEADLINE, Github};
 use crate::grpc::{MESSAGE_LIMIT_BYTES, Service, authorize};
+use crate::listener;
 use crate::metrics::Metrics;
 use crate::review_model::ReviewModel;
 use crate::reviewer::{Explainer, Once, Options, Reviewer};
@@ -29,10 +30,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic_web::GrpcWebLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 use tracing::{info, warn};
@@ -49,6 +48,8 @@ const STATE_EVERY: Duration = Duration::from_secs(5);
 const HEAR_PAUSE: Duration = Duration::from_secs(60);
 /// Between two looks for deliveries that the worker missed.
 const MISSED_EVERY: Duration = Duration::from_secs(300);
+/// How long an answer may make no progress: twice the longest deadline of a call.
+const STALLED: Duration = Duration::from_secs(1200);
 /// A queue this full is no place for more; below the second it is one again.
 const PRESSURE_HIGH: f64 = 0.8;
 const PRESSURE_LOW: f64 = 0.5;
@@ -183,7 +184,7 @@ impl Node {
     /// # Errors
     /// The server can't go on.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send) -> Result<()> {
-        let Self { reviewer, listener, config, readiness, wake, .. } = self;
+        let Self { reviewer, listener: incoming, config, readiness, wake, .. } = self;
         let mut workers = JoinSet::new();
         for _ in 0..config.settings.jobs {
             let every = if config.settings.pull { PULL_EVERY } else { LOOK_EVERY };
@@ -202,12 +203,7 @@ impl Node {
         };
         let token = Arc::new(config.token);
         let router = router(service, token, &readiness, &reviewer.metrics).await?;
-        let mut server = Server::builder().accept_http1(true).tcp_nodelay(true);
-        if let Some((cert, key)) = &config.tls {
-            server = server
-                .tls_config(ServerTlsConfig::new().identity(Identity::from_pem(cert, key)))
-                .context("the TLS certificate or key")?;
-        }
+        let tls = config.tls.as_ref().map(|(cert, key)| listener::tls(cert, key)).transpose()?;
         let draining = Arc::clone(&readiness);
         let (tell, told) = oneshot::channel();
         let drain = async move {
@@ -217,15 +213,16 @@ impl Node {
             wake.notify_waiters();
             let _ = tell.send(());
         };
-        let serving = server
-            .add_routes(Routes::from(router))
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), drain);
+        let time = Duration::from_secs(config.settings.drain_seconds);
+        let connections = listener::share(listener::open_files());
+        let limits =
+            listener::Limits { connections, stalled: Some(STALLED), drain: time + Duration::from_secs(5) };
+        let serving = listener::serve(incoming, (router, tls), limits, drain);
         let finished = async {
-            serving.await.context("serving")?;
+            serving.await;
             while workers.join_next().await.is_some() {}
             anyhow::Ok(true)
         };
-        let time = Duration::from_secs(config.settings.drain_seconds);
         let cut_off = async {
             match told.await {
                 Ok(()) => tokio::time::sleep(time).await,

@@ -1,7 +1,8 @@
 //! The local stack: a libSQL file behind `sentinel db`, and the worker in workerd under wrangler.
 //!
 //! Everything listens on loopback on a free port. Each process leads a group of its own, and dropping it
-//! stops that group, so wrangler's children do not outlive a failed test.
+//! stops that group, so wrangler's children do not outlive a failed test. A watcher beside it stops the group when this
+//! process ends without dropping anything: by Ctrl-C, or killed.
 
 use anyhow::{Context, Result, bail};
 use std::fs::File;
@@ -48,13 +49,17 @@ pub struct Programs {
     pub worker: PathBuf,
 }
 
-/// A process group that ends when this is dropped.
+/// A process group that ends when this is dropped, or when this process ends.
 pub struct Server {
     child: Child,
+    watcher: Watcher,
     /// Where it answers.
     pub url: String,
     log: PathBuf,
 }
+
+/// Waits for the end of its standard input, which comes when this process ends, however that is; then stops a group.
+struct Watcher(Child);
 
 /// The worker's settings for one start.
 #[derive(Default, Clone)]
@@ -239,7 +244,9 @@ impl Server {
         let output = File::create(log).with_context(|| format!("creating {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
         let child = command.spawn().with_context(|| format!("starting {:?}", command.get_program()))?;
-        let mut server = Self { child, url: format!("http://127.0.0.1:{port}"), log: log.to_owned() };
+        let watcher = Watcher::of(child.id())?;
+        let mut server =
+            Self { child, watcher, url: format!("http://127.0.0.1:{port}"), log: log.to_owned() };
         server.wait_until(ready)?;
         Ok(server)
     }
@@ -274,6 +281,7 @@ impl Server {
     /// Ends it at once, as a crash does.
     pub fn kill(mut self) {
         let group = format!("-{}", self.child.id());
+        self.watcher.dismiss();
         let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
         let _ = self.child.wait();
     }
@@ -302,8 +310,29 @@ impl Server {
     }
 }
 
+// === impl Watcher ===
+
+impl Watcher {
+    fn of(group: u32) -> Result<Self> {
+        // A shell and a pipe work on Linux and macOS; a signal at the parent's death is Linux's alone.
+        let script = "read -r _; kill -TERM -$0; sleep 5; kill -KILL -$0";
+        let mut command = Command::new("sh");
+        command.args(["-c", script, &group.to_string()]).stdin(Stdio::piped());
+        // In a group of its own, so that Ctrl-C does not end it before it has done its work.
+        command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        Ok(Self(command.spawn().context("starting a watcher")?))
+    }
+
+    /// There is nothing left to stop.
+    fn dismiss(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
+        self.watcher.dismiss();
         for signal in ["-TERM", "-KILL"] {
             let group = format!("-{}", self.child.id());
             let _ = Command::new("kill").args([signal, "--", &group]).stderr(Stdio::null()).status();

@@ -234,6 +234,15 @@ fn every_setting_of_the_code_is_in_its_reference() {
     }
     holds("docs/configuration.md", "worker", &table);
     let command = <sentinel_node::config::Settings as clap::Args>::augment_args(clap::Command::new("serve"));
+    let table = settings_of(&command);
+    holds("docs/configuration.md", "node", &table);
+    let commands = sentinel_tests::commands();
+    let database = commands.iter().find(|command| command.get_name() == "db").unwrap();
+    holds("docs/configuration.md", "database", &settings_of(database));
+}
+
+/// A row for each flag of a command.
+fn settings_of(command: &clap::Command) -> String {
     let mut table = "| variable | flag | default | what it is |\n|---|---|---|---|\n".to_owned();
     for argument in command.get_arguments() {
         let variable =
@@ -247,7 +256,7 @@ fn every_setting_of_the_code_is_in_its_reference() {
             default.join(",")
         );
     }
-    holds("docs/configuration.md", "node", &table);
+    table
 }
 
 /// The arguments of every `sentinel …` that a text shows: at the start of a line, after a pipe, and in backticks.

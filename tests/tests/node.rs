@@ -8,7 +8,7 @@ use sentinel_proto::v1::review_service_client::ReviewServiceClient;
 use sentinel_proto::v1::{ChunkRequest, DiffRequest, GetReviewRequest, ReviewJob, SubmitReviewRequest};
 use sentinel_tests::deliver;
 use sentinel_tests::github::{FakeGithub, TOKEN};
-use sentinel_tests::stack::{Programs, Server, work_folder};
+use sentinel_tests::stack::{Programs, Server, free_port, work_folder};
 use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -56,6 +56,7 @@ fn main() {
         ("at_four_times_its_rate_it_refuses_at_once_and_serves_what_it_took", overload),
         ("told_to_stop_it_finishes_and_goes", drain),
         ("no_open_call_keeps_a_stopped_node_beyond_its_time", drain_in_time),
+        ("two_hundred_silent_connections_keep_nobody_out", silent),
         ("with_bad_settings_it_names_each_and_does_not_start", bad_settings),
     ];
     if arguments.list {
@@ -491,6 +492,31 @@ fn slow(url: &str) -> anyhow::Result<String> {
         }
     });
     Ok(format!("http://{address}"))
+}
+
+/// Under a limit of open files that they would use up.
+fn silent(world: &World) -> Outcome {
+    let port = free_port()?;
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 128; exec \"$0\" \"$@\""]).arg(&world.programs.sentinel);
+    command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]);
+    command.envs(vars(&world.database_url, &world.github));
+    let node = Server::listening(command, port, &world.folder.join("silent.log"))?;
+    let address = format!("127.0.0.1:{port}");
+    let silent = (0..200).map(|_| TcpStream::connect(&address)).collect::<Result<Vec<_>, _>>()?;
+    let started = Instant::now();
+    same(&deliver::get(&node.url, "/healthz", None)?.status, &200)?;
+    world.runtime.block_on(async {
+        let mut client = ReviewServiceClient::new(channel(&node.url).await?);
+        let answer = client.review_chunk(authorized(chunk_request(PATCH))).await?.into_inner();
+        same(&answer.severity.as_str(), &"bug")
+    })?;
+    if started.elapsed() > Duration::from_secs(8) {
+        return Err(
+            format!("a caller waited {:?} behind {} silent ones", started.elapsed(), silent.len()).into()
+        );
+    }
+    Ok(())
 }
 
 fn bad_settings(world: &World) -> Outcome {

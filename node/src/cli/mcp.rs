@@ -2,6 +2,7 @@
 
 use super::stop::stopped;
 use crate::backend::ort::{Options, Provider};
+use crate::listener;
 use crate::mcp::Tools;
 use crate::model;
 use crate::worker_api::Worker;
@@ -20,6 +21,10 @@ use sentinel_shared::signature::Secret;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long open calls are given when the server stops.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// Give an assistant Sentinel's tools: analyze_log, review_diff, recent_failures, submit_ground_truth,
 /// get_feedback_stats.
@@ -88,15 +93,18 @@ impl Mcp {
         let sessions = Arc::new(LocalSessionManager::default());
         let service = StreamableHttpService::new(move || Ok(tools.clone()), sessions, config);
         let router = Router::new().nest_service("/mcp", service).layer(from_fn_with_state(token, admit));
-        let listener = tokio::net::TcpListener::bind(address)
+        let incoming = tokio::net::TcpListener::bind(address)
             .await
             .with_context(|| format!("listening on {address}"))?;
-        println!("listening on http://{}/mcp", listener.local_addr()?);
+        println!("listening on http://{}/mcp", incoming.local_addr()?);
         let stopped = async move {
             stop.await;
             cancel.cancel();
         };
-        axum::serve(listener, router).with_graceful_shutdown(stopped).await.context("serving")
+        let connections = listener::share(listener::open_files());
+        let limits = listener::Limits { connections, stalled: None, drain: DRAIN };
+        listener::serve(incoming, (router, None), limits, stopped).await;
+        Ok(())
     }
 }
 

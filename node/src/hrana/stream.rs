@@ -1,50 +1,96 @@
 //! One connection and the requests that run on it, in order.
 
-use libsql::{Connection, Statement, Value as SqlValue, params::Params};
+use super::connection::{self, Access, End, Watch};
+use super::limits::{Limits, STEPS_MAX, STORED_SQL_BYTES, STORED_SQL_MAX};
+use super::wire::{self, Answer, Room};
 use libsql_hrana::proto::*;
+use rusqlite::{Batch as Statements, Connection, ErrorCode, Statement};
 use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
-/// Most bytes of rows one response carries; Turso's limit.
-const RESPONSE_LIMIT_BYTES: usize = 10 * 1024 * 1024;
-/// SQL texts a client may store on a stream.
-const STORED_SQL_MAX: usize = 128;
-
+/// What a client says on one connection, which no other client is ever given.
 pub(super) struct Stream {
     connection: Connection,
+    access: Access,
+    watch: Arc<Watch>,
+    limits: Limits,
     stored_sql: HashMap<i32, String>,
-    closed: bool,
+    transaction_since: Option<Instant>,
+    state: State,
+    /// One of the places for streams that are held between requests; None where the first request ends the stream.
+    pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
-type Answer<T> = Result<T, Error>;
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Open,
+    Closed,
+    /// A statement was ended, and SQLite may have rolled back what came before it: nothing more runs.
+    Cut(End),
+}
+
+// === impl Stream ===
 
 impl Stream {
-    pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, stored_sql: HashMap::new(), closed: false }
+    pub(super) fn open(
+        path: &Path,
+        access: Access,
+        watch: Arc<Watch>,
+        limits: Limits,
+    ) -> rusqlite::Result<Self> {
+        Ok(Self {
+            connection: connection::open(path, access, &watch)?,
+            access,
+            watch,
+            limits,
+            stored_sql: HashMap::new(),
+            transaction_since: None,
+            state: State::Open,
+            place: None,
+        })
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed
+    /// Whether the client may go on with it.
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Open
     }
 
-    /// The connection, unless a transaction was left open on it: dropping that one rolls back.
-    pub(super) fn into_clean_connection(self) -> Option<Connection> {
-        self.connection.is_autocommit().then_some(self.connection)
+    pub(super) fn access(&self) -> Access {
+        self.access
     }
 
-    pub(super) async fn pipeline(mut self, requests: Vec<StreamRequest>) -> (Self, Vec<StreamResult>) {
-        let mut results = Vec::with_capacity(requests.len());
-        for request in requests {
-            results.push(match self.answer(request).await {
-                Ok(response) => StreamResult::Ok { response },
-                Err(error) => StreamResult::Error { error },
-            });
-        }
-        (self, results)
+    pub(super) fn watch(&self) -> &Arc<Watch> {
+        &self.watch
+    }
+
+    /// Since when a transaction is open between requests.
+    pub(super) fn transaction_since(&mut self) -> Option<Instant> {
+        self.transaction_since = match self.connection.is_autocommit() {
+            true => None,
+            false => self.transaction_since.or_else(|| Some(Instant::now())),
+        };
+        self.transaction_since
+    }
+
+    pub(super) fn pipeline(&mut self, requests: Vec<StreamRequest>) -> Vec<StreamResult> {
+        let (ends, mut room) = (Instant::now() + self.limits.request, Room::default());
+        let answers = requests.into_iter().map(|request| match self.answer(request, ends, &mut room) {
+            Ok(response) => StreamResult::Ok { response },
+            Err(error) => StreamResult::Error { error },
+        });
+        answers.collect()
     }
 
     /// A batch as the cursor protocol streams it.
-    pub(super) async fn cursor(self, batch: Batch) -> (Self, Vec<CursorEntry>) {
-        let result = self.batch(batch).await;
+    pub(super) fn cursor(&mut self, batch: Batch) -> Vec<CursorEntry> {
+        let (ends, mut room) = (Instant::now() + self.limits.request, Room::default());
+        let result = match self.batch(batch, ends, &mut room) {
+            Ok(result) => result,
+            Err(error) => return vec![CursorEntry::Error { error }],
+        };
         let mut entries = Vec::new();
         for (step, (result, error)) in (0u32..).zip(result.step_results.into_iter().zip(result.step_errors)) {
             if let Some(result) = result {
@@ -59,39 +105,38 @@ impl Stream {
                 entries.push(CursorEntry::StepError(StepErrorEntry { step, error }));
             }
         }
-        (self, entries)
+        entries
     }
 
-    async fn answer(&mut self, request: StreamRequest) -> Answer<StreamResponse> {
+    fn answer(&mut self, request: StreamRequest, ends: Instant, room: &mut Room) -> Answer<StreamResponse> {
         match request {
-            StreamRequest::None => Err(error("unknown request type", "HRANA_PROTO_ERROR")),
+            StreamRequest::None => Err(wire::error("unknown request type", "HRANA_PROTO_ERROR")),
             StreamRequest::Close(_) => {
-                self.closed = true;
+                self.state = State::Closed;
                 Ok(StreamResponse::Close(CloseStreamResp {}))
             }
             StreamRequest::Execute(request) => {
-                let result = self.execute(request.stmt).await?;
+                let result = self.execute(request.stmt, ends, room)?;
                 Ok(StreamResponse::Execute(ExecuteStreamResp { result }))
             }
             StreamRequest::Batch(request) => {
-                let result = self.batch(request.batch).await;
+                let result = self.batch(request.batch, ends, room)?;
                 Ok(StreamResponse::Batch(BatchStreamResp { result }))
             }
             StreamRequest::Sequence(request) => {
                 let sql = self.sql(request.sql, request.sql_id)?;
-                self.connection.execute_batch(&sql).await.map_err(|error| sql_error(&error))?;
+                self.begin(ends)?;
+                self.sequence(&sql, ends).map_err(|cause| self.failed(&cause))?;
                 Ok(StreamResponse::Sequence(SequenceStreamResp {}))
             }
             StreamRequest::Describe(request) => {
                 let sql = self.sql(request.sql, request.sql_id)?;
-                let result = self.describe(&sql).await?;
+                self.begin(ends)?;
+                let result = wire::description(&self.only_statement(&sql)?);
                 Ok(StreamResponse::Describe(DescribeStreamResp { result }))
             }
             StreamRequest::StoreSql(request) => {
-                if self.stored_sql.len() >= STORED_SQL_MAX {
-                    return Err(error("too many stored SQL texts", "SQL_STORE_FULL"));
-                }
-                self.stored_sql.insert(request.sql_id, request.sql);
+                self.store_sql(request)?;
                 Ok(StreamResponse::StoreSql(StoreSqlStreamResp {}))
             }
             StreamRequest::CloseSql(request) => {
@@ -105,21 +150,22 @@ impl Stream {
         }
     }
 
-    async fn batch(&self, batch: Batch) -> BatchResult {
+    fn batch(&mut self, batch: Batch, ends: Instant, room: &mut Room) -> Answer<BatchResult> {
+        if batch.steps.len() > STEPS_MAX {
+            return Err(wire::error(&format!("at most {STEPS_MAX} steps a batch"), "BATCH_TOO_LONG"));
+        }
         let mut result = BatchResult::default();
         for step in batch.steps {
             let wanted = step.condition.as_ref().is_none_or(|condition| self.holds(condition, &result));
-            let (answer, failure) = match wanted {
-                true => match self.execute(step.stmt).await {
-                    Ok(answer) => (Some(answer), None),
-                    Err(failure) => (None, Some(failure)),
-                },
-                false => (None, None),
+            let (answer, failure) = match wanted.then(|| self.execute(step.stmt, ends, room)) {
+                Some(Ok(answer)) => (Some(answer), None),
+                Some(Err(failure)) => (None, Some(failure)),
+                None => (None, None),
             };
             result.step_results.push(answer);
             result.step_errors.push(failure);
         }
-        result
+        Ok(result)
     }
 
     fn holds(&self, condition: &BatchCond, so_far: &BatchResult) -> bool {
@@ -134,30 +180,35 @@ impl Stream {
         }
     }
 
-    async fn execute(&self, stmt: Stmt) -> Answer<StmtResult> {
+    fn execute(&mut self, stmt: Stmt, ends: Instant, room: &mut Room) -> Answer<StmtResult> {
         let wants_rows = stmt.want_rows.unwrap_or(true);
         let sql = self.sql(stmt.sql, stmt.sql_id)?;
-        let changes_before = self.connection.total_changes();
-        let statement = self.prepare(&sql).await?;
-        let cols = columns(&statement);
-        let params = params(stmt.args, stmt.named_args)?;
-        let mut rows = statement.query(params).await.map_err(|error| sql_error(&error))?;
+        self.begin(ends)?;
+        let changes_before = self.total_changes();
+        let mut statement = self.only_statement(&sql)?;
+        wire::bind(&mut statement, stmt.args, stmt.named_args)?;
+        let cols = wire::columns(&statement);
+        room.take_columns(&cols)?;
+        let width = cols.len();
         let mut kept = Vec::new();
-        let mut bytes = 0;
-        while let Some(row) = rows.next().await.map_err(|error| sql_error(&error))? {
-            if !wants_rows {
-                continue;
+        let mut rows = statement.raw_query();
+        let failure = loop {
+            match rows.next() {
+                Ok(Some(_)) if !wants_rows => {}
+                Ok(Some(row)) => match room.take_row(row, width) {
+                    Ok(row) => kept.push(row),
+                    Err(error) => return Err(error),
+                },
+                Ok(None) => break None,
+                Err(cause) => break Some(cause),
             }
-            let values: Vec<Value> = (0..cols.len() as i32)
-                .map(|column| row.get_value(column).map(wire_value).map_err(|error| sql_error(&error)))
-                .collect::<Answer<_>>()?;
-            bytes += values.iter().map(size_bytes).sum::<usize>();
-            if bytes > RESPONSE_LIMIT_BYTES {
-                return Err(error("the response is too large", "RESPONSE_TOO_LARGE"));
-            }
-            kept.push(Row { values });
+        };
+        drop(rows);
+        drop(statement);
+        if let Some(cause) = failure {
+            return Err(self.failed(&cause));
         }
-        let changed = self.connection.total_changes() > changes_before;
+        let changed = self.total_changes() > changes_before;
         Ok(StmtResult {
             cols,
             rows: kept,
@@ -170,106 +221,110 @@ impl Stream {
         })
     }
 
-    async fn describe(&self, sql: &str) -> Answer<DescribeResult> {
-        let statement = self.prepare(sql).await?;
-        let params = (1..=statement.parameter_count() as i32)
-            .map(|at| DescribeParam { name: statement.parameter_name(at).map(str::to_owned) })
-            .collect();
-        let cols = statement.columns();
-        let cols = cols.iter().map(|col| DescribeCol {
-            name: col.name().to_owned(),
-            decltype: col.decl_type().map(str::to_owned),
-        });
-        let keyword =
-            sql.trim_start().split_ascii_whitespace().next().unwrap_or_default().to_ascii_uppercase();
-        Ok(DescribeResult {
-            params,
-            cols: cols.collect(),
-            is_explain: keyword == "EXPLAIN",
-            is_readonly: matches!(keyword.as_str(), "SELECT" | "EXPLAIN" | "VALUES"),
-        })
+    /// Runs each statement of `sql` to its end.
+    fn sequence(&self, sql: &str, ends: Instant) -> rusqlite::Result<()> {
+        let mut statements = Statements::new(&self.connection, sql);
+        while let Some(mut statement) = statements.next()? {
+            let mut rows = statement.raw_query();
+            while rows.next()?.is_some() {}
+            self.allow(ends);
+        }
+        Ok(())
     }
 
-    async fn prepare(&self, sql: &str) -> Answer<Statement> {
-        self.connection.prepare(sql).await.map_err(|error| sql_error(&error))
+    /// The one statement of `sql`: what comes after it would be left out without a word.
+    fn only_statement(&self, sql: &str) -> Answer<Statement<'_>> {
+        let mut statements = Statements::new(&self.connection, sql);
+        let first = statements.next().map_err(|cause| wire::sql_error(&cause))?;
+        let first =
+            first.ok_or_else(|| wire::error("there is no statement in this SQL", "SQL_NO_STATEMENT"))?;
+        match statements.next() {
+            Ok(None) => Ok(first),
+            _ => {
+                Err(wire::error("more than one statement: send a batch or a sequence", "SQL_MANY_STATEMENTS"))
+            }
+        }
+    }
+
+    /// Refuses where an earlier statement was ended, and gives the next one its time.
+    fn begin(&mut self, ends: Instant) -> Answer<()> {
+        if let State::Cut(end) = self.state {
+            return Err(self.ended(end));
+        }
+        self.allow(ends);
+        if let Some(end) = self.watch.end() {
+            self.state = State::Cut(end);
+            return Err(self.ended(end));
+        }
+        Ok(())
+    }
+
+    fn allow(&self, ends: Instant) {
+        self.watch.allow(self.limits.statement.min(ends.saturating_duration_since(Instant::now())));
+    }
+
+    /// The answer to a failed statement; ends the stream where SQLite may have rolled back on its own account.
+    fn failed(&mut self, cause: &rusqlite::Error) -> Error {
+        if wire::code(cause) == Some(ErrorCode::OperationInterrupted) {
+            let end = self.watch.end().unwrap_or(End::Time);
+            self.state = State::Cut(end);
+            return self.ended(end);
+        }
+        if wire::code(cause) == Some(ErrorCode::OutOfMemory) {
+            self.state = State::Cut(End::Memory);
+        }
+        wire::sql_error(cause)
+    }
+
+    fn ended(&self, end: End) -> Error {
+        let seconds = self.limits.statement.as_secs_f32();
+        let request = self.limits.request.as_secs_f32();
+        match end {
+            End::Time => wire::error(
+                &format!(
+                    "ended: over {seconds} s a statement or {request} s a request; the stream is closed"
+                ),
+                "SQLITE_INTERRUPT",
+            ),
+            End::Abandoned => wire::error("ended: nobody waits for the answer", "SQLITE_INTERRUPT"),
+            End::Stop => wire::error("ended: the server stops", "SQLITE_INTERRUPT"),
+            End::Memory => {
+                wire::error("not run: an earlier statement needed too much memory", "SQLITE_NOMEM")
+            }
+        }
+    }
+
+    /// Rows changed on this connection, to tell a statement that changed none from one before it that did.
+    fn total_changes(&self) -> i64 {
+        let count = self.connection.prepare_cached("SELECT total_changes()");
+        count.and_then(|mut count| count.query_row([], |row| row.get(0))).unwrap_or_default()
+    }
+
+    fn store_sql(&mut self, request: StoreSqlStreamReq) -> Answer<()> {
+        let others = self.stored_sql.iter().filter(|(id, _)| **id != request.sql_id);
+        let (count, bytes) = others.fold((0, 0), |(count, bytes), (_, sql)| (count + 1, bytes + sql.len()));
+        if count >= STORED_SQL_MAX || bytes + request.sql.len() > STORED_SQL_BYTES {
+            let most = format!("at most {STORED_SQL_MAX} SQL texts of {STORED_SQL_BYTES} bytes are stored");
+            return Err(wire::error(&most, "SQL_STORE_FULL"));
+        }
+        self.stored_sql.insert(request.sql_id, request.sql);
+        Ok(())
     }
 
     fn sql(&self, sql: Option<String>, sql_id: Option<i32>) -> Answer<String> {
-        match (sql, sql_id) {
-            (Some(sql), None) => Ok(sql),
+        let sql = match (sql, sql_id) {
+            (Some(sql), None) => sql,
             (None, Some(id)) => self
                 .stored_sql
                 .get(&id)
                 .cloned()
-                .ok_or_else(|| error("no SQL is stored under that id", "SQL_NOT_FOUND")),
-            _ => Err(error("exactly one of sql and sql_id is needed", "HRANA_PROTO_ERROR")),
+                .ok_or_else(|| wire::error("no SQL is stored under that id", "SQL_NOT_FOUND"))?,
+            _ => return Err(wire::error("exactly one of sql and sql_id is needed", "HRANA_PROTO_ERROR")),
+        };
+        if sql.contains('\0') {
+            // SQLite would stop reading there.
+            return Err(wire::error("SQL has no NUL character", "SQL_PARSE_ERROR"));
         }
+        Ok(sql)
     }
-}
-
-fn columns(statement: &Statement) -> Vec<Col> {
-    let columns = statement.columns();
-    let wire = columns.iter().map(|column| Col {
-        name: Some(column.name().to_owned()),
-        decltype: column.decl_type().map(str::to_owned),
-    });
-    wire.collect()
-}
-
-fn params(positional: Vec<Value>, named: Vec<NamedArg>) -> Answer<Params> {
-    if named.is_empty() {
-        return Ok(Params::Positional(positional.into_iter().map(sql_value).collect::<Answer<_>>()?));
-    }
-    let with_prefix =
-        |name: String| if name.starts_with([':', '@', '$']) { name } else { format!(":{name}") };
-    let named = named.into_iter().map(|arg| Ok((with_prefix(arg.name), sql_value(arg.value)?)));
-    Ok(Params::Named(named.collect::<Answer<_>>()?))
-}
-
-fn sql_value(value: Value) -> Answer<SqlValue> {
-    Ok(match value {
-        Value::None => return Err(error("an argument without a type", "HRANA_PROTO_ERROR")),
-        Value::Null => SqlValue::Null,
-        Value::Integer { value } => SqlValue::Integer(value),
-        Value::Float { value } => SqlValue::Real(value),
-        Value::Text { value } => SqlValue::Text(value.to_string()),
-        Value::Blob { value } => SqlValue::Blob(value.to_vec()),
-    })
-}
-
-fn wire_value(value: SqlValue) -> Value {
-    match value {
-        SqlValue::Null => Value::Null,
-        SqlValue::Integer(value) => Value::Integer { value },
-        SqlValue::Real(value) => Value::Float { value },
-        SqlValue::Text(value) => Value::Text { value: value.into() },
-        SqlValue::Blob(value) => Value::Blob { value: value.into() },
-    }
-}
-
-fn size_bytes(value: &Value) -> usize {
-    match value {
-        Value::Text { value } => value.len(),
-        Value::Blob { value } => value.len(),
-        _ => 8,
-    }
-}
-
-fn sql_error(cause: &libsql::Error) -> Error {
-    let code = match cause {
-        // SQLite's primary result code is the low byte (https://sqlite.org/rescode.html).
-        libsql::Error::SqliteFailure(code, _) => match code & 0xff {
-            5 => "SQLITE_BUSY",
-            8 => "SQLITE_READONLY",
-            13 => "SQLITE_FULL",
-            19 => "SQLITE_CONSTRAINT",
-            _ => "SQLITE_ERROR",
-        },
-        _ => "SQLITE_ERROR",
-    };
-    error(&cause.to_string(), code)
-}
-
-fn error(message: &str, code: &str) -> Error {
-    Error { message: message.to_owned(), code: code.to_owned() }
 }

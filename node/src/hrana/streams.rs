@@ -1,124 +1,210 @@
-//! Connections between requests: those a client holds by baton, and those that wait to be used again.
+//! Who may run now, and the streams that clients hold between requests.
 
 use super::Refusal;
+use super::connection::{self, Access, Watch};
+use super::limits::{IDLE, IDLE_IN_TRANSACTION, Limits, TRANSACTION_TIME, TURN_TIME};
 use super::stream::Stream;
 use anyhow::{Context, Result};
-use axum::http::StatusCode;
-use libsql::{Connection, Database};
 use rand::distr::{Alphanumeric, SampleString};
+use rusqlite::Connection;
 use sentinel_shared::store::MIGRATIONS;
 use std::collections::HashMap;
-use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-
-/// Streams clients may hold open at once: each is a connection with its own memory.
-const OPEN_MAX: usize = 128;
-/// How long a held stream may stay unused; Turso's is 10 s.
-const IDLE: Duration = Duration::from_secs(10);
-/// Connections kept for the next request that brings no baton.
-const SPARE_MAX: usize = 8;
-/// How long a writer waits for another.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use tracing::warn;
 
 pub(super) struct Streams {
-    database: Database,
+    path: PathBuf,
+    limits: Limits,
     held: Mutex<HashMap<String, Held>>,
-    spare: Mutex<Vec<Connection>>,
+    /// Places for held streams.
+    places: Arc<Semaphore>,
+    /// Turns to run, apart for those who hold a stream: they may have the lock that all the others wait for.
+    turns: Arc<Semaphore>,
+    turns_of_holders: Arc<Semaphore>,
+    stopping: Arc<AtomicBool>,
+    /// While it is open, closing a client's connection neither removes the log nor copies it into the file.
+    _own: Mutex<Connection>,
 }
 
 struct Held {
     stream: Stream,
-    since: Instant,
+    timer: AbortHandle,
 }
 
+/// How a request begins.
+pub(super) enum Begin {
+    /// On the stream of this baton.
+    Held(String),
+    /// On a new stream that the client may go on with.
+    New,
+    /// On a new stream that this request ends.
+    Once,
+}
+
+/// Ends what runs when it is dropped early, as a request is whose client is gone.
+struct Guard(Option<Arc<Watch>>);
+
+// === impl Streams ===
+
 impl Streams {
-    pub(super) async fn open(path: &Path) -> Result<Self> {
-        let database = libsql::Builder::new_local(path)
-            .build()
-            .await
-            .with_context(|| format!("opening the database {}", path.display()))?;
-        Ok(Self { database, held: Mutex::default(), spare: Mutex::default() })
+    /// Opens (or creates) the file and applies the migrations.
+    pub(super) fn open(path: &Path, limits: Limits) -> Result<Self> {
+        let mut own =
+            connection::open_own(path).with_context(|| format!("opening the database {}", path.display()))?;
+        migrate(&mut own)?;
+        Ok(Self {
+            path: path.to_owned(),
+            limits,
+            held: Mutex::default(),
+            places: Arc::new(Semaphore::new(limits.held)),
+            turns: Arc::new(Semaphore::new(limits.running)),
+            turns_of_holders: Arc::new(Semaphore::new(limits.running)),
+            stopping: Arc::default(),
+            _own: Mutex::new(own),
+        })
     }
 
-    /// Applies the migrations that this file has not seen.
-    pub(super) async fn migrate(&self) -> Result<()> {
-        let connection = self.connection().await?;
-        for (version, sql) in MIGRATIONS {
-            connection
-                .execute_transactional_batch(sql)
-                .await
-                .with_context(|| format!("migration {version}"))?;
-            let applied = "INSERT INTO schema_migrations VALUES (?1, unixepoch()) ON CONFLICT DO NOTHING";
-            connection.execute(applied, [version]).await?;
+    /// Whatever runs ends, and nothing begins.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        let held = std::mem::take(&mut *self.held());
+        drop(held);
+    }
+
+    /// Runs `work` on the stream that `begin` names, and `finish` with the baton under which the stream is kept for its
+    /// client; both off the runtime's own threads. What can't be served is refused before anything runs.
+    pub(super) async fn run<W, T: Send + 'static>(
+        self: &Arc<Self>,
+        (begin, access): (Begin, Access),
+        work: impl FnOnce(&mut Stream) -> W + Send + 'static,
+        finish: impl FnOnce(W, Option<String>) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err(Refusal::busy("the server stops"));
         }
-        Ok(())
-    }
-
-    /// The stream `baton` names, or a fresh one. A baton works once.
-    pub(super) async fn take(&self, baton: Option<&str>) -> Result<Stream, Refusal> {
-        let Some(baton) = baton else {
-            let spare = self.spare().pop();
-            let connection = match spare {
-                Some(connection) => connection,
-                None => self.connection().await.map_err(|_| unavailable())?,
-            };
-            return Ok(Stream::new(connection));
+        let turn = self.turn(&begin).await?;
+        let (held, place) = match begin {
+            Begin::Held(baton) => (Some(self.take(&baton, access)?), None),
+            Begin::New => (None, Some(self.place()?)),
+            Begin::Once => (None, None),
         };
-        let held = self.held().remove(baton);
-        match held {
-            Some(held) if held.since.elapsed() < IDLE => Ok(held.stream),
-            _ => Err(Refusal(StatusCode::BAD_REQUEST, "the baton is unknown, used or expired".into())),
+        let watch = match &held {
+            Some(stream) => Arc::clone(stream.watch()),
+            None => Arc::new(Watch::new(Arc::clone(&self.stopping))),
+        };
+        let mut guard = Guard(Some(Arc::clone(&watch)));
+        let streams = Arc::clone(self);
+        let task = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let mut stream = match held {
+                Some(stream) => stream,
+                None => streams.open_stream(access, watch, place)?,
+            };
+            let done = work(&mut stream);
+            Ok(finish(done, streams.keep(stream)))
+        });
+        let answer = task.await;
+        guard.0 = None;
+        answer.map_err(|_| Refusal::broken())?
+    }
+
+    /// A turn to run, within [`TURN_TIME`].
+    async fn turn(&self, begin: &Begin) -> Result<OwnedSemaphorePermit, Refusal> {
+        let turns = match begin {
+            Begin::Held(_) => &self.turns_of_holders,
+            Begin::New | Begin::Once => &self.turns,
+        };
+        let turn = tokio::time::timeout(TURN_TIME, Arc::clone(turns).acquire_owned()).await;
+        match turn {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(Refusal::busy("too many requests run at once")),
         }
     }
 
-    /// Keeps `stream` for its client and returns its next baton; a closed one is kept as spare.
-    pub(super) fn put_back(&self, stream: Stream) -> Option<String> {
+    /// A place for a stream that its client may hold.
+    fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        place.map_err(|_| {
+            Refusal::busy("too many streams are open: close them, or send `close` in the pipeline")
+        })
+    }
+
+    /// The stream of `baton`, which works once.
+    fn take(&self, baton: &str, access: Access) -> Result<Stream, Refusal> {
         let mut held = self.held();
-        // Dropping an expired stream rolls back what it left open.
-        held.retain(|_, held| held.since.elapsed() < IDLE);
-        if stream.is_closed() || held.len() >= OPEN_MAX {
-            drop(held);
-            let mut spare = self.spare();
-            if let Some(connection) = stream.into_clean_connection()
-                && spare.len() < SPARE_MAX
-            {
-                spare.push(connection);
-            }
+        // The token that opened it must be one of the same kind.
+        if held.get(baton).is_none_or(|held| held.stream.access() != access) {
+            return Err(Refusal::no_stream());
+        }
+        let taken = held.remove(baton).ok_or_else(Refusal::no_stream)?;
+        taken.timer.abort();
+        Ok(taken.stream)
+    }
+
+    fn open_stream(
+        &self,
+        access: Access,
+        watch: Arc<Watch>,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Result<Stream, Refusal> {
+        let opened = Stream::open(&self.path, access, watch, self.limits);
+        let mut stream = opened.map_err(|cause| {
+            warn!("database.not_opened: {cause}");
+            Refusal::busy("the database can't be opened now")
+        })?;
+        stream.place = place;
+        Ok(stream)
+    }
+
+    /// Keeps a stream that may go on for its client, until a timer ends it. What is not kept is closed here, which rolls
+    /// back what it left open.
+    fn keep(self: &Arc<Self>, mut stream: Stream) -> Option<String> {
+        if stream.place.is_none() || !stream.is_open() || stream.watch().is_lost() {
             return None;
         }
+        let ends = match stream.transaction_since() {
+            None => Instant::now() + IDLE,
+            Some(since) => (Instant::now() + IDLE_IN_TRANSACTION).min(since + TRANSACTION_TIME),
+        };
         let baton = Alphanumeric.sample_string(&mut rand::rng(), 32);
-        held.insert(baton.clone(), Held { stream, since: Instant::now() });
+        let (streams, name) = (Arc::downgrade(self), baton.clone());
+        let timer = tokio::spawn(async move {
+            tokio::time::sleep_until(ends).await;
+            let expired = streams.upgrade().and_then(|streams| streams.held().remove(&name));
+            // Closing it rolls back, which may wait for the disk.
+            drop(tokio::task::spawn_blocking(move || drop(expired)));
+        });
+        self.held().insert(baton.clone(), Held { stream, timer: timer.abort_handle() });
         Some(baton)
-    }
-
-    async fn connection(&self) -> libsql::Result<Connection> {
-        let connection = self.database.connect()?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        // Safe against a crash of this process; a power cut may lose the last transactions, never corrupt.
-        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL").await?;
-        Ok(connection)
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<String, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn spare(&self) -> MutexGuard<'_, Vec<Connection>> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+fn migrate(connection: &mut Connection) -> Result<()> {
+    for (version, sql) in MIGRATIONS {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(sql).with_context(|| format!("migration {version}"))?;
+        let applied = "INSERT INTO schema_migrations VALUES (?1, unixepoch()) ON CONFLICT DO NOTHING";
+        transaction.execute(applied, [version])?;
+        transaction.commit()?;
     }
+    Ok(())
 }
 
-/// Runs `work`, whose libSQL calls block the thread behind their `async`, off the runtime's own threads.
-pub(super) async fn blocking<T: Send + 'static, F>(work: impl FnOnce() -> F + Send + 'static) -> T
-where
-    F: Future<Output = T>,
-{
-    let runtime = tokio::runtime::Handle::current();
-    let task = tokio::task::spawn_blocking(move || runtime.block_on(work()));
-    task.await.expect("a stream returns its errors")
-}
+// === impl Guard ===
 
-fn unavailable() -> Refusal {
-    Refusal(StatusCode::SERVICE_UNAVAILABLE, "the database can't be opened".into())
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(watch) = &self.0 {
+            watch.abandon();
+        }
+    }
 }

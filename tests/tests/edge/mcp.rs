@@ -88,10 +88,16 @@ pub(super) fn over_stdio(world: &World) -> Outcome {
 
 pub(super) fn over_http(world: &World) -> Outcome {
     let port = free_port()?;
-    let mut program = std::process::Command::new(&world.programs.sentinel);
+    // Under a limit of open files that silent connections would use up.
+    let mut program = std::process::Command::new("sh");
+    program.args(["-c", "ulimit -n 128; exec \"$0\" \"$@\""]).arg(&world.programs.sentinel);
     program.args(["mcp", "--http", &format!("127.0.0.1:{port}")]).env("SENTINEL_MCP_TOKEN", TOKEN);
     let server = Server::listening(program, port, &world.folder.join("mcp.log"))?;
+    let silent =
+        (0..200).map(|_| std::net::TcpStream::connect(("127.0.0.1", port))).collect::<Result<Vec<_>, _>>()?;
+    let started = std::time::Instant::now();
     same(&deliver::get(&server.url, "/mcp", None)?.status, &401, &"without the token")?;
+    same(&(started.elapsed().as_secs() < 8), &true, &format!("{} silent connections", silent.len()))?;
     // It brings the cryptography that this client's HTTP asks for.
     drop(sentinel_node::http::client());
     Runtime::new()?.block_on(async {

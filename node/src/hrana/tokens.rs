@@ -1,0 +1,51 @@
+//! Who may ask: bearer tokens, each good for reading and writing or for reading alone.
+
+use super::connection::Access;
+use axum::http::{HeaderMap, header};
+use sentinel_shared::signature::Secret;
+
+/// The tokens of one server. Without any, everyone who reaches it may read and write.
+#[derive(Default)]
+pub struct Tokens {
+    /// Good for everything. Several, so that one can follow the other.
+    pub write: Vec<Secret>,
+    /// Good for reading.
+    pub read: Vec<Secret>,
+}
+
+impl Tokens {
+    /// Tokens out of comma-separated lists.
+    #[must_use]
+    pub fn new(write: &[String], read: &[String]) -> Self {
+        let secrets = |texts: &[String]| texts.iter().filter_map(|text| Secret::new(text.trim())).collect();
+        Self { write: secrets(write), read: secrets(read) }
+    }
+
+    /// Whether anyone may ask.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.write.is_empty() && self.read.is_empty()
+    }
+
+    /// What the bearer of this request may do.
+    pub(super) fn access(&self, headers: &HeaderMap) -> Option<Access> {
+        if self.is_empty() {
+            return Some(Access::Write);
+        }
+        let header = headers.get(header::AUTHORIZATION)?;
+        let bearer = header.as_bytes().strip_prefix(b"Bearer ")?;
+        // Every token is compared: the time an answer takes does not say which one came close.
+        let any = |secrets: &[Secret]| secrets.iter().fold(false, |any, secret| secret.matches(bearer) | any);
+        match (any(&self.write), any(&self.read)) {
+            (true, _) => Some(Access::Write),
+            (false, true) => Some(Access::Read),
+            (false, false) => None,
+        }
+    }
+}
+
+impl From<Option<Secret>> for Tokens {
+    fn from(token: Option<Secret>) -> Self {
+        Self { write: token.into_iter().collect(), read: Vec::new() }
+    }
+}

@@ -1,0 +1,454 @@
+//! Accepting connections: how many, how long each may be silent, and what one may hold in memory.
+//!
+//! The node, `sentinel db` and the MCP server over HTTP all serve through [`serve`]. HTTP/1 and HTTP/2, with TLS or
+//! without. Not here: routes, tokens, the size of bodies.
+
+use anyhow::{Context as _, Result};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
+use axum::response::Response;
+use axum::{BoxError, Router};
+use http_body::{Frame, SizeHint};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, warn};
+
+/// How long a new connection may take to its first whole request head, TLS included.
+const FIRST_REQUEST: Duration = Duration::from_secs(10);
+/// How long a connection may wait for its next request; clients keep one open for about this long.
+const IDLE: Duration = Duration::from_secs(60);
+/// How long a request's body may take. Four megabytes, the node's largest message, need 1 Mbit/s.
+const BODY: Duration = Duration::from_secs(30);
+/// How long a connection that is told to close may take to say so to its client.
+const CLOSING: Duration = Duration::from_secs(1);
+/// The pause after the system gives no more files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections of one listener: beyond, memory would be the next limit.
+const CONNECTIONS_MAX: usize = 1024;
+/// Files that the process needs for itself: standard streams, the runtime, models, its own clients.
+const FILES_RESERVED: usize = 48;
+/// Open files that are asked of the system where it allows them: enough for everything here.
+#[cfg(unix)]
+const FILES_WANTED: u64 = 8_192;
+
+/// What HTTP may hold of one connection: the head of a request.
+const HEAD_BYTES: u32 = 16 * 1024;
+const HEADERS_MAX: usize = 100;
+/// Read and not yet asked for, and written and not yet sent.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// Calls at once on one HTTP/2 connection, and how much of their bodies may arrive unasked.
+const STREAMS_MAX: u32 = 100;
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// How often an HTTP/2 peer is asked whether it is there, and how long it may take to say so.
+const PING_EVERY: Duration = Duration::from_secs(20);
+const PING_ANSWER: Duration = Duration::from_secs(10);
+
+/// What differs between listeners.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
+    /// How long an answer may make no progress; None where answers are streams that stay open.
+    pub stalled: Option<Duration>,
+    /// How long open requests are given when the listener stops.
+    pub drain: Duration,
+}
+
+/// What is known of one connection.
+struct Activity {
+    opened: Instant,
+    in_flight: AtomicUsize,
+    requests: AtomicU64,
+    /// Milliseconds after `opened` at which the last request began or ended.
+    last_ms: AtomicU64,
+    /// Told to go, in favour of a new one.
+    evicted: Notify,
+}
+
+/// The connections that are open.
+#[derive(Default)]
+struct Open(Mutex<HashMap<u64, Arc<Activity>>>);
+
+/// Takes a connection off the list when its task ends, however that is.
+struct Listed(Arc<Open>, u64);
+
+/// A request that is being answered.
+struct Turn(Arc<Activity>);
+
+/// The routes, for one connection.
+#[derive(Clone)]
+struct Counted {
+    router: Router,
+    activity: Arc<Activity>,
+}
+
+/// A request's body that must arrive in time.
+struct Timed {
+    inner: Body,
+    late: Pin<Box<Sleep>>,
+}
+
+/// An answer's body, whose end is the request's.
+struct Answer {
+    inner: Body,
+    _turn: Turn,
+}
+
+/// What every connection of a listener shares.
+#[derive(Clone)]
+struct Shared {
+    router: Router,
+    tls: Option<TlsAcceptor>,
+    limits: Limits,
+    stopping: watch::Receiver<bool>,
+}
+
+/// How many files this process may open, after asking for [`FILES_WANTED`].
+#[cfg(unix)]
+#[must_use]
+pub fn open_files() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(FILES_WANTED, |most| most.min(FILES_WANTED));
+    let now = limit.current.unwrap_or(FILES_WANTED);
+    let raised = now < wanted
+        && setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum }).is_ok();
+    usize::try_from(if raised { wanted } else { now.min(FILES_WANTED) }).unwrap_or(FILES_RESERVED)
+}
+
+/// How many files this process may open; nothing limits it here.
+#[cfg(not(unix))]
+#[must_use]
+pub fn open_files() -> usize {
+    8_192
+}
+
+/// The share of `files` that a listener may take; the rest is for what it serves.
+#[must_use]
+pub fn share(files: usize) -> usize {
+    (files.saturating_sub(FILES_RESERVED) / 2).max(8)
+}
+
+/// A server's side of TLS, from PEM.
+///
+/// # Errors
+/// The certificate or the key can't be read, or they don't belong together.
+pub fn tls(certificate: &[u8], key: &[u8]) -> Result<TlsAcceptor> {
+    let chain = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>();
+    let chain = chain.context("the TLS certificate is no PEM")?;
+    let key = PrivateKeyDer::from_pem_slice(key).context("the TLS key is no PEM")?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .context("TLS")?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .context("the TLS certificate or key")?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Serves until `stop` completes, then finishes what was begun, within the time it is given.
+///
+/// When all connections are taken, the one that has been silent longest makes room for a new one: silent ones never keep
+/// a caller out.
+pub async fn serve(
+    listener: TcpListener,
+    (router, tls): (Router, Option<TlsAcceptor>),
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) {
+    let mut stop = pin!(stop);
+    let (tell, stopping) = watch::channel(false);
+    let room = Arc::new(Semaphore::new(limits.connections.clamp(1, CONNECTIONS_MAX)));
+    let open = Arc::new(Open::default());
+    let shared = Shared { router, tls, limits, stopping };
+    let mut tasks = JoinSet::new();
+    for id in 0.. {
+        let next = next(&listener, &room, &open);
+        let (stream, permit) = tokio::select! { next = next => next, () = &mut stop => break };
+        while tasks.try_join_next().is_some() {}
+        let activity = Arc::new(Activity::new());
+        let listed = open.list(id, &activity);
+        let shared = shared.clone();
+        tasks.spawn(async move {
+            shared.serve(stream, activity).await;
+            drop((listed, permit));
+        });
+    }
+    // Who connects now is refused by the system, not left waiting.
+    drop(listener);
+    let _ = tell.send(true);
+    let drained = timeout(limits.drain, async { while tasks.join_next().await.is_some() {} }).await;
+    if drained.is_err() {
+        debug!("listener.cut_off");
+        tasks.shutdown().await;
+    }
+}
+
+/// The next connection, and its place.
+async fn next(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+    open: &Open,
+) -> (TcpStream, OwnedSemaphorePermit) {
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // A peer that went away, or no more files: then a silent connection gives up its own.
+                if error.raw_os_error().is_some_and(|code| [23, 24].contains(&code)) {
+                    warn!("listener.no_files: {error}");
+                    open.evict();
+                    sleep(ACCEPT_PAUSE).await;
+                }
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        if room.available_permits() == 0 {
+            open.evict();
+        }
+        // Where every connection is busy, the new one waits for the first that ends.
+        if let Ok(permit) = Arc::clone(room).acquire_owned().await {
+            return (stream, permit);
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    async fn serve(mut self, stream: TcpStream, activity: Arc<Activity>) {
+        let served = async {
+            match self.tls.take() {
+                None => self.serve_http(stream, &activity).await,
+                Some(tls) => match timeout(FIRST_REQUEST, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => self.serve_http(stream, &activity).await,
+                    _ => debug!("listener.no_tls"),
+                },
+            }
+        };
+        tokio::select! { () = served => {}, () = activity.evicted.notified() => debug!("listener.evicted") }
+    }
+
+    async fn serve_http(
+        &mut self,
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        activity: &Arc<Activity>,
+    ) {
+        let builder = http();
+        let service = Counted { router: self.router.clone(), activity: Arc::clone(activity) };
+        let service = TowerToHyperService::new(service);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+        loop {
+            let ends = activity.ends(self.limits.stalled);
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended { debug!("listener.connection: {error}"); }
+                    return;
+                }
+                () = sleep_until(ends) => if activity.ends(self.limits.stalled) <= Instant::now() { break },
+                () = stopped(&mut self.stopping) => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.as_mut().await;
+                    return;
+                }
+            }
+        }
+        connection.as_mut().graceful_shutdown();
+        let _ = timeout(CLOSING, connection).await;
+    }
+}
+
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // The sender is gone only with the listener.
+    drop(stopping.wait_for(|stopping| *stopping).await);
+}
+
+fn http() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(BUFFER_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_ANSWER)
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(HEAD_BYTES)
+        .max_send_buf_size(BUFFER_BYTES);
+    builder
+}
+
+// === impl Open, Activity ===
+
+impl Open {
+    fn list(self: &Arc<Self>, id: u64, activity: &Arc<Activity>) -> Listed {
+        self.all().insert(id, Arc::clone(activity));
+        Listed(Arc::clone(self), id)
+    }
+
+    /// Tells the connection that has been silent longest to go, those first that never asked anything.
+    fn evict(&self) {
+        let all = self.all();
+        let silent = all.values().filter(|activity| activity.in_flight.load(Ordering::Relaxed) == 0);
+        let longest =
+            silent.min_by_key(|activity| (activity.requests.load(Ordering::Relaxed) > 0, activity.last()));
+        if let Some(activity) = longest {
+            activity.evicted.notify_one();
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<u64, Arc<Activity>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.0.all().remove(&self.1);
+    }
+}
+
+impl Activity {
+    fn new() -> Self {
+        Self {
+            opened: Instant::now(),
+            in_flight: AtomicUsize::new(0),
+            requests: AtomicU64::new(0),
+            last_ms: AtomicU64::new(0),
+            evicted: Notify::new(),
+        }
+    }
+
+    fn last(&self) -> Instant {
+        self.opened + Duration::from_millis(self.last_ms.load(Ordering::Relaxed))
+    }
+
+    fn note(&self) {
+        let since = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_ms.store(since, Ordering::Relaxed);
+    }
+
+    fn begin(self: &Arc<Self>) -> Turn {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.note();
+        Turn(Arc::clone(self))
+    }
+
+    /// When the connection must end, if nothing happens on it until then.
+    fn ends(&self, stalled: Option<Duration>) -> Instant {
+        // A year: tokio has no instant that never comes.
+        let never = Duration::from_secs(365 * 24 * 3600);
+        if self.in_flight.load(Ordering::Relaxed) > 0 {
+            self.last() + stalled.unwrap_or(never)
+        } else if self.requests.load(Ordering::Relaxed) == 0 {
+            self.opened + FIRST_REQUEST
+        } else {
+            self.last() + IDLE
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.note();
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+// === requests and answers ===
+
+impl<B> tower::Service<Request<B>> for Counted
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let turn = self.activity.begin();
+        let request =
+            request.map(|body| Body::new(Timed { inner: Body::new(body), late: Box::pin(sleep(BODY)) }));
+        let answer = tower::Service::call(&mut self.router, request);
+        Box::pin(async move {
+            let response = answer.await?;
+            Ok(response.map(|inner| Body::new(Answer { inner, _turn: turn })))
+        })
+    }
+}
+
+impl HttpBody for Timed {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) {
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        ready!(self.late.as_mut().poll(context));
+        Poll::Ready(Some(Err("the body took too long".into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
