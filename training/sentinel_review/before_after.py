@@ -6,7 +6,6 @@ Each folder is one that `sentinel mine` wrote, with `before.json` and `after.jso
 
 import argparse
 import json
-from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import accuracy_score, f1_score
@@ -21,7 +20,7 @@ def write(options: argparse.Namespace) -> None:
         repositories = [record["repo"] for record in read(folder / "train.jsonl")]
         rows.append(figures(repositories[0], len(repositories), [[report] for report in reports]))
         whole.append(reports)
-    rows.append(figures("all", sum(row["learned_from"] for row in rows), list(zip(*whole))))
+    rows.append(figures("all", sum(row["learned_from"] for row in rows), list(map(list, zip(*whole)))))
     options.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
@@ -39,7 +38,7 @@ def figures(name: str, learned_from: int, reports: list[list[dict]]) -> dict:
     return row
 
 
-def pairs(confusions: list[dict]) -> tuple[tuple, tuple, tuple]:
+def pairs(confusions: list[dict]) -> tuple[tuple, ...]:
     """Labels, predictions, and how often each pair occurred."""
     return tuple(zip(*((label, said, count) for each in confusions for label, row in each.items() for said, count in row.items())))
 

@@ -51,7 +51,7 @@ def costs(models: list[Path]) -> list[list[float]]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     sessions = [onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]) for path in models]
-    spent = [[[] for _ in LENGTHS] for _ in models]
+    spent: list[list[list[float]]] = [[[] for _ in LENGTHS] for _ in models]
     for _ in range(ROUNDS):
         for session, of_model in zip(sessions, spent):
             for length, times in zip(LENGTHS, of_model):

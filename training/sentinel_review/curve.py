@@ -65,12 +65,13 @@ def of_forests(model: Reviewer, pieces: list[Piece], unseen: list[Piece], option
 def of_judges(model: Reviewer, pieces: list[Piece], unseen: list[Piece], options: argparse.Namespace, device: torch.device) -> list[dict]:
     def remember(encoder: str) -> tuple[Memory, Memory]:
         named = [("train", pieces), ("test", unseen)]
-        return tuple(Memory.at(options.work / f"{encoder}-{name}.pt", model, some, device, options.bf16) for name, some in named)
+        learnt, strange = (Memory.at(options.work / f"{encoder}-{name}.pt", model, some, device, options.bf16) for name, some in named)
+        return learnt, strange
 
     memories = {"an encoder that has learned nothing": remember("blank")}
     begin_from(options.init, model, device)
-    memories["the pre-trained encoder"] = remember("pretrained")
-    memories["the whole counted, not read; lines read as before"] = tuple(map(deaf, memories["the pre-trained encoder"]))
+    heard = memories["the pre-trained encoder"] = remember("pretrained")
+    memories["the whole counted, not read; lines read as before"] = (deaf(heard[0]), deaf(heard[1]))
 
     rows = []
     for encoder, (seen, to_judge) in memories.items():

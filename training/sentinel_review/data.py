@@ -72,7 +72,9 @@ def telling(pieces: list[Piece]) -> list[Piece]:
 def batches(pieces: list[Piece], tokens: int, rng: random.Random | None) -> list[list[Piece]]:
     """Pieces of like length together, so that little is padding; in random order where there is a generator."""
     noise = (lambda: rng.random() * 32) if rng else (lambda: 0.0)
-    made, batch, longest = [], [], 0
+    made: list[list[Piece]] = []
+    batch: list[Piece] = []
+    longest = 0
     for piece in sorted(pieces, key=lambda piece: len(piece.ids) + noise()):
         longest = max(longest, len(piece.ids))
         if batch and longest * (len(batch) + 1) > tokens:

@@ -127,8 +127,9 @@ class Weights:
             return torch.tensor(weight * len(labels) / (weight * count).sum(), dtype=torch.float32)
 
         positive = [piece for piece in pieces if piece.positive]
-        severities = [piece.severity for piece in positive]
-        return cls(weigh(severities, SEVERITIES), weigh([piece.category for piece in positive], CATEGORIES))
+        severities = [piece.severity for piece in positive if piece.severity is not None]
+        categories = [piece.category for piece in positive if piece.category is not None]
+        return cls(weigh(severities, SEVERITIES), weigh(categories, CATEGORIES))
 
 
 def review_loss(model: Reviewer, batch: list[Piece], device: torch.device, weights: Weights) -> dict[str, Tensor]:
@@ -412,6 +413,7 @@ def shuffle(pieces: list[Piece], seed: int) -> None:
     """Gives each record another one's label: what is learned then is nothing, or the input holds its label."""
     labels = [(piece.severity, piece.category, piece.conf) for piece in pieces]
     random.Random(seed).shuffle(labels)
-    for piece, (piece.severity, piece.category, piece.conf) in zip(pieces, labels):
+    for piece, label in zip(pieces, labels):
+        piece.severity, piece.category, piece.conf = label
         piece.repaired = np.zeros(len(piece.added_at), dtype=bool)
         piece.repaired[0] = piece.positive

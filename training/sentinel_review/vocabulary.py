@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from tokenizers import Regex
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from .data import read
 
@@ -31,7 +30,7 @@ private static const var let val new delete unwrap clone print log error err Err
 string bool true false self this super default break continue go defer yield lambda TODO""".split()
 COMMENTS = ("//", "#", "/*", "*", '"""', "'''", "--")
 # What a line is about is told by its first word.
-BEGINNINGS = {
+_SPELT = {
     "import": "import from use using include require package namespace mod",
     "branch": "if else elif elsif unless switch case when match default guard",
     "loop": "for foreach while loop do until",
@@ -45,7 +44,7 @@ BEGINNINGS = {
     "tell": "print println printf log logger console warn debug info error trace",
     "end": "end endif fi done pass",
 }
-BEGINNINGS = {name: words.split() for name, words in BEGINNINGS.items()}
+BEGINNINGS = {name: words.split() for name, words in _SPELT.items()}
 # How lines are compared: each token as a number, a line as their sum, which 32 bits hold exactly.
 SPELLINGS = 1 << 15
 # Words with one character before them, numbers by three digits, runs of marks, runs of blanks: indentation stays whole.
@@ -121,7 +120,8 @@ def same_letters(tokenizer: Path) -> np.ndarray:
     """[vocabulary] int64: of each token the first that spells the same letters and digits, whatever stands around them
     and whatever the capitals. Tokens without a letter are themselves."""
     texts = spelt(tokenizer)
-    same, first = np.arange(len(texts)), {}
+    same = np.arange(len(texts))
+    first: dict[str, int] = {}
     for at, text in enumerate(texts):
         if text is not None and any(map(str.isalpha, text)):
             same[at] = first.setdefault(re.sub(r"[\W_]", "", text).lower(), at)

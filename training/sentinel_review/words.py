@@ -87,7 +87,7 @@ def fit(words: Words, table: csr_matrix, pieces: list[Piece], classes: list[int]
     """Needs a comment from the comparable pieces; of the mended ones the others, `classes` many of each."""
     positive = np.array([piece.positive for piece in pieces])
     compared = np.array([piece.compared for piece in pieces])
-    targets = [(positive[compared], compared, NEEDS_FREEDOM, 1.0, None)]
+    targets: list[tuple] = [(positive[compared], compared, NEEDS_FREEDOM, 1.0, None)]
     for name, count in zip(["severity", "category"], classes):
         labels = np.array([getattr(piece, name) for piece in pieces if piece.positive])
         targets += [(labels == each, positive, KIND_FREEDOM, KIND_SHARE, "balanced") for each in range(count)]

@@ -28,7 +28,7 @@ def main() -> None:
         "LightGBM (C API, single-row fast)": lightgbm_fast(rows),
         "Sentinel (tract plan, flat forest)": lambda: sentinel(arguments.sentinel),
     }
-    times = {name: [] for name in predictors}
+    times: dict[str, list[float]] = {name: [] for name in predictors}
     for _ in range(ROUNDS):
         for name, measure in predictors.items():
             times[name].append(measure())
@@ -83,8 +83,8 @@ def lightgbm_fast(rows: np.ndarray):
     def call(row: np.ndarray) -> None:
         library.LGBM_BoosterPredictForMatSingleRowFast(fast, row.ctypes.data_as(ctypes.c_void_p), ctypes.byref(length), out)
 
-    call.booster = booster
-    return lambda: median_us(call, rows)
+    # Holds the booster: its handle is used for as long as this is.
+    return lambda booster=booster: median_us(call, rows)
 
 
 def sentinel(binary: Path) -> float:

@@ -1,9 +1,9 @@
 """Out-of-fold scores: every record is judged by a model that never saw its repository."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 from sklearn.metrics import f1_score

@@ -42,7 +42,8 @@ def read(path: Path, patterns: Path, sentinel: Path, work: Path) -> Records:
     """Reads labelled JSON lines, and has Rust turn each into masked text."""
     rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
     out = work / f"{path.stem}.telemetry.jsonl"
-    subprocess.run([sentinel, "features", "--data", path, "--patterns", patterns, "--out", out], check=True)
+    command: list[Path | str] = [sentinel, "features", "--data", path, "--patterns", patterns, "--out", out]
+    subprocess.run(command, check=True)
     telemetry = [json.loads(line)["telemetry"] for line in out.read_text().splitlines()]
     return Records(
         rows,
@@ -58,7 +59,7 @@ def matrix(rows: list[dict], fitted: Path, patterns: Path, sentinel: Path, work:
     """The 884-column matrix of `rows`, computed by Rust."""
     data, out = work / "rows.jsonl", work / "matrix.npy"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    command = [sentinel, "features", "--data", data, "--patterns", patterns, "--fitted", fitted, "--out", out]
+    command: list[Path | str] = [sentinel, "features", "--data", data, "--patterns", patterns, "--fitted", fitted, "--out", out]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     return np.load(out)
 

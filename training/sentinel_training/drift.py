@@ -28,8 +28,8 @@ def baseline(records: data.Records, fitted: dict, verdicts: np.ndarray, confiden
     terms = np.diff(counter.fit_transform(records.texts).indptr)
     words = vocabulary.vectorizer().build_analyzer()
     known = {word for term in tfidf["vocabulary"] for word in term.split()}
-    unknown = [np.mean([word not in known for word in found] or [0.0]) for found in map(words, records.texts)]
-    numbers = {name: column for name, column in zip(data.NUMERICS, records.numerics.T)}
+    unknown = [np.mean([float(word not in known) for word in found] or [0.0]) for found in map(words, records.texts)]
+    numbers = dict(zip(data.NUMERICS, records.numerics.T))
     numbers |= {"text_terms": terms, "text_unknown_share": np.array(unknown), "confidence": confidence}
     features = [histogram(name, np.asarray(values, dtype=float)) for name, values in numbers.items()]
     actions = [row["origin"] in data.ACTIONS_LIKE for row in records.rows]

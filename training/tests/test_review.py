@@ -1,6 +1,7 @@
 """Training the reviewing transformer, on a few made-up pieces. `python -m unittest discover training/tests`."""
 
 import argparse
+import importlib.util
 import json
 import random
 import shutil
@@ -11,12 +12,16 @@ from pathlib import Path
 import lightgbm
 import numpy as np
 import onnxruntime
-import torch
 
-from sentinel_review import export, forest, scores, served, train, tune, words
-from sentinel_review.data import load, tensors
-from sentinel_review.model import FIRST_AT, FIRST_SHIFT, Lines, Reviewer, lines_of, novelty
-from sentinel_review.vocabulary import ADDED, BEGINNINGS, CONTEXT, REMOVED, SPECIAL, beginnings, spellings, table
+if importlib.util.find_spec("torch") is None:
+    raise unittest.SkipTest("torch is not installed: pip install './training[review]'")
+
+import torch  # noqa: E402
+
+from sentinel_review import export, forest, scores, served, train, tune, words  # noqa: E402
+from sentinel_review.data import load, tensors  # noqa: E402
+from sentinel_review.model import FIRST_AT, FIRST_SHIFT, Lines, lines_of, novelty  # noqa: E402
+from sentinel_review.vocabulary import ADDED, BEGINNINGS, CONTEXT, REMOVED, SPECIAL, beginnings, spellings, table  # noqa: E402
 
 TOKENIZER = Path(__file__).parents[2] / "models/review/tokenizer.json"
 # Begin, a language, the third power of two, not moved, a path, no section.

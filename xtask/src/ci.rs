@@ -3,7 +3,7 @@
 use crate::build::{self, Programs};
 use crate::fuzz::Fuzz;
 use crate::tools::{Tools, chromium, promtool};
-use crate::{cargo, root, run, step, target, test};
+use crate::{cargo, root, run, step, target, test, training};
 use anyhow::Result;
 use std::process::Command;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use std::time::Instant;
 type Chore = fn() -> Result<()>;
 
 pub(crate) fn run_checks() -> Result<()> {
-    let chores: [(&str, Chore); 10] = [
+    let chores: [(&str, Chore); 11] = [
         ("tools", tools),
         ("format", || run(cargo()?.args(["fmt", "--check"]))),
         ("build", || Programs::for_development().map(drop)),
@@ -21,6 +21,7 @@ pub(crate) fn run_checks() -> Result<()> {
         ("deploy", deploy),
         ("dev", dev),
         ("tests", || test(&[])),
+        ("training", || training::check(&Programs::for_development()?.sentinel)),
         ("fuzz", fuzz),
     ];
     let mut times = Vec::new();

@@ -54,6 +54,8 @@ enum Task {
     },
     /// What must pass before pushing: format, lints for both targets, tests, bundle size, the main job.
     Ci,
+    /// What must pass of the Python in training/: ruff, mypy, its tests, and a small model re-trained.
+    Training,
     /// Measure speed, side by side with what it replaces, in one run.
     Bench(bench::Bench),
     Fuzz(fuzz::Fuzz),
@@ -81,6 +83,7 @@ fn main() -> Result<()> {
         Task::Tools => tools::Tools::ensure().map(drop),
         Task::Test { rest } => test(&rest),
         Task::Ci => ci::run_checks(),
+        Task::Training => training::check(&build::Programs::for_development()?.sentinel),
         Task::Bench(bench) => bench.run(),
         Task::Fuzz(fuzz) => fuzz.run(),
         Task::Bundle => build::bundle().map(drop),
