@@ -1,33 +1,45 @@
-//! Between many callers and few sessions: a bounded queue, batches by token budget, and no work for the dead.
+//! Between many callers and few sessions: a bounded queue, batches by token budget, turns for all, and no work for the
+//! dead.
 //!
-//! One task owns the queue. A caller is refused at the door, at once and typed, when the queue is full or when
-//! what waits would outlast its deadline. What nobody waits for any more is dropped before it costs anything.
-//! Sequences of like length go together, so that little is padding.
+//! One task owns the queue. Each caller (one review, or one call) has a line of its own in it, and the lines take turns,
+//! so that nobody waits behind all that another brought. Sequences of like length go together, so that little is padding.
+//!
+//! A caller in a hurry is refused at the door, at once and typed, when the queue is full or when what is before it would
+//! outlast its deadline; once inside, it has its room. A caller with time waits for room sequence by sequence, and all of
+//! them together leave a part of the queue to those in a hurry. What nobody waits for any more leaves the queue at once.
+//!
+//! A session that panics is dropped and made anew; its callers get an error.
 
-use crate::backend::{Backend, Batch, Logits};
+mod lines;
+
+use crate::backend::{Backend, Batch, Logits, MakeSession};
 use crate::metrics::Metrics;
 use crate::tokenizer::Encoded;
+use lines::{Chosen, Lines};
 use sentinel_shared::{Error, Result};
-use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
-use tracing::error;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+use tracing::{error, info};
 
-/// Sequences whose lengths fall into the same step go into one batch.
-const LENGTH_STEP: usize = 32;
-/// The most sequences of one batch, however short.
-const ROWS_MAX: usize = 64;
-/// How long work that has time waits before it knocks again at a full queue.
-const KNOCK_AGAIN: Duration = Duration::from_millis(50);
 /// How quickly the estimate of the pace follows what is measured.
 const PACE_SMOOTHING: f64 = 0.1;
 /// A wait is estimated from the average: who is let in on it should have this many times as long.
 const WAIT_MARGIN: u32 = 2;
-/// Refusing somebody who could not wait even this long says nothing about the queue.
+/// Refusing somebody who would have waited for others less than this says nothing about the queue.
 const NOTABLE_WAIT: Duration = Duration::from_millis(250);
+/// One caller in a hurry holds at most this part of the queue: beside a large one there is room for seven others.
+const HURRIED_PART: usize = 8;
+/// All who wait hold at most this share of the queue, in percent: less than the half below which a node that was under
+/// pressure is ready again, so that large reviews alone never make it unready.
+const PATIENT_PERCENT: usize = 40;
+/// The pause before a session that failed again right after it was made is made once more; it doubles.
+const REMAKE_AFTER: Duration = Duration::from_secs(1);
+/// The longest such pause: a GPU that was reset comes back within it.
+const REMAKE_AT_MOST: Duration = Duration::from_secs(60);
 
 /// How batches are made.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +57,7 @@ pub struct Limits {
 pub enum Manners {
     /// To be told at once: a person or program waits for the answer.
     Refuse,
-    /// To wait outside, until its deadline: a queued job has time.
+    /// To wait for room, until its deadline: a queued job has time.
     Wait,
 }
 
@@ -53,170 +65,355 @@ pub enum Manners {
 #[derive(Clone)]
 pub struct Batcher {
     items: mpsc::UnboundedSender<Item>,
-    load: Arc<Load>,
+    door: Arc<Door>,
+}
+
+/// One review or one call, let in. Its sequences have their room and their turn in the queue.
+pub struct Caller {
+    items: mpsc::UnboundedSender<Item>,
+    door: Arc<Door>,
+    id: u64,
+    deadline: Option<Instant>,
+    /// Its own, or the one of all who wait.
+    room: Arc<Semaphore>,
+    /// Tokens of `room`: a longer sequence takes all of it.
+    room_tokens: usize,
+    place: Place,
+}
+
+/// How a caller is counted at the door.
+enum Place {
+    /// In a hurry, with about so many tokens in the queue at once.
+    Hurried(usize),
+    Patient,
+}
+
+/// What is known without asking the owner of the queue.
+struct Door {
     limits: Limits,
+    /// For the sequences of all who wait; first come, first served.
+    patient_room: Arc<Semaphore>,
+    patient_tokens: usize,
+    inside: Mutex<Inside>,
+    next_caller: AtomicU64,
+    /// Seconds of one session for one token, as measured; 0 before the first batch.
+    pace: AtomicU64,
+    /// Sessions that can run.
+    sessions: AtomicUsize,
+    /// A caller has left whose sequences may still be in the queue.
+    left: Notify,
     metrics: Arc<Metrics>,
 }
 
-/// What is known at the door without asking the owner of the queue.
-struct Load {
-    /// Tokens accepted and not yet done.
-    tokens: AtomicUsize,
-    /// Seconds a token that is waited for, as measured from the door to the answer; 0 before the first.
-    pace: AtomicU64,
-    /// When somebody was last refused because of what waits.
-    refused_at: Mutex<Option<Instant>>,
+/// Who was let in.
+#[derive(Default)]
+struct Inside {
+    /// About how many tokens those in a hurry have in the queue.
+    hurried_tokens: usize,
+    patient_callers: usize,
+    /// When somebody was last refused because of what others brought.
+    refused_at: Option<Instant>,
 }
 
 struct Item {
     encoded: Arc<Encoded>,
+    caller: u64,
     deadline: Option<Instant>,
     since: Instant,
     reply: oneshot::Sender<Result<Logits>>,
-    /// Given back when the last item that shares it is gone, however it goes.
-    _room: Arc<Room>,
+    /// Given back when the item is gone, however it goes.
+    _room: OwnedSemaphorePermit,
+    _counted: Counted,
 }
 
-/// Room in the queue for what a caller brings.
-pub struct Room {
-    load: Arc<Load>,
+/// Tokens that are in the queue or in the model, on the metric.
+struct Counted {
     metrics: Arc<Metrics>,
-    count: usize,
-    /// Tokens that were to be done when it was given, its own among them.
-    ahead: usize,
-    since: Instant,
-    deadline: Option<Instant>,
+    tokens: usize,
 }
 
-/// Why there is no room.
+/// Tells the owner of the queue when whoever waits for an answer goes away without it.
+struct Waiting<'a> {
+    door: &'a Door,
+    is_answered: bool,
+}
+
+/// Why somebody is not let in.
 struct Refusal {
     reason: &'static str,
     error: Error,
 }
 
 struct Owner {
-    pending: VecDeque<Item>,
-    idle: Vec<Box<dyn Backend>>,
-    done: mpsc::UnboundedSender<Box<dyn Backend>>,
-    limits: Limits,
-    metrics: Arc<Metrics>,
+    lines: Lines,
+    idle: Vec<Session>,
+    done: mpsc::UnboundedSender<Returned>,
+    make: MakeSession,
+    door: Arc<Door>,
+}
+
+struct Session {
+    backend: Box<dyn Backend>,
+    /// One after the other, this one's and those of the sessions it stands in for.
+    panics: u32,
+}
+
+/// What comes back from a session's thread.
+enum Returned {
+    Idle(Session),
+    /// It panicked, and is gone: so many panics in a row.
+    Lost(u32),
 }
 
 // === impl Batcher ===
 
 impl Batcher {
-    /// Starts the owner of `sessions`. It ends when the last handle is gone.
+    /// Starts the owner of `sessions`; `make` makes another where one is lost. It ends when the last handle is gone.
     #[must_use]
-    pub fn start(sessions: Vec<Box<dyn Backend>>, limits: Limits, metrics: Arc<Metrics>) -> Self {
-        // Bounded by the tokens that are let in.
+    pub fn start(
+        sessions: Vec<Box<dyn Backend>>,
+        make: MakeSession,
+        limits: Limits,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        // Bounded by the room that callers are given.
         let (items, received) = mpsc::unbounded_channel();
         let (done, returned) = mpsc::unbounded_channel();
-        let load = Arc::new(Load {
-            tokens: AtomicUsize::new(0),
+        let patient_tokens = (limits.queue_tokens * PATIENT_PERCENT / 100).max(1);
+        metrics.sessions.set(sessions.len() as i64);
+        let door = Arc::new(Door {
+            limits,
+            patient_room: Arc::new(Semaphore::new(patient_tokens)),
+            patient_tokens,
+            inside: Mutex::default(),
+            next_caller: AtomicU64::new(0),
             pace: AtomicU64::new(0),
-            refused_at: Mutex::new(None),
+            sessions: AtomicUsize::new(sessions.len()),
+            left: Notify::new(),
+            metrics,
         });
-        let owner =
-            Owner { pending: VecDeque::new(), idle: sessions, done, limits, metrics: Arc::clone(&metrics) };
+        let idle = sessions.into_iter().map(|backend| Session { backend, panics: 0 }).collect();
+        let owner = Owner { lines: Lines::default(), idle, done, make, door: Arc::clone(&door) };
         tokio::spawn(owner.run(received, returned));
-        Self { items, load, limits, metrics }
+        Self { items, door }
     }
 
-    /// Takes room for about `tokens`, before any work is done for them.
+    /// Lets a caller in who brings about `tokens`, before any work is done for them.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] at once where they can't be done in time and the caller does not want to wait,
-    /// [`Error::DeadlineExceeded`] where it waited for nothing.
-    pub async fn reserve(&self, tokens: usize, manners: Manners, deadline: Option<Instant>) -> Result<Room> {
-        loop {
-            match (self.admit(tokens, deadline), manners) {
-                (Ok(room), _) => return Ok(room),
-                (Err(refusal), Manners::Refuse) => {
-                    self.metrics.shed.with_label_values(&[refusal.reason]).inc();
+    /// For a caller with [`Manners::Refuse`]: [`Error::Overloaded`] where they can't be done in time, and
+    /// [`Error::BackendFailed`] where no session can run.
+    pub fn enter(&self, tokens: usize, manners: Manners, deadline: Option<Instant>) -> Result<Caller> {
+        let door = &self.door;
+        let (room, room_tokens, place) = match manners {
+            Manners::Wait => {
+                door.inside().patient_callers += 1;
+                (Arc::clone(&door.patient_room), door.patient_tokens, Place::Patient)
+            }
+            Manners::Refuse => match door.admit(tokens, deadline) {
+                Ok(counted) => {
+                    // All its part allows: what was counted is an estimate.
+                    let part = door.hurried_part();
+                    (Arc::new(Semaphore::new(part)), part, Place::Hurried(counted))
+                }
+                Err(refusal) => {
+                    door.metrics.shed.with_label_values(&[refusal.reason]).inc();
                     return Err(refusal.error);
                 }
-                (Err(_), Manners::Wait) => {
-                    if deadline.is_some_and(|deadline| deadline <= Instant::now() + KNOCK_AGAIN) {
-                        return Err(Error::DeadlineExceeded);
-                    }
-                    tokio::time::sleep(KNOCK_AGAIN).await;
-                }
-            }
-        }
+            },
+        };
+        let id = door.next_caller.fetch_add(1, Ordering::Relaxed);
+        let (items, door) = (self.items.clone(), Arc::clone(door));
+        Ok(Caller { items, door, id, deadline, room, room_tokens, place })
     }
 
-    /// Runs one sequence, in whatever batch it fits, in the room that was taken for it and others.
-    ///
-    /// # Errors
-    /// [`Error::DeadlineExceeded`] where it was not done in time, [`Error::BackendFailed`].
-    pub async fn run(&self, encoded: Arc<Encoded>, room: &Arc<Room>) -> Result<Logits> {
-        let (reply, answer) = oneshot::channel();
-        let item =
-            Item { encoded, deadline: room.deadline, since: Instant::now(), reply, _room: Arc::clone(room) };
-        self.metrics.queue_depth.inc();
-        self.items.send(item).map_err(|_| Error::BackendFailed)?;
-        // The owner answers or drops every item it has.
-        let logits = answer.await.unwrap_or(Err(Error::DeadlineExceeded))?;
-        self.load.measured(room.ahead, room.since.elapsed());
-        Ok(logits)
-    }
-
-    /// Whether somebody was refused this lately because of what waits, not because of an impossible deadline.
+    /// Whether somebody was refused this lately because of what others brought, not for what it wanted itself.
     #[must_use]
     pub fn refused_within(&self, time: Duration) -> bool {
-        let at = self.load.refused_at.lock().unwrap_or_else(PoisonError::into_inner);
-        at.is_some_and(|at| at.elapsed() < time)
+        self.door.inside().refused_at.is_some_and(|at| at.elapsed() < time)
     }
 
     /// The share of the queue that is taken, 0 to 1.
     #[must_use]
     pub fn pressure(&self) -> f64 {
-        self.load.tokens.load(Ordering::Relaxed) as f64 / self.limits.queue_tokens as f64
+        let hurried = self.door.inside().hurried_tokens;
+        (hurried + self.door.patient_taken()) as f64 / self.door.limits.queue_tokens as f64
     }
 
-    fn admit(&self, count: usize, deadline: Option<Instant>) -> std::result::Result<Room, Refusal> {
-        let ahead = self.load.tokens.fetch_add(count, Ordering::Relaxed) + count;
-        self.metrics.queue_tokens.add(count as i64);
-        let (load, metrics) = (Arc::clone(&self.load), Arc::clone(&self.metrics));
-        // From here on, dropping it gives the tokens back.
-        let room = Room { load, metrics, count, ahead, since: Instant::now(), deadline };
-        let wait = self.load.time_for(ahead);
+    /// Whether any session can run.
+    #[must_use]
+    pub fn has_session(&self) -> bool {
+        self.door.sessions() > 0
+    }
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// Runs one sequence, in whatever batch it fits. Dropping the future takes the sequence out of the queue.
+    ///
+    /// # Errors
+    /// [`Error::DeadlineExceeded`] where it was not done in time, [`Error::BackendFailed`].
+    pub async fn run(&self, encoded: Arc<Encoded>) -> Result<Logits> {
+        match self.deadline {
+            None => self.answer(encoded).await,
+            Some(deadline) => {
+                timeout_at(deadline, self.answer(encoded)).await.unwrap_or_else(|_| Err(self.too_late()))
+            }
+        }
+    }
+
+    /// Whether its time is over.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    async fn answer(&self, encoded: Arc<Encoded>) -> Result<Logits> {
+        let tokens = encoded.ids.len();
+        let permits = tokens.clamp(1, self.room_tokens) as u32;
+        // Nobody closes a room.
+        let room = Arc::clone(&self.room).acquire_many_owned(permits).await;
+        let room = room.map_err(|_| Error::BackendFailed)?;
+        let (reply, answer) = oneshot::channel();
+        let item = Item {
+            encoded,
+            caller: self.id,
+            deadline: self.deadline,
+            since: Instant::now(),
+            reply,
+            _room: room,
+            _counted: Counted::new(&self.door.metrics, tokens),
+        };
+        self.door.metrics.queue_depth.inc();
+        let mut waiting = Waiting { door: &self.door, is_answered: false };
+        self.items.send(item).map_err(|_| Error::BackendFailed)?;
+        // The owner answers every item, or drops it when its time is over.
+        let answer = answer.await.unwrap_or_else(|_| Err(self.too_late()));
+        waiting.is_answered = true;
+        answer
+    }
+
+    /// Why there is no answer in time.
+    fn too_late(&self) -> Error {
+        if self.door.sessions() == 0 { Error::BackendFailed } else { Error::DeadlineExceeded }
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        let mut inside = self.door.inside();
+        match self.place {
+            Place::Hurried(counted) => inside.hurried_tokens -= counted,
+            Place::Patient => inside.patient_callers -= 1,
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.door.left.notify_one();
+        }
+    }
+}
+
+// === impl Door ===
+
+impl Door {
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sessions(&self) -> usize {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    fn patient_taken(&self) -> usize {
+        self.patient_tokens - self.patient_room.available_permits().min(self.patient_tokens)
+    }
+
+    /// The most tokens that one caller in a hurry may have in the queue.
+    fn hurried_part(&self) -> usize {
+        (self.limits.queue_tokens / HURRIED_PART).max(1)
+    }
+
+    /// Counts a caller in a hurry, by how many tokens it will have in the queue at once; or says why it can't come in.
+    fn admit(&self, tokens: usize, deadline: Option<Instant>) -> std::result::Result<usize, Refusal> {
+        if self.sessions() == 0 {
+            return Err(Refusal { reason: "no_session", error: Error::BackendFailed });
+        }
+        let counted = tokens.clamp(1, self.hurried_part());
+        let mut inside = self.inside();
+        let patient = self.patient_taken();
+        // The lines take turns: of a line, no more is done before this caller's last sequence than the caller brings
+        // itself. What is in the sessions already is done before its first.
+        let turns = inside.patient_callers * tokens + self.sessions() * self.limits.batch_tokens;
+        let others = self.time_for(inside.hurried_tokens + patient.min(turns));
+        let wait = others + self.time_of(tokens);
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let reason = if ahead > self.limits.queue_tokens {
+        let is_full = inside.hurried_tokens + patient + counted > self.limits.queue_tokens;
+        let reason = if is_full {
             "queue_full"
         } else if left.is_some_and(|left| wait * WAIT_MARGIN > left) {
             "would_miss_deadline"
         } else {
-            return Ok(room);
+            inside.hurried_tokens += counted;
+            return Ok(counted);
         };
-        if wait > NOTABLE_WAIT || reason == "queue_full" {
-            *self.load.refused_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        // Who wants more than its own deadline allows would be refused by an idle node too.
+        if is_full || others > NOTABLE_WAIT {
+            inside.refused_at = Some(Instant::now());
         }
         let retry_after_seconds = wait.as_secs().clamp(1, 60) as u32;
         Err(Refusal { reason, error: Error::Overloaded { retry_after_seconds } })
     }
-}
 
-impl Load {
-    /// How long this many tokens take, by the pace measured so far.
+    /// How long all sessions take for this many tokens, by the pace measured so far.
     fn time_for(&self, tokens: usize) -> Duration {
-        Duration::from_secs_f64(tokens as f64 * f64::from_bits(self.pace.load(Ordering::Relaxed)))
+        let pace = f64::from_bits(self.pace.load(Ordering::Relaxed));
+        Duration::from_secs_f64(tokens as f64 * pace / self.sessions().max(1) as f64)
     }
 
-    /// Learns from one that is done: so many tokens were before it and its own, and so long it took, with all that
-    /// it waited for.
-    fn measured(&self, ahead: usize, took: Duration) {
-        let now = took.as_secs_f64() / ahead.max(1) as f64;
+    /// How long the tokens of one caller take: what is one batch is one session's.
+    fn time_of(&self, tokens: usize) -> Duration {
+        let pace = f64::from_bits(self.pace.load(Ordering::Relaxed));
+        let batch = Duration::from_secs_f64(tokens.min(self.limits.batch_tokens) as f64 * pace);
+        self.time_for(tokens).max(batch)
+    }
+
+    /// Learns from a batch of so many tokens.
+    fn measured(&self, tokens: usize, took: Duration) {
+        let now = took.as_secs_f64() / tokens.max(1) as f64;
         let before = f64::from_bits(self.pace.load(Ordering::Relaxed));
         let pace = if before > 0.0 { before + PACE_SMOOTHING * (now - before) } else { now };
         self.pace.store(pace.to_bits(), Ordering::Relaxed);
     }
+
+    fn lost_session(&self) {
+        let before = self.sessions.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.sessions.set(before as i64 - 1);
+        self.metrics.session_panics.inc();
+    }
+
+    fn made_session(&self) {
+        let before = self.sessions.fetch_add(1, Ordering::Relaxed);
+        self.metrics.sessions.set(before as i64 + 1);
+    }
 }
 
-impl Drop for Room {
+// === impl Counted ===
+
+impl Counted {
+    fn new(metrics: &Arc<Metrics>, tokens: usize) -> Self {
+        metrics.queue_tokens.add(tokens as i64);
+        Self { metrics: Arc::clone(metrics), tokens }
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.load.tokens.fetch_sub(self.count, Ordering::Relaxed);
-        self.metrics.queue_tokens.sub(self.count as i64);
+        self.metrics.queue_tokens.sub(self.tokens as i64);
     }
 }
 
@@ -226,8 +423,9 @@ impl Owner {
     async fn run(
         mut self,
         mut received: mpsc::UnboundedReceiver<Item>,
-        mut returned: mpsc::UnboundedReceiver<Box<dyn Backend>>,
+        mut returned: mpsc::UnboundedReceiver<Returned>,
     ) {
+        let door = Arc::clone(&self.door);
         loop {
             let wake = self.dispatch();
             let timer = async {
@@ -238,10 +436,14 @@ impl Owner {
             };
             tokio::select! {
                 item = received.recv() => match item {
-                    Some(item) => self.pending.push_back(item),
+                    Some(item) => self.lines.push(item),
                     None => return,
                 },
-                Some(session) = returned.recv() => self.idle.push(session),
+                Some(returned) = returned.recv() => match returned {
+                    Returned::Idle(session) => self.idle.push(session),
+                    Returned::Lost(panics) => self.make_another(panics),
+                },
+                () = door.left.notified() => self.drop_the_dead(),
                 () = timer => {}
             }
         }
@@ -252,58 +454,32 @@ impl Owner {
     fn dispatch(&mut self) -> Option<Instant> {
         while !self.idle.is_empty() {
             self.drop_the_dead();
-            let full_at = self.pending.front()?.since + self.limits.max_wait;
-            let chosen = self.choose();
-            if chosen.tokens < self.limits.batch_tokens && chosen.has_room && Instant::now() < full_at {
+            let Limits { batch_tokens, max_wait, .. } = self.door.limits;
+            let full_at = self.lines.first()?.since + max_wait;
+            let chosen = self.lines.choose(batch_tokens);
+            if chosen.tokens < batch_tokens && chosen.has_room && Instant::now() < full_at {
                 return Some(full_at);
             }
-            self.start(&chosen.at);
+            self.start(&chosen);
         }
         None
     }
 
-    /// Which of the waiting go into the next batch: the oldest, and those of like length, in their order.
-    fn choose(&self) -> Chosen {
-        let step = |item: &Item| item.encoded.ids.len().div_ceil(LENGTH_STEP);
-        let mut chosen = Chosen { at: Vec::new(), tokens: 0, has_room: true };
-        let Some(oldest) = self.pending.front() else { return chosen };
-        let length = step(oldest) * LENGTH_STEP;
-        for (at, item) in self.pending.iter().enumerate() {
-            if step(item) != step(oldest) {
-                continue;
-            }
-            if !chosen.at.is_empty() && chosen.tokens + length > self.limits.batch_tokens
-                || chosen.at.len() == ROWS_MAX
-            {
-                chosen.has_room = false;
-                break;
-            }
-            chosen.at.push(at);
-            chosen.tokens += length;
-        }
-        chosen
-    }
-
-    fn start(&mut self, at: &[usize]) {
-        let Some(mut session) = self.idle.pop() else { return };
-        let mut items = Vec::with_capacity(at.len());
-        for at in at.iter().rev() {
-            items.extend(self.pending.remove(*at));
-        }
-        items.reverse();
+    fn start(&mut self, chosen: &Chosen) {
+        let Some(session) = self.idle.pop() else { return };
+        let items = self.lines.take(&chosen.at);
         let batch = Batch { rows: items.iter().map(|item| Arc::clone(&item.encoded)).collect() };
         let size = batch.rows.len() * batch.length();
-        self.metrics.queue_depth.sub(items.len() as i64);
-        self.metrics.batch_size.observe(items.len() as f64);
-        self.metrics.batch_tokens.observe(size as f64);
-        self.metrics.padding_tokens.inc_by((size - batch.tokens()) as u64);
-        items.iter().for_each(|item| self.metrics.queue_wait.observe(item.since.elapsed().as_secs_f64()));
-        let (metrics, done) = (Arc::clone(&self.metrics), self.done.clone());
+        let metrics = &self.door.metrics;
+        metrics.queue_depth.sub(items.len() as i64);
+        metrics.batch_size.observe(items.len() as f64);
+        metrics.batch_tokens.observe(size as f64);
+        metrics.padding_tokens.inc_by((size - batch.tokens()) as u64);
+        items.iter().for_each(|item| metrics.queue_wait.observe(item.since.elapsed().as_secs_f64()));
+        let (door, done) = (Arc::clone(&self.door), self.done.clone());
         tokio::task::spawn_blocking(move || {
-            let started = Instant::now();
-            let answer = session.run(&batch);
-            metrics.inference_latency.observe(started.elapsed().as_secs_f64());
-            let _ = done.send(session);
+            let (answer, returned) = session.run(&batch, &door);
+            let _ = done.send(returned);
             match answer {
                 Ok(logits) => {
                     for (item, logits) in items.into_iter().zip(logits) {
@@ -312,21 +488,44 @@ impl Owner {
                 }
                 Err(cause) => {
                     error!("batch.failed: {cause:#}");
-                    metrics.inference_errors.inc();
+                    door.metrics.inference_errors.inc();
                     items.into_iter().for_each(|item| drop(item.reply.send(Err(Error::BackendFailed))));
                 }
             }
         });
     }
 
+    /// Makes a session in place of a lost one, beside all else. The first time at once; where sessions go on failing, with
+    /// longer and longer pauses.
+    fn make_another(&self, mut panics: u32) {
+        let (door, make, done) = (Arc::clone(&self.door), Arc::clone(&self.make), self.done.clone());
+        tokio::spawn(async move {
+            while !done.is_closed() {
+                tokio::time::sleep(remake_after(panics)).await;
+                let make = Arc::clone(&make);
+                match tokio::task::spawn_blocking(move || make()).await {
+                    Ok(Ok(backend)) => {
+                        info!("session.made_anew");
+                        door.made_session();
+                        let _ = done.send(Returned::Idle(Session { backend, panics }));
+                        return;
+                    }
+                    Ok(Err(cause)) => error!("session.not_made: {cause:#}"),
+                    Err(panic) => error!("session.not_made: {panic}"),
+                }
+                panics = panics.saturating_add(1);
+            }
+        });
+    }
+
     /// Drops what nobody waits for any more, and what would be too late.
     fn drop_the_dead(&mut self) {
-        let (metrics, now) = (&self.metrics, Instant::now());
-        self.pending.retain_mut(|item| {
-            let reason = if item.reply.is_closed() {
-                "caller_gone"
-            } else if item.deadline.is_some_and(|deadline| deadline <= now) {
+        let (metrics, now) = (&self.door.metrics, Instant::now());
+        self.lines.retain(|item| {
+            let reason = if item.deadline.is_some_and(|deadline| deadline <= now) {
                 "deadline"
+            } else if item.reply.is_closed() {
+                "caller_gone"
             } else {
                 return true;
             };
@@ -337,31 +536,76 @@ impl Owner {
     }
 }
 
-struct Chosen {
-    at: Vec<usize>,
-    tokens: usize,
-    /// Whether another sequence would still fit.
-    has_room: bool,
+fn remake_after(panics: u32) -> Duration {
+    match panics.checked_sub(2) {
+        None => Duration::ZERO,
+        Some(doublings) => REMAKE_AFTER.saturating_mul(1 << doublings.min(16)).min(REMAKE_AT_MOST),
+    }
+}
+
+// === impl Session ===
+
+impl Session {
+    /// Runs a batch. A session that panicked is in no known state: it does not come back.
+    fn run(mut self, batch: &Batch, door: &Door) -> (anyhow::Result<Vec<Logits>>, Returned) {
+        let started = Instant::now();
+        // What a panic leaves half done is dropped with the session.
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.backend.run(batch)));
+        let took = started.elapsed();
+        door.metrics.inference_latency.observe(took.as_secs_f64());
+        match outcome {
+            Ok(answer) => {
+                if answer.is_ok() {
+                    self.panics = 0;
+                    door.measured(batch.tokens(), took);
+                }
+                (answer, Returned::Idle(self))
+            }
+            Err(_) => {
+                let panics = self.panics.saturating_add(1);
+                door.lost_session();
+                // Its end may panic as well.
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(self)));
+                (Err(anyhow::anyhow!("the session panicked")), Returned::Lost(panics))
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::future::join_all;
     use std::sync::Mutex;
+    use tokio::time::timeout;
 
-    /// Takes a millisecond a token's thousandth, and remembers the lengths it was given.
+    /// Takes as long as it is told, and remembers the lengths it was given.
     struct Slow {
         batches: Arc<Mutex<Vec<Vec<usize>>>>,
         took: Duration,
     }
+
+    /// Runs until the other end of its channel is gone, and fails.
+    struct Held(std::sync::mpsc::Receiver<()>);
+
+    impl Backend for Held {
+        fn run(&mut self, _: &Batch) -> anyhow::Result<Vec<Logits>> {
+            anyhow::bail!("{:?}", self.0.recv())
+        }
+    }
+
+    const FAILS: u32 = 666;
+    const PANICS: u32 = 667;
 
     impl Backend for Slow {
         #[expect(clippy::disallowed_methods, reason = "a session blocks its thread")]
         fn run(&mut self, batch: &Batch) -> anyhow::Result<Vec<Logits>> {
             self.batches.lock().unwrap().push(batch.rows.iter().map(|row| row.ids.len()).collect());
             std::thread::sleep(self.took);
-            if batch.rows[0].ids[0] == 666 {
-                anyhow::bail!("the runtime failed");
+            match batch.rows[0].ids[0] {
+                FAILS => anyhow::bail!("the runtime failed"),
+                PANICS => panic!("the runtime panicked"),
+                _ => {}
             }
             let logits = |row: &Arc<Encoded>| Logits {
                 needs_comment: row.ids[0] as f32,
@@ -379,27 +623,59 @@ mod tests {
         metrics: Arc<Metrics>,
     }
 
+    /// One session; another can't be made.
     fn rig(took: Duration, limits: Limits) -> Rig {
+        rig_that_makes(took, limits, |_| anyhow::bail!("no other session"))
+    }
+
+    fn rig_that_makes(
+        took: Duration,
+        limits: Limits,
+        make: impl Fn(Slow) -> anyhow::Result<Box<dyn Backend>> + Send + Sync + 'static,
+    ) -> Rig {
         let (batches, metrics) = (Arc::default(), Arc::new(Metrics::default()));
-        let session = Box::new(Slow { batches: Arc::clone(&batches), took });
-        Rig { batcher: Batcher::start(vec![session], limits, Arc::clone(&metrics)), batches, metrics }
+        let slow = {
+            let batches = Arc::clone(&batches);
+            move || Slow { batches: Arc::clone(&batches), took }
+        };
+        let first = Box::new(slow());
+        let batcher =
+            Batcher::start(vec![first], Arc::new(move || make(slow())), limits, Arc::clone(&metrics));
+        Rig { batcher, batches, metrics }
     }
 
     impl Rig {
         async fn run(&self, encoded: Arc<Encoded>, deadline: Option<Instant>) -> Result<Logits> {
             run(&self.batcher, encoded, deadline).await
         }
+
+        /// A caller with time that brings this many sequences of this length, all at once.
+        fn large(&self, sequences: usize, length: usize) -> tokio::task::JoinHandle<Vec<Result<Logits>>> {
+            let caller = self.batcher.enter(sequences * length, Manners::Wait, None).unwrap();
+            tokio::spawn(
+                async move { join_all((0..sequences).map(|_| caller.run(sequence(9, length)))).await },
+            )
+        }
     }
 
     async fn run(batcher: &Batcher, encoded: Arc<Encoded>, deadline: Option<Instant>) -> Result<Logits> {
-        let room = batcher.reserve(encoded.ids.len(), Manners::Refuse, deadline).await?;
-        batcher.run(encoded, &Arc::new(room)).await
+        batcher.enter(encoded.ids.len(), Manners::Refuse, deadline)?.run(encoded).await
     }
 
     fn sequence(first: u32, length: usize) -> Arc<Encoded> {
         let mut ids = vec![0; length];
         ids[0] = first;
         Arc::new(Encoded { ids, added_at: Vec::new() })
+    }
+
+    /// What is true soon, whatever else the machine does.
+    async fn soon(what: &str, is_so: impl Fn() -> bool) {
+        let until = async {
+            while !is_so() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), until).await.unwrap_or_else(|_| panic!("not soon: {what}"));
     }
 
     const LIMITS: Limits =
@@ -420,33 +696,89 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_refuses_at_once_and_recovers() {
-        let rig = rig(Duration::from_millis(500), Limits { queue_tokens: 300, ..LIMITS });
-        let first = tokio::spawn({
-            let batcher = rig.batcher.clone();
-            async move { run(&batcher, sequence(1, 250), None).await }
-        });
-        tokio::task::yield_now().await;
-        let refused = tokio::time::timeout(Duration::from_millis(100), rig.run(sequence(2, 100), None)).await;
+        let rig = rig(Duration::from_millis(500), Limits { queue_tokens: 800, ..LIMITS });
+        let inside: Vec<_> = (0..8)
+            .map(|_| {
+                let caller = rig.batcher.enter(5000, Manners::Refuse, None).unwrap();
+                tokio::spawn(async move { caller.run(sequence(1, 250)).await })
+            })
+            .collect();
+        let refused = timeout(Duration::from_millis(100), rig.run(sequence(2, 100), None)).await;
         assert!(matches!(refused.unwrap(), Err(Error::Overloaded { .. })));
-        assert!(first.await.unwrap().is_ok());
-        // The session's thread gives the room back after it has answered.
-        let recovered = async {
-            while rig.batcher.pressure() > 0.0 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(5), recovered).await.expect("the queue is empty again");
+        assert!(rig.batcher.refused_within(Duration::from_secs(5)));
+        inside.iter().for_each(tokio::task::JoinHandle::abort);
+        soon("the queue is empty again", || rig.batcher.pressure() == 0.0).await;
         assert!(rig.run(sequence(3, 100), None).await.is_ok());
         assert_eq!(rig.metrics.shed.with_label_values(&["queue_full"]).get(), 1);
     }
 
     #[tokio::test]
     async fn what_would_miss_its_deadline_is_refused_at_the_door() {
-        let rig = rig(Duration::from_millis(100), LIMITS);
+        let rig = rig(Duration::from_millis(400), LIMITS);
         rig.run(sequence(1, 100), None).await.unwrap();
         let soon = Some(Instant::now() + Duration::from_millis(20));
         assert!(matches!(rig.run(sequence(2, 100), soon).await, Err(Error::Overloaded { .. })));
         assert_eq!(rig.metrics.shed.with_label_values(&["would_miss_deadline"]).get(), 1);
+        assert!(
+            !rig.batcher.refused_within(Duration::from_secs(60)),
+            "nobody else was there: it says nothing about the queue"
+        );
+    }
+
+    #[tokio::test]
+    async fn more_than_the_queue_holds_is_done_sequence_by_sequence_and_is_no_pressure() {
+        let rig = rig(Duration::from_millis(1), LIMITS);
+        let answers = rig.large(40, 200).await.unwrap();
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 40);
+        assert!(!rig.batcher.refused_within(Duration::from_secs(60)));
+        assert_eq!((rig.batcher.pressure(), rig.metrics.queue_tokens.get()), (0.0, 0));
+        // A sequence that is longer than all there is takes it all, and runs.
+        let alone = rig.batcher.enter(5000, Manners::Wait, None).unwrap();
+        assert!(alone.run(sequence(1, 5000)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_leave_room_to_those_in_a_hurry() {
+        let rig = rig(Duration::from_millis(20), LIMITS);
+        let large = [rig.large(40, 200), rig.large(40, 200)];
+        soon("both wait for room", || rig.metrics.queue_tokens.get() >= 600).await;
+        assert!(rig.batcher.pressure() <= 0.4, "{}", rig.batcher.pressure());
+        let deadline = Some(Instant::now() + Duration::from_secs(5));
+        assert!(rig.run(sequence(1, 100), deadline).await.is_ok());
+        large.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[tokio::test]
+    async fn a_small_caller_has_its_turn_before_all_that_a_large_one_brought() {
+        let rig = rig(Duration::from_millis(5), Limits { queue_tokens: 1 << 20, ..LIMITS });
+        let large = rig.large(500, 200);
+        soon("they are in the queue", || rig.metrics.queue_depth.get() > 400).await;
+        let before = rig.batches.lock().unwrap().len();
+        // Of like length, and of another.
+        for length in [199, 30] {
+            rig.run(sequence(1, length), None).await.unwrap();
+        }
+        let between = rig.batches.lock().unwrap().len() - before;
+        assert!(between <= 20, "{between} batches were run for two sequences of a small caller");
+        assert!(large.await.unwrap().iter().all(Result::is_ok));
+    }
+
+    #[tokio::test]
+    async fn an_endless_row_of_small_callers_does_not_keep_a_large_one_from_its_turn() {
+        let rig = Arc::new(rig(Duration::from_millis(1), Limits { max_wait: Duration::ZERO, ..LIMITS }));
+        let lanes: Vec<_> = (0..8)
+            .map(|_| {
+                let rig = Arc::clone(&rig);
+                tokio::spawn(async move {
+                    loop {
+                        let _ = rig.run(sequence(1, 30), None).await;
+                    }
+                })
+            })
+            .collect();
+        let large = timeout(Duration::from_secs(20), rig.large(50, 200)).await;
+        lanes.iter().for_each(tokio::task::JoinHandle::abort);
+        assert!(large.expect("in time").unwrap().iter().all(Result::is_ok));
     }
 
     #[tokio::test]
@@ -457,7 +789,7 @@ mod tests {
             async move { run(&batcher, sequence(1, 10), None).await }
         });
         tokio::time::sleep(Duration::from_millis(10)).await;
-        let gone = tokio::time::timeout(Duration::from_millis(5), rig.run(sequence(2, 20), None)).await;
+        let gone = timeout(Duration::from_millis(5), rig.run(sequence(2, 20), None)).await;
         assert!(gone.is_err());
         let late = rig.run(sequence(3, 30), Some(Instant::now() + Duration::from_millis(5))).await;
         assert_eq!(late, Err(Error::DeadlineExceeded));
@@ -469,9 +801,66 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_caller_that_leaves_takes_its_sequences_and_its_room_with_it_while_the_session_is_busy() {
+        let (held, gate) = std::sync::mpsc::channel();
+        let limits = Limits { max_wait: Duration::ZERO, ..LIMITS };
+        let (metrics, none) = (Arc::new(Metrics::default()), || anyhow::bail!("no other session"));
+        let batcher =
+            Batcher::start(vec![Box::new(Held(gate))], Arc::new(none), limits, Arc::clone(&metrics));
+        let large = |sequences: usize| {
+            let caller = batcher.enter(sequences * 200, Manners::Wait, None).unwrap();
+            tokio::spawn(async move { join_all((0..sequences).map(|_| caller.run(sequence(9, 200)))).await })
+        };
+        let busy = large(1);
+        soon("the session is busy", || metrics.batch_size.get_sample_count() == 1).await;
+        let others = [large(40), large(40)];
+        soon("they wait", || metrics.queue_depth.get() == 3).await;
+        others.iter().for_each(tokio::task::JoinHandle::abort);
+        soon("they are gone", || metrics.queue_depth.get() == 0 && metrics.queue_tokens.get() == 200).await;
+        assert!((batcher.pressure() - 0.1).abs() < 1e-9, "{}", batcher.pressure());
+        // What comes next has the room at once.
+        let next = large(2);
+        soon("it is in the queue", || metrics.queue_depth.get() == 2).await;
+        drop(held);
+        assert!(busy.await.unwrap()[0].is_err() && next.await.unwrap().len() == 2);
+    }
+
+    #[tokio::test]
     async fn a_failed_batch_fails_its_callers_and_the_session_goes_on() {
         let rig = rig(Duration::ZERO, LIMITS);
-        assert_eq!(rig.run(sequence(666, 10), None).await, Err(Error::BackendFailed));
+        assert_eq!(rig.run(sequence(FAILS, 10), None).await, Err(Error::BackendFailed));
         assert!(rig.run(sequence(1, 10), None).await.is_ok());
+        assert_eq!(rig.metrics.session_panics.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_session_that_panics_is_made_anew_and_its_caller_gets_an_error() {
+        let rig = rig_that_makes(Duration::ZERO, LIMITS, |slow| Ok(Box::new(slow)));
+        let hour = Instant::now() + Duration::from_secs(3600);
+        let failed = timeout(Duration::from_secs(10), rig.run(sequence(PANICS, 10), Some(hour))).await;
+        assert_eq!(failed.expect("an answer at once"), Err(Error::BackendFailed));
+        soon("there is another", || rig.batcher.has_session()).await;
+        assert!(rig.run(sequence(1, 10), None).await.is_ok());
+        assert_eq!((rig.metrics.session_panics.get(), rig.metrics.sessions.get()), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn without_any_session_callers_in_a_hurry_are_told_so_and_others_wait_until_their_deadline() {
+        let rig = rig(Duration::ZERO, LIMITS);
+        assert_eq!(rig.run(sequence(PANICS, 10), None).await, Err(Error::BackendFailed));
+        assert!(!rig.batcher.has_session());
+        assert_eq!(rig.run(sequence(1, 10), None).await, Err(Error::BackendFailed));
+        let soon = Some(Instant::now() + Duration::from_millis(50));
+        let patient = rig.batcher.enter(10, Manners::Wait, soon).unwrap();
+        let waited = timeout(Duration::from_secs(10), patient.run(sequence(1, 10))).await;
+        assert_eq!(waited.expect("it has a time of its own"), Err(Error::BackendFailed));
+        assert_eq!(rig.metrics.sessions.get(), 0);
+    }
+
+    #[test]
+    fn sessions_that_go_on_failing_are_made_with_longer_and_longer_pauses() {
+        let seconds: Vec<u64> = (1..10).map(|panics| remake_after(panics).as_secs()).collect();
+        assert_eq!(seconds, [0, 1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(remake_after(u32::MAX), REMAKE_AT_MOST);
     }
 }

@@ -1,13 +1,14 @@
 //! From a plan to findings: encode, run, choose. What the command line, the gRPC service and the reviewer share.
 
 use crate::backend::ort::{Options, Pool, Provider};
-use crate::batcher::{Batcher, Limits, Manners};
+use crate::batcher::{Batcher, Caller, Limits, Manners};
 use crate::metrics::Metrics;
 use crate::review_model::{Manifest, ReviewModel};
-use crate::tokenizer::Encoder;
-use futures_util::future::try_join_all;
-use futures_util::{Stream, StreamExt};
-use sentinel_shared::review::plan::{Plan, Planned};
+use crate::tokenizer::{Encoded, Encoder};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use sentinel_shared::diff::Hunk;
+use sentinel_shared::review::plan::{Plan, Planned, TOKENS_MAX};
 use sentinel_shared::review::policy::Policy;
 use sentinel_shared::review::receipt::Skip;
 use sentinel_shared::review::select::{self, select};
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Hunks of one review that are in the queue at once: enough to fill batches, few enough to leave room for others.
+/// Pieces of one review that are in the queue at once: enough to fill batches, few enough to leave room for others.
 const IN_FLIGHT: usize = 16;
 
 /// A model that is loaded, with its queue.
@@ -38,11 +39,12 @@ pub struct Engine {
 }
 
 /// What became of one planned hunk.
+#[derive(Default)]
 pub struct HunkOutcome {
-    /// Its place in the plan.
-    pub at: usize,
-    /// Everything found, whether or not it will be shown; or why the hunk was left out.
-    pub findings: std::result::Result<Vec<Finding>, Skip>,
+    /// Everything found, whether or not it will be shown.
+    pub findings: Vec<Finding>,
+    /// Why not all of it was read, if so.
+    pub skipped: Option<Skip>,
 }
 
 impl Engine {
@@ -62,16 +64,39 @@ impl Engine {
             let pool = Pool::load(model, options);
             (encoder.join().unwrap_or_else(|panic| resume_unwind(panic)), pool)
         });
-        let (encoder, pool) = (encoder?, pool?);
+        Ok(Self::of(model, encoder?, pool?, limits, metrics))
+    }
+
+    /// An engine on sessions that are there; needs a tokio runtime.
+    ///
+    /// # Errors
+    /// A tokenizer that does not load.
+    pub fn on(
+        model: &ReviewModel,
+        pool: Pool,
+        limits: impl FnOnce(Provider) -> Limits,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        Ok(Self::of(model, Encoder::new(model)?, pool, limits, metrics))
+    }
+
+    fn of(
+        model: &ReviewModel,
+        encoder: Encoder,
+        pool: Pool,
+        limits: impl FnOnce(Provider) -> Limits,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let labels = [model.manifest.model_version.as_str(), pool.provider.label()];
         metrics.model_info.with_label_values(&labels).set(1);
-        Ok(Self {
+        let limits = limits(pool.provider);
+        Self {
             manifest: model.manifest.clone(),
             provider: pool.provider,
-            batcher: Batcher::start(pool.sessions, limits(pool.provider), Arc::clone(&metrics)),
+            batcher: Batcher::start(pool.sessions, pool.another, limits, Arc::clone(&metrics)),
             encoder,
             metrics,
-        })
+        }
     }
 
     /// An engine for the reviews of one person: nothing waits for company, nothing is refused, nobody counts.
@@ -83,27 +108,53 @@ impl Engine {
         Self::start(&ReviewModel::load(model)?, options, |_| limits, Arc::new(Metrics::default()))
     }
 
-    /// Reviews every hunk of `plan`; outcomes come in the plan's order.
+    /// Reads `plan` piece by piece, up to [`TOKENS_MAX`] and the caller's deadline; outcomes are in the plan's order.
+    /// Dropping the future ends all of it.
     ///
     /// # Errors
-    /// Of an item: [`Error::Overloaded`] for a caller with [`Manners::Refuse`], and [`Error::BackendFailed`].
-    pub fn outcomes<'a>(
-        &'a self,
-        plan: &'a Plan<'_>,
-        manners: Manners,
-        deadline: Option<Instant>,
-    ) -> impl Stream<Item = Result<HunkOutcome>> + 'a {
-        let outcome = move |(at, planned): (usize, &'a Planned<'_>)| async move {
-            match self.hunk(planned, manners, deadline).await {
-                Ok(findings) => Ok(HunkOutcome { at, findings: Ok(findings) }),
-                Err(Error::DeadlineExceeded) => Ok(HunkOutcome { at, findings: Err(Skip::OutOfTime) }),
-                Err(error) => Err(error),
-            }
+    /// [`Error::BackendFailed`].
+    pub async fn outcomes(&self, plan: &Plan<'_>, caller: &Caller) -> Result<Vec<HunkOutcome>> {
+        let mut outcomes: Vec<HunkOutcome> = plan.hunks.iter().map(|_| HunkOutcome::default()).collect();
+        let mut scoring = FuturesOrdered::new();
+        let mut left = TOKENS_MAX;
+        let ended = |left: usize| match left {
+            _ if caller.is_late() => Some(Skip::OutOfTime),
+            0 => Some(Skip::TooMuchText),
+            _ => None,
         };
-        futures_util::stream::iter(plan.hunks.iter().enumerate()).map(outcome).buffered(IN_FLIGHT)
+        for at in plan.reading_order() {
+            outcomes[at].skipped = ended(left);
+            if outcomes[at].skipped.is_some() {
+                continue;
+            }
+            let planned = &plan.hunks[at];
+            for (piece, encoded) in self.encoder.pieces(planned.path, planned.language, &planned.hunk) {
+                outcomes[at].skipped = ended(left);
+                if outcomes[at].skipped.is_some() {
+                    break;
+                }
+                left = left.saturating_sub(encoded.ids.len());
+                outcomes[at].findings.extend(certain::findings(planned.path, planned.language, &piece));
+                // A piece of context only has no line to comment on.
+                if encoded.added_at.is_empty() {
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+                if scoring.len() == IN_FLIGHT
+                    && let Some(scored) = scoring.next().await
+                {
+                    record(&mut outcomes, scored)?;
+                }
+                scoring.push_back(async move { (at, self.score(planned, &piece, encoded, caller).await) });
+            }
+        }
+        while let Some(scored) = scoring.next().await {
+            record(&mut outcomes, scored)?;
+        }
+        Ok(outcomes)
     }
 
-    /// Reviews the whole plan and chooses what is shown.
+    /// Reviews the whole plan and chooses what is shown. Dropping the future ends all of it.
     ///
     /// # Errors
     /// [`Error::BackendFailed`].
@@ -115,19 +166,11 @@ impl Engine {
         said: &BTreeSet<String>,
         deadline: Instant,
     ) -> Result<ReviewResult> {
-        let mut findings = Vec::new();
-        let mut skipped = vec![Some(Skip::OutOfTime); plan.hunks.len()];
-        let mut outcomes = std::pin::pin!(self.outcomes(plan, Manners::Wait, Some(deadline)));
-        while let Some(outcome) = outcomes.next().await {
-            let HunkOutcome { at, findings: found } = outcome?;
-            match found {
-                Ok(found) => {
-                    skipped[at] = None;
-                    findings.extend(found);
-                }
-                Err(reason) => skipped[at] = Some(reason),
-            }
-        }
+        let caller = self.batcher.enter(plan.estimated_tokens(), Manners::Wait, Some(deadline))?;
+        let outcomes = self.outcomes(plan, &caller).await?;
+        drop(caller);
+        let skipped: Vec<Option<Skip>> = outcomes.iter().map(|outcome| outcome.skipped).collect();
+        let findings = outcomes.into_iter().flat_map(|outcome| outcome.findings).collect();
         let selection = select(findings, policy, &self.manifest.thresholds, said);
         let receipt = plan.receipt(&skipped);
         self.metrics.hunks.with_label_values(&["reviewed"]).inc_by(u64::from(receipt.hunks_reviewed));
@@ -143,47 +186,137 @@ impl Engine {
             withheld: selection.withheld,
             receipt,
             model_version: self.manifest.model_version.clone(),
-            input_sha256: digest(plan),
+            input_sha256: digest(plan, &skipped),
         })
     }
 
-    /// What the checks and the model find in one hunk.
-    ///
-    /// # Errors
-    /// As [`Batcher::run`].
-    pub async fn hunk(
+    /// What the model finds in one piece.
+    async fn score(
         &self,
         planned: &Planned<'_>,
-        manners: Manners,
-        deadline: Option<Instant>,
-    ) -> Result<Vec<Finding>> {
-        let mut findings: Vec<Finding> =
-            certain::findings(planned.path, planned.language, &planned.hunk).collect();
-        // Room first: under pressure not even the reading is begun.
-        let room = self.batcher.reserve(planned.estimated_tokens(), manners, deadline).await?;
-        let room = Arc::new(room);
-        let scored = self.encoder.pieces(planned.path, planned.language, &planned.hunk).into_iter();
-        // A piece of context only has no line to comment on.
-        let scored = scored.filter(|(_, encoded)| !encoded.added_at.is_empty()).map(|(piece, encoded)| {
-            let room = &room;
-            async move {
-                let score = self.batcher.run(encoded.into(), room).await?.score(self.manifest.calibration);
-                Ok::<_, Error>(select::finding_of(planned.path, &piece, &score))
-            }
-        });
-        findings.extend(try_join_all(scored).await?.into_iter().flatten());
-        Ok(findings)
+        piece: &Hunk<'_>,
+        encoded: Encoded,
+        caller: &Caller,
+    ) -> Result<Option<Finding>> {
+        let score = caller.run(encoded.into()).await?.score(self.manifest.calibration);
+        Ok(select::finding_of(planned.path, piece, &score))
     }
 }
 
-/// Hexadecimal SHA-256 of every path and hunk of the plan: what the model was shown.
-#[must_use]
-pub fn digest(plan: &Plan<'_>) -> String {
+/// Puts what became of one piece to its hunk.
+fn record(outcomes: &mut [HunkOutcome], (at, scored): (usize, Result<Option<Finding>>)) -> Result<()> {
+    match scored {
+        Ok(finding) => outcomes[at].findings.extend(finding),
+        Err(Error::DeadlineExceeded) => outcomes[at].skipped = Some(Skip::OutOfTime),
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// Hexadecimal SHA-256 of every path and hunk of the plan that was read whole.
+fn digest(plan: &Plan<'_>, skipped: &[Option<Skip>]) -> String {
     let mut hash = Sha256::new();
-    for planned in &plan.hunks {
+    for (planned, _) in plan.hunks.iter().zip(skipped).filter(|(_, skipped)| skipped.is_none()) {
         hash.update(planned.path.as_bytes());
         hash.update([0]);
         hash.update(planned.hunk.to_string().as_bytes());
     }
     hex::encode(&hash.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{Backend, Batch, Logits};
+    use sentinel_shared::review::plan::ChangedFile;
+
+    /// Wants a comment on the first added line of everything.
+    struct Complains;
+
+    impl Backend for Complains {
+        fn run(&mut self, batch: &Batch) -> anyhow::Result<Vec<Logits>> {
+            let complaint = |row: &Arc<Encoded>| Logits {
+                needs_comment: 9.0,
+                severity: [0.0, 0.0, 9.0, 0.0],
+                category: [0.0; 12],
+                lines: (0..row.added_at.len()).map(|at| -(at as f32)).collect(),
+            };
+            Ok(batch.rows.iter().map(complaint).collect())
+        }
+    }
+
+    /// Fewer than the larger hunks of these tests are.
+    const QUEUE_TOKENS: usize = 16_384;
+
+    fn engine() -> Engine {
+        let pool = Pool {
+            sessions: vec![Box::new(Complains)],
+            another: Arc::new(|| Ok(Box::new(Complains))),
+            provider: Provider::Cpu,
+        };
+        let limits = Limits { batch_tokens: 1024, max_wait: Duration::ZERO, queue_tokens: QUEUE_TOKENS };
+        let model = ReviewModel::embedded().expect("the embedded model");
+        Engine::on(&model, pool, |_| limits, Arc::new(Metrics::default())).expect("it starts")
+    }
+
+    fn new_file(lines: usize) -> String {
+        let body: String = (0..lines).map(|at| format!("+let x = {at};\n")).collect();
+        format!("@@ -0,0 +1,{lines} @@\n{body}")
+    }
+
+    fn plan<'a>(patches: &'a [(&'a str, String)]) -> Plan<'a> {
+        let files = patches.iter().map(|(path, patch)| ChangedFile::of_github(path, "added", 1, Some(patch)));
+        Plan::new(files.collect(), 0, &Policy::default())
+    }
+
+    async fn review(engine: &Engine, plan: &Plan<'_>, time: Duration) -> ReviewResult {
+        let policy = crate::policy::parse("review: {max_comments: 20}").expect("a policy");
+        let said = BTreeSet::new();
+        let review = engine.review("head", plan, &policy, &said, Instant::now() + time);
+        // Longer than any deadline of these tests, and not for ever.
+        tokio::time::timeout(Duration::from_secs(60), review).await.expect("it ends").expect("a result")
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[tokio::test]
+    async fn a_hunk_that_is_more_than_the_queue_holds_is_read_whole_and_is_no_pressure() {
+        let engine = engine();
+        let patches = [("a.rs", new_file(9000))];
+        let plan = plan(&patches);
+        assert!(plan.estimated_tokens() > 2 * QUEUE_TOKENS);
+        let result = review(&engine, &plan, HOUR).await;
+        assert_eq!((result.receipt.hunks_reviewed, result.receipt.is_partial()), (1, false));
+        assert_eq!(result.receipt.lines_added, 9000);
+        assert!(!engine.batcher.refused_within(HOUR) && engine.batcher.pressure() == 0.0);
+    }
+
+    #[tokio::test]
+    async fn a_review_reads_so_much_and_no_more_the_smallest_first_and_says_what_it_left() {
+        let engine = engine();
+        let mut patches = vec![("first.rs", new_file(60_000))];
+        patches.extend(["a.rs", "b.rs", "c.rs"].map(|path| (path, new_file(10))));
+        patches.push(("second.rs", new_file(60_001)));
+        let plan = plan(&patches);
+        let result = review(&engine, &plan, HOUR).await;
+        let receipt = &result.receipt;
+        assert!(receipt.is_balanced() && receipt.is_partial());
+        assert_eq!((receipt.hunks_reviewed, receipt.hunks_skipped[&Skip::TooMuchText]), (3, 2));
+        assert_eq!((receipt.files_reviewed, receipt.files_skipped[&Skip::TooMuchText]), (3, 2));
+        let read = engine.metrics.batch_tokens.get_sample_sum() as usize;
+        assert!((TOKENS_MAX - 4096..TOKENS_MAX + 4096).contains(&read), "{read}");
+        // What was seen of a hunk before its end is told.
+        let places: BTreeSet<&str> = result.findings.iter().map(|finding| finding.path.as_str()).collect();
+        assert_eq!(places, BTreeSet::from(["a.rs", "b.rs", "c.rs", "first.rs"]));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_read_in_time_is_left_out_with_its_reason() {
+        let engine = engine();
+        let patches = [("a.rs", new_file(10))];
+        let plan = plan(&patches);
+        let result = review(&engine, &plan, Duration::ZERO).await;
+        assert_eq!(result.receipt.hunks_skipped[&Skip::OutOfTime], 1);
+        assert!(result.findings.is_empty());
+    }
 }

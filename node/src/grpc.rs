@@ -1,12 +1,12 @@
 //! `sentinel.review.v1.ReviewService`: bytes to types, types to the engine and the queue, and back.
 
 use crate::batcher::Manners;
-use crate::engine::{Engine, digest};
+use crate::engine::Engine;
 use crate::metrics::Metrics;
 use crate::policy;
 use crate::server::Readiness;
 use crate::store::{Store, now};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt, stream};
 use sentinel_proto::convert::status;
 use sentinel_proto::v1::diff_response::Item;
 use sentinel_proto::v1::review_service_server::ReviewService;
@@ -17,19 +17,19 @@ use sentinel_proto::v1::{
 };
 use sentinel_shared::access::Scope;
 use sentinel_shared::diff;
-use sentinel_shared::review::plan::{ChangedFile, Plan};
+use sentinel_shared::review::plan::{ChangedFile, Plan, TOKENS_MAX};
 use sentinel_shared::review::policy::{Policy, Speech};
-use sentinel_shared::review::select::select;
+use sentinel_shared::review::receipt::Skip;
 use sentinel_shared::review::{Finding, ReviewJob, render};
 use sentinel_shared::signature::Secret;
 use sentinel_shared::store::reviews::{self, JobKind, JobStatus};
 use sentinel_shared::{Error, Result};
 use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::time::Instant;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 /// The largest message that is read. A diff of this size is reviewed in some seconds on a GPU.
@@ -38,8 +38,15 @@ pub const MESSAGE_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
 /// What a call may ask for at most.
 const DEADLINE_MAX: Duration = Duration::from_secs(600);
-/// Findings that wait for a slow reader.
-const STREAM_BUFFER: usize = 16;
+/// Of a caller's time, at most this much and at most a tenth is kept for the way back: what was found until then reaches
+/// a caller whose time is too short for the whole diff.
+const ANSWERING_TIME: Duration = Duration::from_millis(250);
+
+/// A patch over [`TOKENS_MAX`].
+const PATCH_TOO_LONG: Error = Error::ParameterInvalid {
+    name: "patch",
+    expected: "at most about 9,000 lines: send its hunks one by one",
+};
 
 /// The service.
 pub struct Service {
@@ -71,7 +78,8 @@ pub fn authorize(token: &Secret, request: Request<()>) -> std::result::Result<Re
 
 #[async_trait::async_trait]
 impl ReviewService for Service {
-    type ReviewDiffStream = ReceiverStream<std::result::Result<DiffResponse, Status>>;
+    type ReviewDiffStream =
+        Pin<Box<dyn Stream<Item = std::result::Result<DiffResponse, Status>> + Send + 'static>>;
 
     async fn review_chunk(
         &self,
@@ -94,14 +102,18 @@ impl ReviewService for Service {
             let policy = policy::parse(&yaml)?;
             // What can be refused is refused before the stream begins.
             diff::parse(&diff)?;
-            let (items, received) = mpsc::channel(STREAM_BUFFER);
             let engine = Arc::clone(&self.engine);
-            tokio::spawn(async move {
-                if let Err(error) = stream_diff(&engine, &diff, &policy, deadline, &items).await {
-                    let _ = items.send(Err(status(&error))).await;
-                }
+            // The review is the stream: when the caller cancels or its connection breaks, the stream is dropped, and the
+            // review ends with it wherever it stands.
+            let messages = async move { messages(&engine, &diff, &policy, before(deadline)).await };
+            let stream = stream::once(messages).flat_map(|outcome| {
+                let items = match outcome {
+                    Ok(messages) => messages.into_iter().map(Ok).collect(),
+                    Err(error) => vec![Err(status(&error))],
+                };
+                stream::iter(items)
             });
-            Ok(ReceiverStream::new(received))
+            Ok(Box::pin(stream) as Self::ReviewDiffStream)
         })
         .await
     }
@@ -196,10 +208,20 @@ impl Service {
             let expected = "hunks that add lines, in a file of a language the model has learned";
             return Err(Error::ParameterInvalid { name: "patch", expected });
         }
-        let mut outcomes = std::pin::pin!(self.engine.outcomes(&plan, Manners::Refuse, Some(deadline)));
+        // Final, and said at once: it would not fit an idle node either.
+        let tokens = plan.estimated_tokens();
+        if tokens > TOKENS_MAX {
+            return Err(PATCH_TOO_LONG);
+        }
+        let caller = self.engine.batcher.enter(tokens, Manners::Refuse, Some(deadline))?;
         let mut strongest: Option<Finding> = None;
-        while let Some(outcome) = outcomes.next().await {
-            for finding in outcome?.findings.map_err(|_| Error::DeadlineExceeded)? {
+        for outcome in self.engine.outcomes(&plan, &caller).await? {
+            match outcome.skipped {
+                None => {}
+                Some(Skip::TooMuchText) => return Err(PATCH_TOO_LONG),
+                Some(_) => return Err(Error::DeadlineExceeded),
+            }
+            for finding in outcome.findings {
                 if strongest.as_ref().is_none_or(|best| finding.confidence > best.confidence) {
                     strongest = Some(finding);
                 }
@@ -224,55 +246,39 @@ impl Service {
     }
 }
 
-/// Findings as their hunks are done, the receipt at last. Ends early when nobody listens any more.
-async fn stream_diff(
+/// The findings of a diff, the most urgent first, and the receipt at last.
+async fn messages(
     engine: &Engine,
     text: &str,
     policy: &Policy,
     deadline: Instant,
-    items: &mpsc::Sender<std::result::Result<DiffResponse, Status>>,
-) -> Result<()> {
+) -> Result<Vec<DiffResponse>> {
     let files = diff::parse(text)?;
     let plan = Plan::new(files.iter().map(ChangedFile::of_diff).collect(), 0, policy);
-    let mut skipped = vec![None; plan.hunks.len()];
-    let mut withheld = std::collections::HashMap::new();
-    let mut said = BTreeSet::new();
-    let mut outcomes = std::pin::pin!(engine.outcomes(&plan, Manners::Wait, Some(deadline)));
-    while let Some(outcome) = outcomes.next().await {
-        let outcome = outcome?;
-        let findings = match outcome.findings {
-            Ok(findings) => findings,
-            Err(reason) => {
-                skipped[outcome.at] = Some(reason);
-                continue;
-            }
-        };
-        let selection = select(findings, policy, &engine.manifest.thresholds, &said);
-        for (reason, count) in selection.withheld {
-            *withheld.entry(reason.label().to_owned()).or_insert(0) += count;
-        }
-        for finding in selection.shown {
-            said.insert(finding.fingerprint());
-            let item = DiffResponse { item: Some(Item::Finding(WireFinding::from(&finding))) };
-            if items.send(Ok(item)).await.is_err() {
-                return Ok(());
-            }
-        }
-    }
+    let result = engine.review("", &plan, policy, &BTreeSet::new(), deadline).await?;
+    let withheld = result.withheld.iter().map(|(reason, count)| (reason.label().to_owned(), *count));
     let receipt = Receipt {
-        model_version: engine.manifest.model_version.clone(),
-        input_sha256: digest(&plan),
-        withheld,
-        ..Receipt::from(&plan.receipt(&skipped))
+        model_version: result.model_version,
+        input_sha256: result.input_sha256,
+        withheld: withheld.collect(),
+        ..Receipt::from(&result.receipt)
     };
-    let _ = items.send(Ok(DiffResponse { item: Some(Item::Receipt(receipt)) })).await;
-    Ok(())
+    let findings = result.findings.iter().map(|finding| Item::Finding(WireFinding::from(finding)));
+    let items = findings.chain([Item::Receipt(receipt)]);
+    Ok(items.map(|item| DiffResponse { item: Some(item) }).collect())
 }
 
 /// When the caller stops waiting (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests>).
 fn deadline<T>(request: &Request<T>) -> Instant {
     let timeout = request.metadata().get("grpc-timeout").and_then(|value| timeout_of(value.to_str().ok()?));
     Instant::now() + timeout.unwrap_or(DEADLINE_DEFAULT).min(DEADLINE_MAX)
+}
+
+/// When the work for such a caller ends.
+fn before(deadline: Instant) -> Instant {
+    let now = Instant::now();
+    let left = deadline.saturating_duration_since(now);
+    now + left.saturating_sub((left / 10).min(ANSWERING_TIME))
 }
 
 fn timeout_of(text: &str) -> Option<Duration> {

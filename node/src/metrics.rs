@@ -95,6 +95,10 @@ metrics! {
     dropped: IntCounterVec = "sentinel_work_dropped_total" by ["reason"],
     /// Batches the runtime failed on.
     inference_errors: IntCounter = "sentinel_inference_errors_total",
+    /// Sessions of the model that can run.
+    sessions: IntGauge = "sentinel_sessions",
+    /// Sessions that panicked and were dropped; each is made anew.
+    session_panics: IntCounter = "sentinel_session_panics_total",
     /// gRPC calls, by method and code.
     grpc_calls: IntCounterVec = "sentinel_grpc_calls_total" by ["method", "code"],
     /// Seconds of a gRPC call, by method.

@@ -1,7 +1,7 @@
 //! One port: gRPC and gRPC-web, health and reflection, and `/healthz`, `/readyz`, `/metrics` for operators.
 //!
 //! Liveness says that the process answers, readiness that it should be given work: not while it drains, while its
-//! database is away, or while the model's queue is nearly full.
+//! database is away, while no session of the model can run, or while the model's queue is nearly full.
 
 use crate::config::Config;
 use crate::engine::Engine;
@@ -42,6 +42,8 @@ const PULL_EVERY: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// The pause after the database was away.
 const STORE_PAUSE: Duration = Duration::from_secs(2);
+/// The pause of a worker while the model has no session: a new one is made in less.
+const MODEL_PAUSE: Duration = Duration::from_secs(1);
 /// How often the queue's state is read for `/metrics`.
 const STATE_EVERY: Duration = Duration::from_secs(5);
 /// Between two reviews whose reactions are read: at most 60 an hour are, of the 5,000 calls GitHub allows.
@@ -100,6 +102,8 @@ impl Readiness {
         self.pressed.store(pressure > limit, Ordering::Relaxed);
         let reason = if self.draining.load(Ordering::Relaxed) {
             Some("draining")
+        } else if !self.engine.batcher.has_session() {
+            Some("the model has no session")
         } else if self.store_away.load(Ordering::Relaxed) {
             Some("the database is away")
         } else if pressure > limit {
@@ -302,6 +306,11 @@ async fn router(
 /// One worker: job after job, and a rest when there is none.
 async fn work(reviewer: Arc<Reviewer>, wake: Arc<Notify>, readiness: Arc<Readiness>, every: Duration) {
     while !readiness.draining.load(Ordering::Relaxed) {
+        // A job that can't be scored here is left to nodes that can.
+        if !reviewer.engine.batcher.has_session() {
+            tokio::time::sleep(MODEL_PAUSE).await;
+            continue;
+        }
         let rest = match reviewer.review_once().await {
             Ok(Once::Worked { .. }) => continue,
             Ok(Once::Idle) => {
@@ -376,4 +385,53 @@ async fn watch_queue(reviewer: Arc<Reviewer>, readiness: Arc<Readiness>) {
 fn owner() -> String {
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "node".to_owned());
     format!("{host}-{}-{}", std::process::id(), Alphanumeric.sample_string(&mut rand::rng(), 8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::ort::{Pool, Provider};
+    use crate::backend::{Backend, Batch, Logits};
+    use crate::batcher::{Limits, Manners};
+    use crate::tokenizer::Encoded;
+
+    struct Panics;
+
+    impl Backend for Panics {
+        fn run(&mut self, _: &Batch) -> Result<Vec<Logits>> {
+            panic!("the runtime panicked")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_without_a_session_is_not_ready_until_there_is_one_again() {
+        let metrics = Arc::new(Metrics::default());
+        let (allow, allowed) = std::sync::mpsc::channel();
+        let allowed = Mutex::new(allowed);
+        let another = Arc::new(move || {
+            allowed.lock().unwrap().recv()?;
+            Ok(Box::new(Panics) as _)
+        });
+        let pool = Pool { sessions: vec![Box::new(Panics)], another, provider: Provider::Cpu };
+        let limits = Limits { batch_tokens: 1024, max_wait: Duration::ZERO, queue_tokens: 65_536 };
+        let model = ReviewModel::embedded().unwrap();
+        let engine = Arc::new(Engine::on(&model, pool, |_| limits, Arc::clone(&metrics)).unwrap());
+        let readiness = Readiness::new(Arc::clone(&engine), Arc::clone(&metrics));
+        assert_eq!(readiness.reason(), None);
+
+        let caller = engine.batcher.enter(2, Manners::Refuse, None).unwrap();
+        let row = Arc::new(Encoded { ids: vec![1, 2], added_at: vec![1] });
+        assert_eq!(caller.run(row).await, Err(sentinel_shared::Error::BackendFailed));
+        assert_eq!(readiness.reason(), Some("the model has no session"));
+        assert_eq!((metrics.ready.get(), metrics.sessions.get()), (0, 0));
+
+        allow.send(()).unwrap();
+        let ready = async {
+            while !readiness.takes_work() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), ready).await.expect("ready again");
+        assert_eq!((metrics.ready.get(), metrics.sessions.get()), (1, 1));
+    }
 }

@@ -84,22 +84,24 @@ impl Encoder {
         Ok(Self { tokenizer, marks, length_max: model.manifest.max_tokens })
     }
 
-    /// Cuts a hunk into pieces that fit the model and encodes each. Every line is in exactly one piece.
-    pub fn pieces<'a>(&self, path: &str, language: Language, hunk: &Hunk<'a>) -> Vec<(Hunk<'a>, Encoded)> {
+    /// Cuts a hunk into pieces that fit the model and encodes each when it is asked for: of a hunk that is not read to
+    /// its end, the rest costs nothing. Every line is in exactly one piece.
+    pub fn pieces<'a>(
+        &self,
+        path: &str,
+        language: Language,
+        hunk: &Hunk<'a>,
+    ) -> impl Iterator<Item = (Hunk<'a>, Encoded)> {
         let head = self.head(path, language, hunk);
         // The end mark takes one.
         let budget = self.length_max - head.len() - 1;
-        let mut lines = Vec::with_capacity(hunk.lines.len());
-        let pieces = hunk.split(budget, |line| {
+        let pieces = hunk.pieces(budget, |line| {
             let ids = self.line(line);
-            let cost = ids.len();
-            lines.push(ids);
-            cost
+            (ids.len(), ids)
         });
-        let mut lines = lines.into_iter();
-        let encode = |piece: Hunk<'a>| {
+        pieces.map(move |(piece, lines)| {
             let mut encoded = Encoded { ids: head.clone(), added_at: Vec::new() };
-            for (line, ids) in piece.lines.iter().zip(lines.by_ref()) {
+            for (line, ids) in piece.lines.iter().zip(lines) {
                 if matches!(line.place, Place::Added { .. }) {
                     encoded.added_at.push(encoded.ids.len());
                 }
@@ -107,8 +109,7 @@ impl Encoder {
             }
             encoded.ids.push(self.marks.eos);
             (piece, encoded)
-        };
-        pieces.into_iter().map(encode).collect()
+        })
     }
 
     fn head(&self, path: &str, language: Language, hunk: &Hunk<'_>) -> Vec<u32> {
@@ -170,7 +171,7 @@ mod tests {
         let encoder = encoder();
         let encode = |patch: &str| {
             let hunk = parse_patch(patch).unwrap().remove(0);
-            encoder.pieces("src/a.py", Language::Python, &hunk).remove(0).1
+            encoder.pieces("src/a.py", Language::Python, &hunk).next().unwrap().1
         };
         let deep = encode("@@ -1 +1,2 @@\n a\n+        return x\n");
         let shallow = encode("@@ -1 +1,2 @@\n a\n+    return x\n");
@@ -185,7 +186,7 @@ mod tests {
     fn text_that_spells_a_mark_is_text() {
         let encoder = encoder();
         let hunk = parse_patch("@@ -0,0 +1 @@\n+<add> <eos> <lang:Rust>\n").unwrap().remove(0);
-        let encoded = encoder.pieces("a.rs", Language::Rust, &hunk).remove(0).1;
+        let encoded = encoder.pieces("a.rs", Language::Rust, &hunk).next().unwrap().1;
         let marks = |mark: u32| encoded.ids.iter().filter(|id| **id == mark).count();
         assert_eq!((marks(encoder.marks.added), marks(encoder.marks.eos)), (1, 1));
     }
@@ -196,7 +197,7 @@ mod tests {
         let body: String = (0..400).map(|i| format!("+let value_{i} = compute({i}, \"x\");\n")).collect();
         let text = format!("@@ -0,0 +1,400 @@\n{body}");
         let hunk = parse_patch(&text).unwrap().remove(0);
-        let pieces = encoder.pieces("a.rs", Language::Rust, &hunk);
+        let pieces: Vec<_> = encoder.pieces("a.rs", Language::Rust, &hunk).collect();
         assert!(pieces.len() > 5);
         assert!(pieces.iter().all(|(_, encoded)| encoded.ids.len() <= encoder.length_max));
         let lines: usize = pieces.iter().map(|(_, encoded)| encoded.added_at.len()).sum();
@@ -208,7 +209,7 @@ mod tests {
         let encoder = encoder();
         let place = |patch: &str| {
             let hunk = parse_patch(patch).unwrap().remove(0);
-            let ids = encoder.pieces("a.rs", Language::Rust, &hunk).remove(0).1.ids;
+            let ids = encoder.pieces("a.rs", Language::Rust, &hunk).next().unwrap().1.ids;
             let spelt = |id: u32| encoder.tokenizer.id_to_token(id).unwrap();
             (spelt(ids[2]), spelt(ids[3]))
         };
@@ -226,7 +227,7 @@ mod tests {
         let text = format!("@@ -0,0 +1 @@ {}\n+{}\n", "s".repeat(5000), "\u{1F980}\u{0}é".repeat(5000));
         let hunk = parse_patch(&text).unwrap().remove(0);
         let path = "x/".repeat(3000) + "a.rs";
-        let pieces = encoder.pieces(&path, Language::Rust, &hunk);
-        assert!(pieces[0].1.ids.len() <= encoder.length_max);
+        let piece = encoder.pieces(&path, Language::Rust, &hunk).next().unwrap();
+        assert!(piece.1.ids.len() <= encoder.length_max);
     }
 }

@@ -39,7 +39,7 @@ fn real_hunks_are_printed_as_they_were_read_and_survive_being_cut() {
             assert_eq!(cut, hunk.lines, "{path}");
             let Some(language) = Language::of_path(path) else { continue };
             let pieces = encoder.pieces(path, language, hunk);
-            let added: usize = pieces.iter().map(|(_, encoded)| encoded.added_at.len()).sum();
+            let added: usize = pieces.map(|(_, encoded)| encoded.added_at.len()).sum();
             assert_eq!(added, hunk.added().count(), "{path}: every added line reaches the model once");
         }
     }

@@ -7,8 +7,9 @@ use sentinel_proto::v1::diff_response::Item;
 use sentinel_proto::v1::review_service_client::ReviewServiceClient;
 use sentinel_proto::v1::{ChunkRequest, DiffRequest, GetReviewRequest, ReviewJob, SubmitReviewRequest};
 use sentinel_tests::deliver;
-use sentinel_tests::github::{FakeGithub, TOKEN};
+use sentinel_tests::github::{FakeGithub, Pull, TOKEN};
 use sentinel_tests::stack::{Programs, Server, free_port, work_folder};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -46,6 +47,7 @@ fn main() {
     let trials: Vec<(&str, Test)> = vec![
         ("a_chunk_is_answered_with_its_strongest_finding", chunk),
         ("a_diff_is_answered_finding_by_finding_with_its_receipt_at_last", diff),
+        ("a_diff_gets_no_more_comments_than_the_policy_allows_one_review", diff_cap),
         ("callers_without_the_token_learn_nothing", token),
         ("what_cannot_be_reviewed_is_refused_with_a_code_that_says_why", refusals),
         ("a_job_can_be_submitted_once_and_looked_up", submit),
@@ -54,6 +56,11 @@ fn main() {
         ("with_a_certificate_the_port_speaks_tls", tls),
         ("the_metrics_pass_promtools_check_and_every_family_is_there", metrics),
         ("at_four_times_its_rate_it_refuses_at_once_and_serves_what_it_took", overload),
+        ("streams_that_were_cancelled_leave_the_model_to_others_at_once", cancelled),
+        (
+            "with_the_largest_pull_requests_in_every_worker_a_small_one_is_reviewed_within_thirty_seconds",
+            fairness,
+        ),
         ("told_to_stop_it_finishes_and_goes", drain),
         ("no_open_call_keeps_a_stopped_node_beyond_its_time", drain_in_time),
         ("two_hundred_silent_connections_keep_nobody_out", silent),
@@ -164,6 +171,25 @@ fn diff(world: &World) -> Outcome {
         same(&(receipt.files_seen, receipt.files_reviewed), &(4, 2))?;
         same(&(receipt.files_skipped["ignored"], receipt.files_skipped["language"]), &(1, 1))?;
         same(&receipt.input_sha256.len(), &64)
+    })
+}
+
+/// Ten files with one certain finding each, of which the policy wants three.
+fn diff_cap(world: &World) -> Outcome {
+    world.runtime.block_on(async {
+        let file = |at: u32| format!("diff --git a/{at}.ts b/{at}.ts\n--- a/{at}.ts\n+++ b/{at}.ts\n{PATCH}");
+        let diff: String = (0..10).map(file).collect();
+        let mut client = ReviewServiceClient::new(channel(&world.node.url).await?);
+        let policy = "review: {max_comments: 3}".to_owned();
+        let mut stream = client.review_diff(authorized(DiffRequest { diff, policy })).await?.into_inner();
+        let (mut found, mut withheld) = (0, None);
+        while let Some(message) = stream.message().await? {
+            match message.item {
+                Some(Item::Receipt(receipt)) => withheld = receipt.withheld.get("over_cap").copied(),
+                _ => found += 1,
+            }
+        }
+        same(&(found, withheld), &(3, Some(7)))
     })
 }
 
@@ -434,6 +460,154 @@ fn overload(world: &World) -> Outcome {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })
+}
+
+/// A new file of so many lines, as one hunk.
+fn new_file(lines: usize) -> String {
+    let body: String =
+        (0..lines).map(|at| format!("+    const value{at} = await read(rows[{at}]);\n")).collect();
+    format!("@@ -0,0 +1,{lines} @@\n{body}")
+}
+
+/// Eight callers ask for large diffs and go away; who comes next is answered as if they had never been there.
+fn cancelled(world: &World) -> Outcome {
+    let node = world.another("cancelled", &[])?;
+    world.runtime.block_on(async {
+        let file = |path: String, patch: &str| {
+            format!("diff --git a/{path} b/{path}\n--- /dev/null\n+++ b/{path}\n{patch}")
+        };
+        let patch = new_file(600);
+        let diff: String = (0..60).map(|at| file(format!("{at}.ts"), &patch)).collect();
+        let mut streams = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let (url, request) =
+                (node.url.clone(), DiffRequest { diff: diff.clone(), policy: String::new() });
+            streams.spawn(async move {
+                // A connection each, so that none waits for another's bytes.
+                let mut request = authorized(request);
+                request.set_timeout(Duration::from_secs(120));
+                let mut client =
+                    ReviewServiceClient::new(channel(&url).await?).max_encoding_message_size(16 << 20);
+                let mut stream = client.review_diff(request).await?.into_inner();
+                while stream.message().await?.is_some() {}
+                anyhow::Ok(())
+            });
+        }
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while value(&metrics_of(&node).await?, "sentinel_queue_tokens") < 4000.0 {
+            same(&(Instant::now() < deadline), &true)?;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        streams.shutdown().await;
+        let gone = Instant::now();
+        let mut client = ReviewServiceClient::new(channel(&node.url).await?);
+        let mut request = authorized(chunk_request(PATCH));
+        request.set_timeout(Duration::from_secs(5));
+        let line = client.review_chunk(request).await?.into_inner().line;
+        let answered = gone.elapsed();
+        while value(&metrics_of(&node).await?, "sentinel_queue_tokens") > 0.0 {
+            same(&(gone.elapsed() < Duration::from_secs(10)), &true)?;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        println!(
+            "after eight cancelled streams: answered after {:.2} s, nothing left in the queue after {:.2} s",
+            answered.as_secs_f64(),
+            gone.elapsed().as_secs_f64()
+        );
+        same(&line, &2)
+    })
+}
+
+/// Two pull requests as large as GitHub shows them hold both workers, and a small one comes third. The node stays ready
+/// all the time, and each of the large ones gets a review that says what it did not read.
+fn fairness(world: &World) -> Outcome {
+    const LIMIT: Duration = Duration::from_secs(30);
+    let folder = world.folder.join("fairness");
+    std::fs::create_dir_all(&folder)?;
+    let database = world.programs.start_database(&folder.join("sentinel.db"), 0, NODE_TOKEN)?;
+    let node = world.programs.start_node(&folder, 0, &vars(&database.url, &world.github))?;
+    let open = |name: &str, files: Vec<(String, Option<String>)>| {
+        let mut pull = Pull::new(&format!("team/{name}"), 7, "head1", &[]);
+        pull.files = files;
+        world.github.open(pull);
+    };
+    // As many files as GitHub lists, and more text than it shows in one.
+    let patch = new_file(200);
+    open("many-files", (0..3000).map(|at| (format!("src/{at}.ts"), Some(patch.clone()))).collect());
+    let patch = new_file(8000);
+    open("long-files", (0..20).map(|at| (format!("src/{at}.ts"), Some(patch.clone()))).collect());
+    open("small", vec![("src/load.ts".into(), Some(PATCH.into()))]);
+    world.runtime.block_on(async {
+        let client = ReviewServiceClient::new(channel(&node.url).await?);
+        let status = async |name: &str| {
+            let id = format!("team/{name}#7@head1");
+            let review = client.clone().get_review(authorized(GetReviewRequest { id })).await?.into_inner();
+            Ok::<_, anyhow::Error>(review.status)
+        };
+        let is_ready = async || {
+            let url = node.url.clone();
+            anyhow::Ok(
+                tokio::task::spawn_blocking(move || deliver::get(&url, "/readyz", None)).await??.status
+                    == 200,
+            )
+        };
+        let submit = async |name: &str| {
+            let job = ReviewJob {
+                id: format!("team/{name}#7@head1"),
+                repository: format!("team/{name}"),
+                number: 7,
+                head_sha: "head1".into(),
+                ..ReviewJob::default()
+            };
+            let request = authorized(SubmitReviewRequest { job: Some(job) });
+            let outcome = client.clone().submit_review(request).await?.into_inner().outcome();
+            anyhow::ensure!(outcome.as_str_name() == "OUTCOME_ACCEPTED", "{name}: {outcome:?}");
+            Ok(())
+        };
+        for name in ["many-files", "long-files"] {
+            submit(name).await?;
+            while status(name).await? != "running" {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        // Until both are being scored.
+        while value(&metrics_of(&node).await?, "sentinel_queue_tokens") == 0.0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let asked = Instant::now();
+        submit("small").await?;
+        let (mut done, mut unready) = (BTreeMap::new(), 0);
+        while done.len() < 3 {
+            for name in ["small", "many-files", "long-files"] {
+                if !done.contains_key(name) && status(name).await? == "done" {
+                    done.insert(name, asked.elapsed());
+                }
+            }
+            unready += u32::from(!is_ready().await?);
+            if asked.elapsed() > LIMIT && !done.contains_key("small") || asked.elapsed() > 4 * LIMIT {
+                return Err(
+                    format!("after {:?}: {done:?}, not ready {unready} times", asked.elapsed()).into()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        println!("reviewed after {done:?}, not ready {unready} times");
+        same(&unready, &0)?;
+        for name in ["many-files", "long-files"] {
+            let told = world.github.pull(&format!("team/{name}"), 7).reviews.remove(0).body;
+            if !told.contains("over the limit of text") || !told.contains("**This review is partial**") {
+                return Err(told.into());
+            }
+        }
+        same(&world.github.pull("team/small", 7).comments.len(), &1)
+    })
+}
+
+async fn metrics_of(node: &Server) -> anyhow::Result<String> {
+    let url = node.url.clone();
+    let answer = tokio::task::spawn_blocking(move || deliver::get(&url, "/metrics", None)).await??;
+    Ok(answer.body.as_str().unwrap_or_default().to_owned())
 }
 
 fn drain(world: &World) -> Outcome {

@@ -1,5 +1,7 @@
 //! The review model as those who judge and train it meet it: `sentinel eval review` and `sentinel encode`.
 
+use sentinel_node::backend::ort::{Options, Pool, Provider};
+use sentinel_node::review_model::ReviewModel;
 use sentinel_tests::stack::work_folder;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -120,4 +122,19 @@ fn a_record_that_is_none_is_named() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("record 1") && said.contains("hunk"), "{said}");
     std::fs::remove_dir_all(folder).expect("the folder is ours");
+}
+
+#[test]
+fn a_model_without_an_output_that_is_expected_is_refused_by_name() {
+    let mut model = ReviewModel::embedded().expect("the embedded model");
+    // Renamed wherever it is named; the same length keeps all other bytes where they are.
+    let (name, other) = (b"needs_comment", b"needs_nothing");
+    let onnx = model.onnx.to_mut();
+    let places: Vec<usize> =
+        (0..onnx.len() - name.len()).filter(|at| &onnx[*at..at + name.len()] == name).collect();
+    assert!(!places.is_empty());
+    places.iter().for_each(|at| onnx[*at..at + name.len()].copy_from_slice(other));
+    let options = Options { provider: Provider::Cpu, sessions: Some(1), library: None };
+    let refused = Pool::load(&model, &options).err().expect("it can't be served").to_string();
+    assert!(refused.contains("needs_comment"), "{refused}");
 }

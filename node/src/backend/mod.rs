@@ -23,6 +23,9 @@ pub trait Backend: Send {
     fn run(&mut self, batch: &Batch) -> anyhow::Result<Vec<Logits>>;
 }
 
+/// Makes another session, in place of one that panicked.
+pub type MakeSession = Arc<dyn Fn() -> anyhow::Result<Box<dyn Backend>> + Send + Sync>;
+
 /// What comes out of the model for one sequence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Logits {

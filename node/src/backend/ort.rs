@@ -4,7 +4,7 @@
 //! without a GPU. What a build of the library can do is only known by trying: `is_available` tells what it was built
 //! with, not what the machine has.
 
-use super::{Backend, Batch, Logits};
+use super::{Backend, Batch, Logits, MakeSession};
 use crate::review_model::ReviewModel;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -13,8 +13,10 @@ use ort::ep::{CPU, CUDA, CoreML, ExecutionProvider};
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
 use ort::value::TensorRef;
+use std::borrow::Cow;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tracing::{info, warn};
 
 /// The version `cargo xtask` fetches, and its folder in the cache.
@@ -48,8 +50,19 @@ pub struct Options {
 pub struct Pool {
     /// Each runs one batch at a time.
     pub sessions: Vec<Box<dyn Backend>>,
+    /// Makes another one like them.
+    pub another: MakeSession,
     /// What they run on.
     pub provider: Provider,
+}
+
+/// What a session is made of.
+struct Recipe {
+    environment: Environment,
+    onnx: Cow<'static, [u8]>,
+    provider: Provider,
+    /// Packed once for all sessions: a second session costs its working memory only.
+    weights: PrepackedWeights,
 }
 
 struct OrtSession {
@@ -83,10 +96,17 @@ impl Pool {
         let mut reasons = Vec::new();
         for provider in providers {
             let count = options.sessions.unwrap_or_else(|| provider.sessions());
-            match sessions(&environment, model, *provider, count) {
+            let recipe = Recipe {
+                environment: environment.clone(),
+                onnx: model.onnx.clone(),
+                provider: *provider,
+                weights: PrepackedWeights::new(),
+            };
+            match recipe.sessions(count) {
                 Ok(sessions) => {
                     info!(provider = provider.label(), sessions = count, library = %library.display(), "backend.ready");
-                    return Ok(Self { sessions, provider: *provider });
+                    let another = Arc::new(move || Ok(Box::new(recipe.session()?) as _));
+                    return Ok(Self { sessions, another, provider: *provider });
                 }
                 Err(error) => {
                     warn!(provider = provider.label(), "backend.unavailable: {error:#}");
@@ -128,43 +148,34 @@ impl Provider {
     }
 }
 
-fn sessions(
-    environment: &Environment,
-    model: &ReviewModel,
-    provider: Provider,
-    count: usize,
-) -> Result<Vec<Box<dyn Backend>>> {
-    // Packed once for all sessions: a second session costs its working memory only.
-    let weights = PrepackedWeights::new();
-    let start = || session(environment, model, provider, &weights);
-    std::thread::scope(|scope| {
-        let starting: Vec<_> = (0..count.max(1)).map(|_| scope.spawn(start)).collect();
-        let joined = starting.into_iter().map(|session| session.join());
-        joined
-            .map(|session| Ok(Box::new(session.unwrap_or_else(|panic| resume_unwind(panic))?) as _))
-            .collect()
-    })
-}
+// === impl Recipe ===
 
-fn session(
-    environment: &Environment,
-    model: &ReviewModel,
-    provider: Provider,
-    weights: &PrepackedWeights,
-) -> Result<OrtSession> {
-    let mut builder = Session::builder(environment)?
-        .with_optimization_level(GraphOptimizationLevel::Level3)
-        .map_err(ort::Error::<()>::from)?
-        .with_intra_threads(1)
-        .map_err(ort::Error::<()>::from)?
-        .with_prepacked_weights(weights)
-        .map_err(ort::Error::<()>::from)?;
-    provider.register(&mut builder)?;
-    let session = builder.commit_from_memory(&model.onnx).context("loading the review model")?;
-    let mut session = OrtSession { session, ids: Vec::new(), mask: Vec::new() };
-    // The first run allocates, and on a GPU chooses its kernels.
-    session.warm_up().context("running the review model once")?;
-    Ok(session)
+impl Recipe {
+    fn sessions(&self, count: usize) -> Result<Vec<Box<dyn Backend>>> {
+        std::thread::scope(|scope| {
+            let starting: Vec<_> = (0..count.max(1)).map(|_| scope.spawn(|| self.session())).collect();
+            let joined = starting.into_iter().map(|session| session.join());
+            joined
+                .map(|session| Ok(Box::new(session.unwrap_or_else(|panic| resume_unwind(panic))?) as _))
+                .collect()
+        })
+    }
+
+    fn session(&self) -> Result<OrtSession> {
+        let mut builder = Session::builder(&self.environment)?
+            .with_optimization_level(GraphOptimizationLevel::Level3)
+            .map_err(ort::Error::<()>::from)?
+            .with_intra_threads(1)
+            .map_err(ort::Error::<()>::from)?
+            .with_prepacked_weights(&self.weights)
+            .map_err(ort::Error::<()>::from)?;
+        self.provider.register(&mut builder)?;
+        let session = builder.commit_from_memory(&self.onnx).context("loading the review model")?;
+        let mut session = OrtSession { session, ids: Vec::new(), mask: Vec::new() };
+        // The first run allocates, and on a GPU chooses its kernels.
+        session.warm_up().context("running the review model once")?;
+        Ok(session)
+    }
 }
 
 // === impl OrtSession ===
@@ -191,7 +202,10 @@ impl Backend for OrtSession {
             "input_ids" => TensorRef::from_array_view((shape, self.ids.as_slice()))?,
             "attention_mask" => TensorRef::from_array_view((shape, self.mask.as_slice()))?,
         ])?;
-        let output = |name: &str| Ok::<_, anyhow::Error>(outputs[name].try_extract_tensor::<f32>()?.1);
+        let output = |name: &str| {
+            let values = outputs.get(name).with_context(|| format!("the model has no output {name}"))?;
+            Ok::<_, anyhow::Error>(values.try_extract_tensor::<f32>()?.1)
+        };
         let (needs, severity, category) =
             (output("needs_comment")?, output("severity")?, output("category")?);
         let line = output("line")?;

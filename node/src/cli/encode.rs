@@ -95,8 +95,9 @@ impl Encode {
     ) -> Result<usize> {
         let repair = record.repair()?;
         let mut before = 0;
+        let mut count = 0;
         let pieces = encoder.pieces(input.path, input.language, &input.hunk);
-        for (number, (piece, encoded)) in pieces.iter().enumerate() {
+        for (number, (piece, encoded)) in pieces.enumerate() {
             let inside = before..before + piece.lines.len();
             let repaired: Vec<bool> = inside
                 .filter(|index| matches!(input.hunk.lines[*index].place, Place::Added { .. }))
@@ -115,7 +116,8 @@ impl Encode {
                 line["added"] = json!(input.hunk.added().count());
             }
             writeln!(out, "{line}")?;
+            count += 1;
         }
-        Ok(pieces.len())
+        Ok(count)
     }
 }

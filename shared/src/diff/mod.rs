@@ -10,6 +10,7 @@ mod path;
 mod split;
 
 pub use parse::{parse, parse_patch};
+pub use split::Pieces;
 use std::borrow::Cow;
 use std::fmt;
 

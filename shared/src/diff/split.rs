@@ -2,43 +2,37 @@
 
 use super::{Hunk, Line, Place};
 
+/// The pieces of a hunk, made one by one: see [`Hunk::pieces`].
+pub struct Pieces<'h, 'a, T, F> {
+    hunk: &'h Hunk<'a>,
+    budget: usize,
+    read: F,
+    /// The next line that was not read yet.
+    next: usize,
+    /// What the last line gave that did not fit its piece any more.
+    ahead: Option<(usize, T)>,
+    /// The last line numbers before the next piece.
+    old: u32,
+    new: u32,
+}
+
 impl<'a> Hunk<'a> {
     /// Cuts the hunk on line borders into pieces whose lines cost at most `budget` together. Each piece is a hunk
     /// of its own with the right numbers; together they have every line once, in order. A line that costs more
     /// than the budget alone is a piece alone.
     #[must_use]
     pub fn split(&self, budget: usize, mut cost: impl FnMut(&Line<'a>) -> usize) -> Vec<Hunk<'a>> {
-        let mut pieces: Vec<Hunk<'a>> = Vec::new();
-        let mut spent = 0;
-        let (mut old, mut new) = self.before();
-        for line in &self.lines {
-            let cost = cost(line);
-            if pieces.is_empty() || spent + cost > budget {
-                pieces.push(Hunk {
-                    old_start: old,
-                    new_start: new,
-                    section: self.section,
-                    lines: Vec::new(),
-                });
-                spent = 0;
-            }
-            spent += cost;
-            if let Some(piece) = pieces.last_mut() {
-                piece.lines.push(*line);
-            }
-            match line.place {
-                Place::Context { old: at_old, new: at_new } => (old, new) = (at_old, at_new),
-                Place::Added { new: at } => new = at,
-                Place::Removed { old: at } => old = at,
-            }
-        }
-        for piece in &mut pieces {
-            let (old_len, new_len) = piece.lengths();
-            // So far the line before; a side that has lines begins one later.
-            piece.old_start += u32::from(old_len > 0);
-            piece.new_start += u32::from(new_len > 0);
-        }
-        pieces
+        self.pieces(budget, |line| (cost(line), ())).map(|(piece, _)| piece).collect()
+    }
+
+    /// As [`Self::split`], one piece at a time, so that who stops early has not paid for the rest. `read` sees each
+    /// line once and says what it costs; what else it made of the lines comes with their piece.
+    pub fn pieces<T, F>(&self, budget: usize, read: F) -> Pieces<'_, 'a, T, F>
+    where
+        F: FnMut(&Line<'a>) -> (usize, T),
+    {
+        let (old, new) = self.before();
+        Pieces { hunk: self, budget, read, next: 0, ahead: None, old, new }
     }
 
     /// The last line numbers before the hunk.
@@ -46,5 +40,39 @@ impl<'a> Hunk<'a> {
         let (old_len, new_len) = self.lengths();
         let before = |start: u32, len: u32| if len > 0 { start.saturating_sub(1) } else { start };
         (before(self.old_start, old_len), before(self.new_start, new_len))
+    }
+}
+
+impl<'a, T, F> Iterator for Pieces<'_, 'a, T, F>
+where
+    F: FnMut(&Line<'a>) -> (usize, T),
+{
+    type Item = (Hunk<'a>, Vec<T>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (old_start, new_start, section) = (self.old, self.new, self.hunk.section);
+        let mut piece = Hunk { old_start, new_start, section, lines: Vec::new() };
+        let (mut all, mut spent) = (Vec::new(), 0);
+        while let Some(line) = self.hunk.lines.get(self.next) {
+            let (cost, made) = self.ahead.take().unwrap_or_else(|| (self.read)(line));
+            if !piece.lines.is_empty() && spent + cost > self.budget {
+                self.ahead = Some((cost, made));
+                break;
+            }
+            spent += cost;
+            self.next += 1;
+            piece.lines.push(*line);
+            all.push(made);
+            match line.place {
+                Place::Context { old, new } => (self.old, self.new) = (old, new),
+                Place::Added { new } => self.new = new,
+                Place::Removed { old } => self.old = old,
+            }
+        }
+        let (old_len, new_len) = piece.lengths();
+        // So far the line before; a side that has lines begins one later.
+        piece.old_start += u32::from(old_len > 0);
+        piece.new_start += u32::from(new_len > 0);
+        (!piece.lines.is_empty()).then_some((piece, all))
     }
 }

@@ -48,6 +48,8 @@ pub enum Skip {
     TooManyFiles,
     /// Behind the first [`super::plan::HUNKS_MAX`] hunks.
     TooManyHunks,
+    /// Behind the first [`super::plan::TOKENS_MAX`] tokens of the review.
+    TooMuchText,
     /// The time for one review was over.
     OutOfTime,
 }
@@ -88,6 +90,7 @@ impl Skip {
             Self::Unreadable => "unreadable",
             Self::TooManyFiles => "too_many_files",
             Self::TooManyHunks => "too_many_hunks",
+            Self::TooMuchText => "too_much_text",
             Self::OutOfTime => "out_of_time",
         }
     }
@@ -107,6 +110,7 @@ impl Skip {
             Self::Unreadable => "with an unreadable patch",
             Self::TooManyFiles => "over the limit of files",
             Self::TooManyHunks => "over the limit of hunks",
+            Self::TooMuchText => "over the limit of text that one review reads",
             Self::OutOfTime => "left when the time was over",
         }
     }
@@ -114,7 +118,12 @@ impl Skip {
     fn is_a_gap(self) -> bool {
         matches!(
             self,
-            Self::NoPatch | Self::Unreadable | Self::TooManyFiles | Self::TooManyHunks | Self::OutOfTime
+            Self::NoPatch
+                | Self::Unreadable
+                | Self::TooManyFiles
+                | Self::TooManyHunks
+                | Self::TooMuchText
+                | Self::OutOfTime
         )
     }
 }

@@ -169,7 +169,7 @@ fn chunk_of(length: usize, model: &Path) -> Result<ChunkRequest> {
     let tokens = |count: usize| {
         let text = patch(count);
         let hunks = parse_patch(&text).map_err(anyhow::Error::from)?;
-        let pieces = encoder.pieces("src/sum.rs", Language::Rust, &hunks[0]);
+        let pieces: Vec<_> = encoder.pieces("src/sum.rs", Language::Rust, &hunks[0]).collect();
         anyhow::Ok(if pieces.len() == 1 { pieces[0].1.ids.len() } else { usize::MAX })
     };
     let mut count = 1;
