@@ -91,7 +91,7 @@ pub(crate) fn limit(request: &Request) -> Result<u32> {
 
 /// `POST /api/feedback`: 201 for something new, 200 for what its author said before.
 pub(crate) async fn feedback(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
-    let feedback = Feedback::parse(&guard::body(&mut request, FORM_LIMIT_BYTES).await?)?;
+    let feedback = Feedback::parse(&guard::body(&mut request, FORM_LIMIT_BYTES).await?, &who.name)?;
     let answers = turso::commit(app, &store::feedback::record(who.scope, &feedback, now())).await?;
     let (record, is_new) = store::feedback::recorded(&answers)?;
     let (status, word) = if is_new { (201, "recorded") } else { (200, "unchanged") };

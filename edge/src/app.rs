@@ -1,6 +1,7 @@
 //! What one isolate keeps between requests: its configuration and, from the first verdict on, its models.
 
 use crate::config::Config;
+use crate::keys::KnownKeys;
 use crate::models::Models;
 use crate::refusals::Refusals;
 use crate::standing::Standing;
@@ -14,6 +15,7 @@ pub(crate) struct App {
     pub(crate) github: Standing,
     pub(crate) models: Models,
     pub(crate) refusals: Refusals,
+    pub(crate) known_keys: KnownKeys,
 }
 
 /// The isolate's state, built by its first event. An isolate has one thread, so no race is lost.
@@ -25,6 +27,7 @@ pub(crate) fn app(env: &Env) -> &'static App {
         github: Standing::default(),
         models: Models::default(),
         refusals: Refusals::default(),
+        known_keys: KnownKeys::default(),
     })
 }
 

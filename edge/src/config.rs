@@ -42,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) retention_days: i64,
     /// A node's URL without its token.
     node_token_missing: bool,
+    /// Settings that say something that can't be followed, and what; never their values.
+    wrong: Vec<(&'static str, &'static str)>,
     /// `GITHUB_LOG_HOSTS`: comma-separated hosts a log may be redirected to; `.suffix` allows subdomains.
     pub(crate) log_hosts: Vec<String>,
 }
@@ -53,12 +55,39 @@ impl Config {
         let secret = |name: &str| text(name).as_deref().and_then(Secret::new);
         let hosts = text("GITHUB_LOG_HOSTS").unwrap_or_else(|| LOG_HOSTS.to_owned());
         let (node_url, node_token) = (text("SENTINEL_NODE_URL"), text("SENTINEL_NODE_TOKEN"));
+        let mut wrong = Vec::new();
+        let mut unusable = |name, problem| wrong.push((name, problem));
+        let retention_days = match text("SENTINEL_RETENTION_DAYS").map(|days| days.trim().parse::<i64>()) {
+            None => RETENTION_DAYS,
+            Some(Ok(days)) if days >= 0 => days,
+            Some(_) => {
+                unusable(
+                    "SENTINEL_RETENTION_DAYS",
+                    "it must be a whole number of days; nothing is forgotten",
+                );
+                // 0 is never: what was deleted by mistake does not come back.
+                0
+            }
+        };
+        let publishes = text("SENTINEL_PUBLISH_VERDICTS").map(|text| text.trim().to_ascii_lowercase());
+        let publishes_verdicts = match publishes.as_deref() {
+            None | Some("off") => false,
+            Some("on") => true,
+            Some(_) => {
+                unusable("SENTINEL_PUBLISH_VERDICTS", "it must be on or off; no verdict is published");
+                false
+            }
+        };
+        let keys = text("SENTINEL_MODEL_PUBLIC_KEYS").map(|keys| PublicKeys::parse(&keys));
+        if let Some(Err(_)) = keys {
+            unusable(
+                "SENTINEL_MODEL_PUBLIC_KEYS",
+                "it must be Ed25519 public keys of 64 hexadecimal digits, comma-separated; no uploaded model serves",
+            );
+        }
         Self {
-            retention_days: text("SENTINEL_RETENTION_DAYS")
-                .and_then(|days| days.parse().ok())
-                .filter(|days| *days >= 0)
-                .unwrap_or(RETENTION_DAYS),
-            publishes_verdicts: text("SENTINEL_PUBLISH_VERDICTS").as_deref() == Some("on"),
+            retention_days,
+            publishes_verdicts,
             node_token_missing: node_url.is_some() && node_token.is_none(),
             node: node_url.zip(node_token).map(|(url, token)| Node { url: http_url(&url), token }),
             webhook_secrets: secret("SENTINEL_WEBHOOK_SECRET")
@@ -66,11 +95,12 @@ impl Config {
             api_key: secret("SENTINEL_API_KEY"),
             database_url: text("TURSO_DATABASE_URL").map(|url| http_url(&url)),
             database_token: text("TURSO_AUTH_TOKEN"),
-            model_keys: text("SENTINEL_MODEL_PUBLIC_KEYS").and_then(|keys| PublicKeys::parse(&keys).ok()),
+            model_keys: keys.and_then(std::result::Result::ok),
             github_token: text("GITHUB_TOKEN"),
             github_api_url: text("GITHUB_API_URL")
                 .map_or_else(|| GITHUB_API.to_owned(), |url| http_url(&url)),
             log_hosts: hosts.split(',').map(|host| host.trim().to_ascii_lowercase()).collect(),
+            wrong,
         }
     }
 
@@ -88,6 +118,11 @@ impl Config {
 
     pub(crate) fn database_url(&self) -> Result<&str> {
         self.database_url.as_deref().ok_or(Error::SecretMissing("TURSO_DATABASE_URL"))
+    }
+
+    /// Settings that can't be followed, each with what is wrong and what stays closed.
+    pub(crate) fn wrong(&self) -> &[(&'static str, &'static str)] {
+        &self.wrong
     }
 
     /// The names of settings without which something stays closed.

@@ -1,9 +1,7 @@
-//! What stands before the work: the body cap, who asks, and the rate limits.
+//! What stands before the work: the body cap and the rate limits.
 
 use crate::app::App;
-use crate::session;
 use futures_util::StreamExt;
-use sentinel_shared::access::Principal;
 use sentinel_shared::{Error, Result};
 use worker::{ByteStream, Request, console_warn};
 
@@ -48,11 +46,19 @@ async fn drain(mut stream: ByteStream) {
     }
 }
 
-/// Who asks, counted against their key.
-pub(crate) async fn principal(request: &Request, app: &App) -> Result<Principal> {
-    let principal = session::principal(request, app).await?;
-    within_rate(app, "API_LIMITER", &principal.name).await?;
-    Ok(principal)
+/// Counts one call against the key `id`, or the operator's: names are not unique.
+pub(crate) async fn call_within_rate(app: &App, id: Option<i64>) -> Result<()> {
+    let bucket = id.map_or_else(|| "operator".to_owned(), |id| format!("key {id}"));
+    within_rate(app, "API_LIMITER", &bucket).await
+}
+
+/// Counts one wrong key or session against its sender's address: [`Error::RateLimited`] for too many, else `error`. A good
+/// key never gets here, so that nobody is locked out by what others try.
+pub(crate) async fn refused(request: &Request, app: &App, error: Error) -> Error {
+    match within_rate(app, "API_LIMITER", &format!("refused {}", address(request))).await {
+        Err(limited) => limited,
+        Ok(()) => error,
+    }
 }
 
 /// Counts one delivery against its installation, or its repository where there is none; never against an address:
@@ -68,9 +74,12 @@ pub(crate) async fn delivery_within_rate(
 
 /// Counts a call of somebody who has no key yet against their address, so that one can't keep the others out.
 pub(crate) async fn stranger_within_rate(request: &Request, app: &App) -> Result<()> {
-    // Set by Cloudflare, whatever the caller says (<https://developers.cloudflare.com/fundamentals/reference/http-headers/>).
-    let address = request.headers().get("cf-connecting-ip").ok().flatten().unwrap_or_default();
-    within_rate(app, "API_LIMITER", &format!("stranger {address}")).await
+    within_rate(app, "API_LIMITER", &format!("stranger {}", address(request))).await
+}
+
+/// Set by Cloudflare, whatever the caller says (<https://developers.cloudflare.com/fundamentals/reference/http-headers/>).
+fn address(request: &Request) -> String {
+    request.headers().get("cf-connecting-ip").ok().flatten().unwrap_or_default()
 }
 
 /// Counts one event against `key`.

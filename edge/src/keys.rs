@@ -6,10 +6,47 @@ use sentinel_shared::access::{NewKey, Token};
 use sentinel_shared::store::access;
 use sentinel_shared::{Error, Result};
 use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use worker::{Request, Response};
 
+/// How long an isolate does not know a key that another one made, in seconds, at worst.
+const REREAD_SECONDS: i64 = 2;
 /// The most of a request for a key that is read.
 const NEW_KEY_LIMIT_BYTES: usize = 4 * 1024;
+
+/// The keys an isolate has seen in the store. A key that is not among them is looked for in the store again, and that at
+/// most every [`REREAD_SECONDS`], however many are made up.
+#[derive(Default)]
+pub(crate) struct KnownKeys {
+    ids: Mutex<BTreeMap<String, i64>>,
+    read_at: AtomicI64,
+}
+
+impl KnownKeys {
+    /// The id of `key`, if it is known. Whether it still opens anything is asked of the store by who uses it.
+    pub(crate) async fn id_of(&self, app: &App, key: &Token) -> Result<Option<i64>> {
+        let digest = key.digest();
+        let known =
+            |digest: &str| self.ids.lock().unwrap_or_else(PoisonError::into_inner).get(digest).copied();
+        if let Some(id) = known(&digest) {
+            return Ok(Some(id));
+        }
+        if now() - self.read_at.load(Ordering::Relaxed) < REREAD_SECONDS {
+            return Ok(None);
+        }
+        self.read_at.store(now(), Ordering::Relaxed);
+        let answers = turso::read(app, &[access::known_keys()]).await?;
+        let read = access::known_keys_of(answers.first().ok_or(Error::StoreShape("known_keys"))?)?;
+        *self.ids.lock().unwrap_or_else(PoisonError::into_inner) = read;
+        Ok(known(&digest))
+    }
+
+    fn insert(&self, key: &Token, id: i64) {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner).insert(key.digest(), id);
+    }
+}
 
 /// `GET /api/keys`
 pub(crate) async fn list(app: &App) -> Result<Response> {
@@ -24,6 +61,7 @@ pub(crate) async fn make(mut request: Request, app: &App) -> Result<Response> {
     let answers = turso::commit(app, &access::make_key(&new, &key, now())).await?;
     let rows = access::key_rows(answers.first().ok_or(Error::StoreShape("make_key"))?)?;
     let row = rows.first().ok_or(Error::StoreShape("make_key"))?;
+    app.known_keys.insert(&key, row.id);
     respond::json(201, &json!({ "key": key.expose(), "stored": row }))
 }
 

@@ -66,14 +66,19 @@ pub(crate) async fn serving(app: &App, active: Option<&ActiveModel>) -> Result<A
     };
     if let Some((digest, bundle)) = locked(&models.loaded).as_ref()
         && *digest == active.digest
+        && bundle.manifest.model_version == active.version
     {
         return Ok(Arc::clone(bundle));
     }
-    let waits = |refused: &Refused| refused.digest == active.digest && now() - refused.at < RETRY_SECONDS;
+    let waits = |refused: &Refused| {
+        refused.digest == active.digest
+            && refused.version == active.version
+            && now() - refused.at < RETRY_SECONDS
+    };
     if models.refused().as_ref().is_some_and(waits) {
         return models.serving().map(|(bundle, _)| bundle);
     }
-    match load(app, &active.digest).await {
+    match load(app, &active.version, &active.digest).await {
         Ok(bundle) => {
             console_log!("model.loaded: {}", active.version);
             *locked(&models.loaded) = Some((active.digest.clone(), Arc::clone(&bundle)));
@@ -100,14 +105,15 @@ pub(crate) async fn current(app: &App) -> Result<Arc<ModelBundle>> {
     serving(app, active.as_ref()).await
 }
 
-/// Fetches a signed bundle and checks its signature, then its bytes.
-pub(crate) async fn load(app: &App, digest: &str) -> Result<Arc<ModelBundle>> {
+/// Fetches a signed bundle and checks its signature, then its bytes, then that it is the version the registry calls it:
+/// the registry's rows are not signed, and must not give an old bundle a newer name.
+pub(crate) async fn load(app: &App, version: &str, digest: &str) -> Result<Arc<ModelBundle>> {
     let bytes = fetch(app, digest).await?;
     let verified = app.config.model_keys()?.verify(&bytes)?;
     if verified.digest != digest {
         return Err(Error::ModelInvalid("its digest is not the registered one".into()));
     }
-    verified.load().map(Arc::new)
+    verified.load_as(version).map(Arc::new)
 }
 
 /// The signed bundle of this digest, unchecked.

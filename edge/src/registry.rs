@@ -9,7 +9,7 @@ use sentinel_shared::artifact::signed::SIGNED_LIMIT_BYTES;
 use sentinel_shared::dashboard::Registry;
 use sentinel_shared::excerpt::Excerpt;
 use sentinel_shared::feedback;
-use sentinel_shared::store::Transaction;
+use sentinel_shared::store::{Rows, Transaction};
 use sentinel_shared::store::{models as rows, telemetry};
 use sentinel_shared::{Error, Result};
 use serde::Deserialize;
@@ -69,15 +69,18 @@ pub(crate) async fn promote(mut request: Request, app: &App) -> Result<Response>
     let answers = turso::read(app, &[rows::digest_of(&version)]).await?;
     let digest = rows::digest_in(answers.first().ok_or(Error::StoreShape("model_digest"))?)?;
     // Tried before it is switched to: a bundle that does not load must not be what the registry says.
-    models::load(app, &digest).await.map_err(refused)?;
+    models::load(app, &version, &digest).await.map_err(refused)?;
     switched(app, &rows::promote(&version, &author, now())).await
 }
 
-/// `POST /api/models/rollback` with `author`: what served before the last change serves again.
+/// `POST /api/models/rollback` with `author`: takes the last promotion back. Again takes the one before it back; 400 when
+/// the built-in model serves.
 pub(crate) async fn rollback(mut request: Request, app: &App) -> Result<Response> {
     let change: Change = api::form(&mut request).await?;
     let author = feedback::author(change.author.as_deref())?;
-    switched(app, &rows::rollback(&author, now())).await
+    let answers = turso::commit(app, &rows::rollback(&author, now())).await?;
+    rows::rolled_back(&answers)?;
+    serving_now(app, &answers).await
 }
 
 /// `GET /api/models/diff?version=`: where a registered model and the one in use disagree on what was delivered last.
@@ -86,7 +89,7 @@ pub(crate) async fn diff(request: &Request, app: &App) -> Result<Response> {
     let version = api::query(request, "version").ok_or(Error::FieldMissing("version"))?;
     let answers = turso::read(app, &[rows::digest_of(&version), telemetry::latest(DIFF_ROWS)]).await?;
     let [digest, latest] = answers.as_slice() else { return Err(Error::StoreShape("model_diff")) };
-    let candidate = models::load(app, &rows::digest_in(digest)?).await.map_err(refused)?;
+    let candidate = models::load(app, &version, &rows::digest_in(digest)?).await.map_err(refused)?;
     let serving = models::current(app).await?;
     let stored = telemetry::page_of(latest)?;
     let mut changed = Vec::new();
@@ -112,8 +115,11 @@ pub(crate) async fn diff(request: &Request, app: &App) -> Result<Response> {
 
 /// Carries out a change of the registry, and answers with what serves now.
 async fn switched(app: &App, change: &Transaction) -> Result<Response> {
-    let answers = turso::commit(app, change).await?;
-    let [changed, active] = answers.as_slice() else { return Err(Error::StoreShape("activations")) };
+    serving_now(app, &turso::commit(app, change).await?).await
+}
+
+async fn serving_now(app: &App, answers: &[Rows]) -> Result<Response> {
+    let [changed, active] = answers else { return Err(Error::StoreShape("activations")) };
     let model = models::serving(app, rows::active_of(active)?.as_ref()).await?;
     let body = json!({ "model_version": model.manifest.model_version, "changed": changed.affected > 0 });
     respond::json(200, &body)

@@ -1,6 +1,7 @@
 //! Answers: JSON, and errors as problem documents (RFC 9457).
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sentinel_shared::text::visible_document;
 use sentinel_shared::{Error, Result};
 use serde::Serialize;
 use serde_json::json;
@@ -18,7 +19,9 @@ const OUTSIDE_A_VALUE: &AsciiSet = &NON_ALPHANUMERIC
 
 /// A JSON body under `status`.
 pub(crate) fn json(status: u16, value: &impl Serialize) -> Result<Response> {
-    let body = serde_json::to_vec(value).map_err(|_| Error::StoreShape("an answer"))?;
+    // People read these answers on the page and in terminals: what hides in a name is spelt out.
+    let body = serde_json::to_string(value).map_err(|_| Error::StoreShape("an answer"))?;
+    let body = visible_document(body).into_bytes();
     build(status, "application/json", body, &[("cache-control", "no-store")])
         .map_err(|_| Error::StoreShape("an answer"))
 }

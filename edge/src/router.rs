@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::{
-    api, guard, keys, ledger, pages, registry, respond, reviews, session, setup, standing, telemetry, webhook,
+    api, keys, ledger, pages, registry, respond, reviews, session, setup, standing, telemetry, webhook,
 };
 use sentinel_shared::access::Principal;
 use sentinel_shared::{Error, Result};
@@ -23,7 +23,7 @@ pub(crate) async fn route(request: Request, app: &'static App, context: Context)
         (method, path) => match (Call::of(&method, path), path.starts_with("/api/")) {
             (Some(call), _) => guarded(request, app, call).await,
             // A stranger does not learn which addresses exist.
-            (None, true) => guard::principal(&request, app).await.and(Err(Error::NotFound)),
+            (None, true) => session::principal(&request, app).await.and(Err(Error::NotFound)),
             (None, false) => Err(Error::NotFound),
         },
     };
@@ -150,7 +150,7 @@ impl Needs {
 }
 
 async fn guarded(request: Request, app: &App, call: Call) -> Result<Response> {
-    let who = guard::principal(&request, app).await?;
+    let who = session::principal(&request, app).await?;
     call.needs().met_by(&who)?;
     match call {
         Call::Classify => api::classify(request, app).await,

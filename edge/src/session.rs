@@ -5,7 +5,7 @@
 
 use crate::app::{App, now};
 use crate::{guard, respond, turso};
-use sentinel_shared::access::{Principal, SESSION_SECONDS, TOKEN_BYTES, Token};
+use sentinel_shared::access::{Principal, SESSION_SECONDS, Token};
 use sentinel_shared::store::access::{self, SignIn};
 use sentinel_shared::{Error, Result};
 use serde::Deserialize;
@@ -21,20 +21,25 @@ struct Credentials {
     key: String,
 }
 
-/// The holder of the key in `X-API-Key` or of the bearer token (which is what Prometheus sends), or else of the
-/// browser's session.
+/// Who asks, counted against their key before anything is asked of the store: the holder of the key in `X-API-Key` or of
+/// the bearer token (which is what Prometheus sends), or else of the browser's session.
 pub(crate) async fn principal(request: &Request, app: &App) -> Result<Principal> {
     let bearer = || {
         header(request, "authorization").and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned))
     };
     if let Some(key) = header(request, "x-api-key").or_else(bearer) {
-        return holder(app, &key).await;
+        return holder(request, app, &key).await;
     }
     let operator = app.config.api_key()?;
     let session = cookie(request).ok_or(Error::ApiKeyRejected)?;
     if !matches!(request.method(), Method::Get | Method::Head) {
         same_origin(request)?;
     }
+    let id = match session.session_key(operator) {
+        Ok(id) => id,
+        Err(made_up) => return Err(guard::refused(request, app, made_up).await),
+    };
+    guard::call_within_rate(app, id).await?;
     let answers = turso::read(app, &[access::session_holder(&session, now())]).await?;
     access::session_holder_of(answers.first().ok_or(Error::StoreShape("session_holder"))?, &operator.tag())
 }
@@ -46,9 +51,9 @@ pub(crate) async fn open(mut request: Request, app: &App) -> Result<Response> {
     let body = guard::body(&mut request, SIGN_IN_LIMIT_BYTES).await?;
     let Credentials { key } =
         serde_json::from_slice(&body).map_err(|_| Error::JsonInvalid("it has no key".into()))?;
-    let principal = holder(app, &key).await?;
-    let session = Token::session(&random()?);
+    let principal = holder(&request, app, &key).await?;
     let operator = app.config.api_key()?;
+    let session = Token::session(&random()?, principal.key_id, operator);
     let (is_operators, handed_out, tag) =
         (operator.matches(key.as_bytes()), Token::presented(&key), operator.tag());
     let with = match &handed_out {
@@ -78,18 +83,26 @@ pub(crate) async fn close(request: &Request, app: &App) -> Result<Response> {
     with_cookie(answer, &set_cookie(request, "", 0))
 }
 
-async fn holder(app: &App, key: &str) -> Result<Principal> {
+async fn holder(request: &Request, app: &App, key: &str) -> Result<Principal> {
     if app.config.api_key()?.matches(key.as_bytes()) {
+        guard::call_within_rate(app, None).await?;
         return Ok(Principal::operator());
     }
-    let key = Token::presented(key).ok_or(Error::ApiKeyRejected)?;
+    let wrong = || guard::refused(request, app, Error::ApiKeyRejected);
+    let Some(key) = Token::presented(key) else { return Err(wrong().await) };
+    let Some(id) = app.known_keys.id_of(app, &key).await? else { return Err(wrong().await) };
+    guard::call_within_rate(app, Some(id)).await?;
     let answers = turso::read(app, &[access::key_holder(&key)]).await?;
-    access::key_holder_of(answers.first().ok_or(Error::StoreShape("key_holder"))?)
+    match access::key_holder_of(answers.first().ok_or(Error::StoreShape("key_holder"))?) {
+        // Revoked since it was seen.
+        Err(Error::ApiKeyRejected) => Err(wrong().await),
+        holder => holder,
+    }
 }
 
 /// Random bytes of the runtime.
-pub(crate) fn random() -> Result<[u8; TOKEN_BYTES]> {
-    let mut bytes = [0; TOKEN_BYTES];
+pub(crate) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH]> {
+    let mut bytes = [0; LENGTH];
     getrandom::fill(&mut bytes).map_err(|_| Error::StoreShape("randomness"))?;
     Ok(bytes)
 }
@@ -102,16 +115,24 @@ fn same_origin(request: &Request) -> Result<()> {
 }
 
 fn cookie(request: &Request) -> Option<Token> {
+    Token::presented(&cookie_named(request, COOKIE)?)
+}
+
+/// The value of a cookie.
+pub(crate) fn cookie_named(request: &Request, name: &str) -> Option<String> {
     let header = header(request, "cookie")?;
-    let value = header.split(';').find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))?;
-    Token::presented(value)
+    let value = header.split(';').find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))?;
+    Some(value.to_owned())
 }
 
 /// <https://www.rfc-editor.org/rfc/rfc6265#section-4.1>. Secure wherever there is TLS: without it, on loopback, a
 /// browser would drop the cookie.
 fn set_cookie(request: &Request, value: &str, seconds: i64) -> String {
-    let secure = if request.url().is_ok_and(|url| url.scheme() == "https") { "; Secure" } else { "" };
-    format!("{COOKIE}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
+    format!("{COOKIE}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{}", secure(request))
+}
+
+pub(crate) fn secure(request: &Request) -> &'static str {
+    if request.url().is_ok_and(|url| url.scheme() == "https") { "; Secure" } else { "" }
 }
 
 fn signed_in(principal: &Principal, cookie: &str) -> Result<Response> {

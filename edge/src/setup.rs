@@ -4,8 +4,8 @@
 //! stored here: who made the App sees its secrets once, with the commands that keep them.
 
 use crate::app::App;
-use crate::{api, github, guard, respond};
-use sentinel_shared::{Error, Result};
+use crate::{api, github, guard, respond, session};
+use sentinel_shared::{Error, Result, hex};
 use serde::Deserialize;
 use serde_json::json;
 use worker::{Request, Response};
@@ -18,6 +18,11 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; base-
 /// Longest name of an organisation (<https://docs.github.com/get-started/start-your-journey/creating-an-account-on-github>).
 const NAME_CHARS: usize = 39;
 const CODE_CHARS: usize = 128;
+const STATE_COOKIE: &str = "sentinel_setup";
+/// Random bytes of a state: nobody guesses it.
+const STATE_BYTES: usize = 16;
+/// As long as GitHub's code is good.
+const STATE_SECONDS: u32 = 3600;
 
 /// What GitHub tells of a new App.
 #[derive(Deserialize)]
@@ -38,10 +43,12 @@ pub(crate) fn page(request: &Request) -> Result<Response> {
     if !fits(&organisation) {
         return Err(Error::ParameterInvalid { name: "org", expected: "an organisation's name" });
     }
+    // GitHub hands it back: what comes without it did not begin in this browser.
+    let state = hex::encode(&session::random::<STATE_BYTES>()?);
     let action = if organisation.is_empty() {
-        "https://github.com/settings/apps/new".to_owned()
+        format!("https://github.com/settings/apps/new?state={state}")
     } else {
-        format!("https://github.com/organizations/{organisation}/settings/apps/new")
+        format!("https://github.com/organizations/{organisation}/settings/apps/new?state={state}")
     };
     let url = request.url().map_err(|_| Error::NotFound)?.origin().ascii_serialization();
     let manifest = json!({
@@ -57,10 +64,12 @@ pub(crate) fn page(request: &Request) -> Result<Response> {
         },
         "default_events": ["workflow_run", "pull_request", "issue_comment"],
     });
-    html(PAGE, &[("action", &action), ("organisation", &organisation), ("manifest", &manifest.to_string())])
+    let fields = [("action", &*action), ("organisation", &organisation), ("manifest", &manifest.to_string())];
+    with_state(request, html(PAGE, &fields)?, &state, STATE_SECONDS)
 }
 
-/// `GET /setup/done?code=`: where GitHub leads back to. The code is good for one hour and one call.
+/// `GET /setup/done?code=&state=`: where GitHub leads back to. The code is good for one hour and one call, and the state
+/// must be the one this browser was given with the form: a stranger's link would install a stranger's App.
 pub(crate) async fn done(request: &Request, app: &App) -> Result<Response> {
     guard::stranger_within_rate(request, app).await?;
     let code = api::query(request, "code").ok_or(Error::FieldMissing("code"))?;
@@ -68,6 +77,10 @@ pub(crate) async fn done(request: &Request, app: &App) -> Result<Response> {
         && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if !fits || code.is_empty() {
         return Err(Error::ParameterInvalid { name: "code", expected: "what GitHub sent" });
+    }
+    let state = api::query(request, "state").filter(|state| !state.is_empty());
+    if state.is_none() || state != session::cookie_named(request, STATE_COOKIE) {
+        return Err(Error::CrossSite);
     }
     let made: Option<Made> = github::exchange(app, &format!("/app-manifests/{code}/conversions")).await?;
     let made = made.ok_or(Error::NotFound)?;
@@ -78,7 +91,16 @@ pub(crate) async fn done(request: &Request, app: &App) -> Result<Response> {
         ("secret", made.webhook_secret.as_deref().unwrap_or_default()),
         ("key", made.pem.trim()),
     ];
-    html(DONE, &fields)
+    with_state(request, html(DONE, &fields)?, "", 0)
+}
+
+/// Lax, since GitHub's page leads back here.
+fn with_state(request: &Request, mut page: Response, state: &str, seconds: u32) -> Result<Response> {
+    let secure = session::secure(request);
+    let cookie =
+        format!("{STATE_COOKIE}={state}; Path=/setup; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+    page.headers_mut().set("set-cookie", &cookie).map_err(|_| Error::StoreShape("a cookie"))?;
+    Ok(page)
 }
 
 /// A page with its `{{name}}`s filled in. Values are escaped, so none becomes a tag, and are not filled in themselves.

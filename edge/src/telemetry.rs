@@ -14,10 +14,17 @@ use worker::Response;
 /// `GET /health`: open to all, so it names settings and never shows them.
 pub(crate) async fn health(app: &App) -> Result<Response> {
     let missing = app.config.missing();
+    let wrong: Vec<_> = app
+        .config
+        .wrong()
+        .iter()
+        .map(|(setting, problem)| json!({ "setting": setting, "problem": problem }))
+        .collect();
     let serving = app.models.serving();
     let refused = app.models.refused();
     let github = standing::told(app).await;
-    let is_whole = missing.is_empty() && refused.is_none() && github["state"] != "token_refused";
+    let is_whole =
+        missing.is_empty() && wrong.is_empty() && refused.is_none() && github["state"] != "token_refused";
     let (status, http) = match (&serving, is_whole) {
         (Err(_), _) => ("unhealthy", 503),
         (Ok(_), false) => ("degraded", 200),
@@ -32,6 +39,7 @@ pub(crate) async fn health(app: &App) -> Result<Response> {
         "model_source": source,
         "model_refused": refused.map(|refused| json!({ "version": refused.version, "reason": refused.reason })),
         "missing": missing,
+        "wrong": wrong,
         "unlimited": guard::LIMITERS.iter().filter(|limiter| app.env.rate_limiter(limiter).is_err()).collect::<Vec<_>>(),
         "evidence": if app.config.github_token.is_some() { "log" } else { "payload" },
         "github": github,
@@ -115,8 +123,13 @@ pub(crate) async fn metrics(app: &App) -> Result<Response> {
          sentinel_model_info{{version=\"{}\"}} 1\n",
         escaped(version)
     );
-    respond::build(200, "text/plain; version=0.0.4; charset=utf-8", text.into_bytes(), &[])
-        .map_err(|_| Error::StoreShape("metrics"))
+    respond::build(
+        200,
+        "text/plain; version=0.0.4; charset=utf-8",
+        text.into_bytes(),
+        &[("cache-control", "no-store")],
+    )
+    .map_err(|_| Error::StoreShape("metrics"))
 }
 
 /// A label value (<https://prometheus.io/docs/instrumenting/exposition_formats/>).

@@ -16,6 +16,7 @@ use sentinel_shared::excerpt::Excerpt;
 use sentinel_shared::features::Telemetry;
 use sentinel_shared::review::plan::{ChangedFile, Plan};
 use sentinel_shared::review::policy::Policy;
+use sentinel_shared::text::{lines, make_visible};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeSet;
@@ -230,11 +231,16 @@ impl Tools {
 /// What went wrong is told to the assistant as a result, in the predecessor's words: it may do better next time.
 fn answer(outcome: Result<Result<Json>>) -> CallToolResult {
     match outcome.and_then(|outcome| outcome) {
-        Ok(value) => CallToolResult::structured(value),
+        Ok(mut value) => {
+            make_visible(&mut value);
+            CallToolResult::structured(value)
+        }
         Err(error) => refused(&format!("{error:#}")),
     }
 }
 
 fn refused(details: &str) -> CallToolResult {
-    CallToolResult::structured_error(json!({ "error": "the tool could not do this", "details": details }))
+    CallToolResult::structured_error(
+        json!({ "error": "the tool could not do this", "details": lines(details) }),
+    )
 }

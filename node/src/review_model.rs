@@ -109,6 +109,10 @@ impl ReviewModel {
             (64..=TOKENS_MAX).contains(&manifest.max_tokens),
             "max_tokens must be from 64 to {TOKENS_MAX}"
         );
+        for (severity, threshold) in &manifest.thresholds {
+            let fits = (0.0..=1.0).contains(threshold);
+            ensure!(fits, "the threshold of {} must be from 0 to 1, not {threshold}", severity.label());
+        }
         for (name, bytes) in [TOKENIZER.0, ONNX.0, CONTROLS.0].iter().zip(&files) {
             let digest = hex::encode(&Sha256::digest(bytes));
             ensure!(manifest.files.get(*name) == Some(&digest), "{name} is not the file its manifest names");
@@ -129,6 +133,33 @@ mod tests {
         let files = [TOKENIZER.1.into(), onnx.into(), CONTROLS.1.into()];
         let error = ReviewModel::checked(MANIFEST, files).err().unwrap().to_string();
         assert!(error.contains("model.onnx is not the file"), "{error}");
+    }
+
+    #[test]
+    fn a_manifest_with_a_number_that_is_none_does_not_load() {
+        let files = || [TOKENIZER.1.into(), ONNX.1.into(), CONTROLS.1.into()];
+        let refused = |wrong: &[(&str, &str)]| {
+            // JSON has no infinity, but 1e39 is beyond what 32 bits hold: reading it is refused.
+            let mut manifest: serde_json::Value = serde_json::from_slice(MANIFEST).unwrap();
+            for (pointer, number) in wrong {
+                *manifest.pointer_mut(pointer).unwrap() = serde_json::from_str(number).unwrap();
+            }
+            let loaded = ReviewModel::checked(manifest.to_string().as_bytes(), files());
+            loaded.err().map(|error| format!("{error:#}")).unwrap_or_default()
+        };
+        assert_eq!(refused(&[]), "");
+        for wrong in ["1e39", "null"] {
+            assert!(!refused(&[("/calibration/a", wrong)]).is_empty(), "{wrong}");
+        }
+        let severity = {
+            let manifest: serde_json::Value = serde_json::from_slice(MANIFEST).unwrap();
+            let thresholds = manifest["thresholds"].as_object().unwrap();
+            format!("/thresholds/{}", thresholds.keys().next().unwrap())
+        };
+        assert!(!refused(&[(&severity, "1e39")]).is_empty());
+        for wrong in ["-0.1", "2"] {
+            assert!(refused(&[(&severity, wrong)]).contains("from 0 to 1"), "{wrong}");
+        }
     }
 
     #[test]

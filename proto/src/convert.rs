@@ -1,6 +1,7 @@
 //! What messages mean in `sentinel_shared`'s types. The one place that knows both.
 
 use crate::v1;
+use sentinel_shared::github::RepositoryName;
 use sentinel_shared::review::policy::Speech;
 use sentinel_shared::review::receipt::Receipt;
 use sentinel_shared::review::{Finding, ReviewJob, Severity, render};
@@ -26,12 +27,10 @@ impl TryFrom<v1::ReviewJob> for ReviewJob {
         if job.id.is_empty() {
             return Err(Error::FieldMissing("job.id"));
         }
-        if job.repository.split('/').filter(|part| !part.is_empty()).count() != 2 {
-            return Err(Error::ParameterInvalid { name: "job.repository", expected: "owner/name" });
-        }
+        let repository = RepositoryName::parse(&job.repository)?.into();
         Ok(Self {
             key: job.id,
-            repository: job.repository,
+            repository,
             number: job.number,
             base_sha: Some(job.base_sha).filter(|sha| !sha.is_empty()),
             head_sha: Some(job.head_sha).filter(|sha| !sha.is_empty()),
@@ -126,6 +125,9 @@ mod tests {
         let job = v1::ReviewJob { id: "x".into(), repository: "o".into(), ..v1::ReviewJob::default() };
         assert!(ReviewJob::try_from(job).is_err());
         assert!(ReviewJob::try_from(v1::ReviewJob::default()).is_err());
+        let elsewhere =
+            v1::ReviewJob { id: "x".into(), repository: "../user".into(), ..v1::ReviewJob::default() };
+        assert!(ReviewJob::try_from(elsewhere).is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Here: what a key is and what its holder may. Not here: where keys are stored ([`crate::store::access`]), and the one
 //! key of the configuration (`SENTINEL_API_KEY`), whose holder is the operator.
 
+use crate::signature::Secret;
 use crate::{Error, Result, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -11,6 +12,10 @@ use sha2::{Digest, Sha256};
 const KEY_PREFIX: &str = "sntl_";
 /// Random bytes of a key or a session.
 pub const TOKEN_BYTES: usize = 32;
+/// Random bytes of a session; beside them stand the key's id and a seal, eight bytes each.
+pub const SESSION_RANDOM_BYTES: usize = 16;
+/// In the place of a key's id, for the operator's: rows count from 1.
+const OPERATORS: i64 = 0;
 /// How long a browser stays signed in, in seconds.
 pub const SESSION_SECONDS: i64 = 12 * 60 * 60;
 /// Longest name of a key, in characters.
@@ -44,6 +49,8 @@ pub struct Principal {
     pub role: Role,
     /// What they may see.
     pub scope: Scope,
+    /// Which key they hold; None is the one of the configuration. Names are not unique, so calls are counted by this.
+    pub key_id: Option<i64>,
 }
 
 /// A bearer token as its holder has it. It has neither `Debug` nor `Display`, so it can't reach a log.
@@ -100,7 +107,7 @@ impl Principal {
     /// Who holds the key of the configuration.
     #[must_use]
     pub fn operator() -> Self {
-        Self { name: "operator".into(), role: Role::Admin, scope: Scope::All }
+        Self { name: "operator".into(), role: Role::Admin, scope: Scope::All, key_id: None }
     }
 
     /// # Errors
@@ -131,10 +138,26 @@ impl Token {
         Self(format!("{KEY_PREFIX}{}", hex::encode(random)))
     }
 
-    /// A new session from random bytes.
+    /// A new session of the key `key_id`, or of the operator's: random bytes, the key's id, and a seal over both, so that
+    /// a made-up one is told without asking the store.
     #[must_use]
-    pub fn session(random: &[u8; TOKEN_BYTES]) -> Self {
-        Self(hex::encode(random))
+    pub fn session(random: &[u8; SESSION_RANDOM_BYTES], key_id: Option<i64>, secret: &Secret) -> Self {
+        let signed = [random.as_slice(), &key_id.unwrap_or(OPERATORS).to_be_bytes()].concat();
+        Self(hex::encode(&[signed.as_slice(), &secret.seal(&signed)].concat()))
+    }
+
+    /// The key a session was opened with, None for the operator's.
+    ///
+    /// # Errors
+    /// [`Error::SessionOver`] for one that was not made with this secret.
+    pub fn session_key(&self, secret: &Secret) -> Result<Option<i64>> {
+        let bytes: [u8; TOKEN_BYTES] = hex::decode(self.0.as_bytes()).ok_or(Error::SessionOver)?;
+        let (signed, seal) = bytes.split_last_chunk().ok_or(Error::SessionOver)?;
+        let id = signed.last_chunk().map(|id| i64::from_be_bytes(*id)).ok_or(Error::SessionOver)?;
+        if !secret.sealed(signed, seal) {
+            return Err(Error::SessionOver);
+        }
+        Ok((id != OPERATORS).then_some(id))
     }
 
     /// One that somebody presents; None for what no token looks like, so that nothing is looked up for it.
@@ -184,7 +207,7 @@ mod tests {
         let presented = Token::presented(key.expose()).unwrap();
         assert_eq!(presented.digest(), key.digest());
         assert!(!key.digest().contains("0707"));
-        assert_ne!(key.digest(), Token::session(&[7; TOKEN_BYTES]).digest());
+        assert_ne!(key.digest(), Token::presented(&"07".repeat(32)).unwrap().digest());
         for other in ["", "sntl_", "sntl_07", "key", &"g".repeat(64), &format!("{}0", key.expose())] {
             assert!(Token::presented(other).is_none(), "{other}");
         }
@@ -192,11 +215,26 @@ mod tests {
 
     #[test]
     fn a_reader_changes_nothing_and_a_key_of_one_installation_is_no_operators() {
-        let reader = Principal { name: "ci".into(), role: Role::Read, scope: Scope::All };
+        let reader = Principal { name: "ci".into(), role: Role::Read, scope: Scope::All, key_id: Some(1) };
         assert_eq!(reader.may_change(), Err(Error::RoleTooLow));
         let tenant = Principal { scope: Scope::Installation(1), role: Role::Admin, ..reader };
         assert_eq!((tenant.may_change(), tenant.sees_all()), (Ok(()), Err(Error::OperatorOnly)));
         assert_eq!(Principal::operator().sees_all(), Ok(()));
+    }
+
+    #[test]
+    fn a_session_tells_its_key_and_a_made_up_one_is_told_without_the_store() {
+        let (ours, other) = (Secret::new("ours").unwrap(), Secret::new("other").unwrap());
+        let session = Token::session(&[7; SESSION_RANDOM_BYTES], Some(4711), &ours);
+        let presented = Token::presented(session.expose()).unwrap();
+        assert_eq!(presented.session_key(&ours), Ok(Some(4711)));
+        assert_eq!(presented.session_key(&other), Err(Error::SessionOver));
+        assert_eq!(Token::session(&[7; SESSION_RANDOM_BYTES], None, &ours).session_key(&ours), Ok(None));
+        let mut changed = session.expose().to_owned();
+        changed.replace_range(47..48, if changed.as_bytes()[47] == b'0' { "1" } else { "0" });
+        for made_up in [changed, "07".repeat(32), format!("sntl_{}", "07".repeat(32))] {
+            assert_eq!(Token::presented(&made_up).unwrap().session_key(&ours), Err(Error::SessionOver));
+        }
     }
 
     #[test]

@@ -200,12 +200,13 @@ impl FailureRecord {
     }
 }
 
-/// The first [`FIELD_CHARS`] characters of `text`.
+/// The first [`FIELD_CHARS`] characters of `text`, what hides among them spelt out.
 #[must_use]
 pub fn bounded(text: &str) -> String {
+    let text = crate::text::line(text);
     match text.char_indices().nth(FIELD_CHARS) {
         Some((end, _)) => text[..end].to_owned(),
-        None => text.to_owned(),
+        None => text.into_owned(),
     }
 }
 

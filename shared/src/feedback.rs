@@ -2,6 +2,7 @@
 //! [`crate::store::feedback`].
 
 use crate::failure::FailureClass;
+use crate::text;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ pub struct Feedback {
     pub inference_id: i64,
     /// What it was.
     pub corrected: FailureClass,
-    /// Who says so: a name or login, for the audit.
+    /// Who says so, for the audit: the name of the key it came with.
     pub author: String,
 }
 
@@ -61,8 +62,6 @@ struct Body {
     inference_id: Option<i64>,
     #[serde(alias = "corrected_label")]
     corrected_class: Option<String>,
-    #[serde(alias = "author_id")]
-    author: Option<String>,
 }
 
 /// One row of the audit.
@@ -105,24 +104,24 @@ pub struct FeedbackStats {
 }
 
 impl Feedback {
-    /// Parses and checks a request body.
+    /// Parses and checks a request body of `author`, who is the holder of the key it came with: a name in the body proves
+    /// nothing, and is not read.
     ///
     /// # Errors
     /// [`Error::JsonInvalid`], [`Error::FieldMissing`], or [`Error::ParameterInvalid`] for a class that is not one
-    /// of the ten or an author that is empty or too long.
-    pub fn parse(body: &[u8]) -> Result<Self> {
+    /// of the ten.
+    pub fn parse(body: &[u8], author: &str) -> Result<Self> {
         let body: Body = serde_json::from_slice(body).map_err(|error| {
             Error::JsonInvalid(format!("line {}, column {}", error.line(), error.column()))
         })?;
         let class = body.corrected_class.ok_or(Error::FieldMissing("corrected_class"))?;
-        let author = author(body.author.as_deref())?;
         Ok(Self {
             inference_id: body.inference_id.ok_or(Error::FieldMissing("inference_id"))?,
             corrected: FailureClass::parse(&class).ok_or(Error::ParameterInvalid {
                 name: "corrected_class",
                 expected: "one of the ten classes, by its full name",
             })?,
-            author,
+            author: author.to_owned(),
         })
     }
 }
@@ -133,7 +132,7 @@ impl Feedback {
 /// [`Error::FieldMissing`], [`Error::ParameterInvalid`].
 pub fn author(name: Option<&str>) -> Result<String> {
     let name = name.ok_or(Error::FieldMissing("author"))?.trim();
-    if name.is_empty() || name.chars().count() > AUTHOR_CHARS || name.chars().any(char::is_control) {
+    if name.is_empty() || name.chars().count() > AUTHOR_CHARS || text::line(name) != name {
         return Err(Error::ParameterInvalid { name: "author", expected: "1 to 64 printable characters" });
     }
     Ok(name.to_owned())
@@ -145,10 +144,14 @@ mod tests {
 
     #[test]
     fn both_sets_of_names_are_read() {
-        let ours = br#"{"inference_id":7,"corrected_class":"Network Error","author":" mona "}"#;
+        let ours = br#"{"inference_id":7,"corrected_class":"Network Error"}"#;
         let theirs =
-            br#"{"log_id":7,"original_pred":"x","corrected_label":"Network Error","author_id":"mona"}"#;
-        assert_eq!(Feedback::parse(ours).unwrap(), Feedback::parse(theirs).unwrap());
+            br#"{"log_id":7,"original_pred":"x","corrected_label":"Network Error","author_id":"somebody else"}"#;
+        assert_eq!(Feedback::parse(ours, "mona").unwrap(), Feedback::parse(theirs, "mona").unwrap());
+        assert_eq!(Feedback::parse(theirs, "mona").unwrap().author, "mona");
+        for name in ["", " ", "a\nb", "a\u{202e}b", &"x".repeat(65)] {
+            assert!(author(Some(name)).is_err(), "{name:?}");
+        }
     }
 
     #[test]
@@ -158,10 +161,8 @@ mod tests {
             (r#"{"corrected_class":"Timeout","author":"a"}"#, "inference_id"),
             (r#"{"inference_id":1,"author":"a"}"#, "corrected_class"),
             (r#"{"inference_id":1,"corrected_class":"Unknown","author":"a"}"#, "one of the ten"),
-            (r#"{"inference_id":1,"corrected_class":"Timeout","author":" "}"#, "printable"),
-            (r#"{"inference_id":1,"corrected_class":"Timeout"}"#, "author"),
         ] {
-            let error = Feedback::parse(body.as_bytes()).unwrap_err().to_string();
+            let error = Feedback::parse(body.as_bytes(), "mona").unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

@@ -4,6 +4,9 @@
 //! <https://docs.github.com/rest/actions/workflow-jobs>. What an answer's status means is [`answer`]'s.
 
 pub mod answer;
+mod repository;
+
+pub use repository::RepositoryName;
 
 use crate::failure::Conclusion;
 use serde::Deserialize;
@@ -20,6 +23,8 @@ pub struct Repository {
 pub struct Installation {
     /// Its id.
     pub id: Option<u64>,
+    /// Whose it is. Told only by events about the installation itself; every other tells the id alone.
+    pub account: Option<Actor>,
 }
 
 /// A person or a bot.
@@ -43,6 +48,8 @@ pub struct Payload {
     pub installation: Option<Installation>,
     /// Who caused the event.
     pub sender: Option<Actor>,
+    /// Present for `pull_request`, and there the same as in [`PullRequest`]; events of its reviews have none.
+    pub number: Option<u64>,
     /// Present for `workflow_run`.
     pub workflow_run: Option<WorkflowRun>,
     /// Present for `workflow_job`.

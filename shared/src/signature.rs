@@ -48,6 +48,19 @@ impl Secret {
         mac(b"sentinel api key", &self.0).verify_slice(&digest).is_ok()
     }
 
+    /// Eight bytes that only who has this secret can make for `message`.
+    #[must_use]
+    pub fn seal(&self, message: &[u8]) -> [u8; 8] {
+        let sealed = mac(&self.0, &[b"sentinel seal\0", message].concat()).finalize().into_bytes();
+        *sealed.first_chunk().expect("a digest is longer than a seal")
+    }
+
+    /// Whether `seal` is this secret's for `message`. Compares in constant time.
+    #[must_use]
+    pub fn sealed(&self, message: &[u8], seal: &[u8; 8]) -> bool {
+        mac(&self.0, &[b"sentinel seal\0", message].concat()).verify_truncated_left(seal).is_ok()
+    }
+
     /// What tells this secret from its successor, and can be stored.
     #[must_use]
     pub fn tag(&self) -> String {

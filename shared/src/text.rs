@@ -88,11 +88,26 @@ pub fn make_visible(value: &mut Json) {
     }
 }
 
-/// A JSON document for a terminal or a log. It means what `value` means: what is hidden, and what a CI runner would obey,
-/// is written as JSON's own `\u` escapes.
+/// The same for a document. One that hides nothing stays as it is, to the last digit.
 #[must_use]
-pub fn printed_json(value: &Json) -> String {
-    let document = format!("{value:#}");
+pub fn visible_document(document: String) -> String {
+    // A control character stands in it as `\u00…`, every other hidden one as itself.
+    if matches!(line(&document), Cow::Borrowed(_)) && !document.contains("\\u00") {
+        return document;
+    }
+    match serde_json::from_str(&document) {
+        Ok(mut value) => {
+            make_visible(&mut value);
+            value.to_string()
+        }
+        Err(_) => document,
+    }
+}
+
+/// A JSON document for a terminal or a log. It means what it meant: what is hidden, and what a CI runner would obey, is
+/// written as JSON's own `\u` escapes.
+#[must_use]
+pub fn printed_json(document: &str) -> String {
     let mut printed = String::with_capacity(document.len());
     for character in document.chars() {
         match character {
@@ -197,12 +212,14 @@ mod tests {
     #[test]
     fn a_printed_document_means_the_same_and_hides_nothing() {
         let value = json!({ "line": "##[error]\u{202e}\u{9b}\u{e0041}\n::x" });
-        let printed = printed_json(&value);
+        let printed = printed_json(&format!("{value:#}"));
         assert!(printed.is_ascii() && !printed.contains("##["), "{printed}");
         assert_eq!(serde_json::from_str::<Json>(&printed).unwrap(), value);
         let mut answer = json!([{ "path": "a\u{202e}b", "count": 1 }]);
         make_visible(&mut answer);
         assert_eq!(answer, json!([{ "path": r"a\u{202e}b", "count": 1 }]));
+        assert_eq!(visible_document(r#"["\u0007",1]"#.to_owned()), r#"["\\u{7}",1]"#);
+        assert_eq!(visible_document("[0.10]".to_owned()), "[0.10]");
     }
 
     proptest! {

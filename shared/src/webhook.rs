@@ -3,8 +3,8 @@
 //! Nothing here performs the action. What is understood but not ours is [`Action::Ignore`] with its reason,
 //! which is answered with 200: GitHub must not show a delivery red that we chose to leave alone.
 
-use crate::failure::{Conclusion, FailureRecord, Subject, bounded};
-use crate::github::{Actor, CheckRun, Payload, WorkflowJob, WorkflowRun, unix_seconds};
+use crate::failure::{Conclusion, FIELD_CHARS, FailureRecord, Subject, bounded};
+use crate::github::{Actor, CheckRun, Payload, RepositoryName, WorkflowJob, WorkflowRun, unix_seconds};
 use crate::review::ReviewJob;
 use crate::review::command::Command;
 use crate::signature::Verified;
@@ -116,7 +116,8 @@ impl Delivery {
             ),
         };
         let payload = parse_payload(headers.content_type, body.bytes())?;
-        let repository = payload.repository.as_ref().and_then(|r| r.full_name.as_deref()).map(bounded);
+        let repository = payload.repository.as_ref().and_then(|repository| repository.full_name.as_deref());
+        let repository = repository.and_then(|name| RepositoryName::parse(name).ok()).map(String::from);
         let action = decide(event, payload)?;
         Ok(Self { key, event: bounded(event), repository, action })
     }
@@ -180,13 +181,19 @@ fn decide(event: &str, payload: Payload) -> Result<Action> {
 }
 
 /// <https://docs.github.com/webhooks/webhook-events-and-payloads#installation>: every App is told, subscribed or not.
+///
+/// The event's name is not signed, and many a body has an `installation` and says `deleted`: a comment's does. Only one
+/// about the installation itself tells whose it is, and names no repository.
 fn decide_installation(payload: &Payload) -> Result<Action> {
     let action = payload.action.as_deref().ok_or(Error::FieldMissing("action"))?;
+    let installation = payload.installation.as_ref().ok_or(Error::FieldMissing("installation"))?;
+    if payload.repository.is_some() || installation.account.is_none() {
+        return Err(Error::FieldMissing("installation.account, or it is about a repository"));
+    }
     if action != "deleted" {
         return Ok(Action::Ignore(IgnoreReason::ActionNotOurs));
     }
-    let id = payload.installation.as_ref().and_then(|installation| installation.id);
-    id.map(Action::Uninstall).ok_or(Error::FieldMissing("installation.id"))
+    installation.id.map(Action::Uninstall).ok_or(Error::FieldMissing("installation.id"))
 }
 
 fn decide_pull_request(payload: Payload) -> Result<Action> {
@@ -199,6 +206,10 @@ fn decide_pull_request(payload: Payload) -> Result<Action> {
     }
     let repository = repository_of(&payload)?;
     let pull = payload.pull_request.ok_or(Error::FieldMissing("pull_request"))?;
+    // Events of a review or its comments have a pull request too, and no number beside it.
+    if payload.number != Some(pull.number) {
+        return Err(Error::FieldMissing("number of its pull request"));
+    }
     let head = bounded(&pull.head.sha);
     Ok(Action::Review(Box::new(ReviewJob {
         key: ReviewJob::key_of(&repository, pull.number, &head),
@@ -256,7 +267,7 @@ fn is_bot(actor: Option<&Actor>) -> bool {
 
 fn repository_of(payload: &Payload) -> Result<String> {
     let name = payload.repository.as_ref().and_then(|repository| repository.full_name.as_deref());
-    name.map(bounded).ok_or(Error::FieldMissing("repository.full_name"))
+    RepositoryName::parse(name.ok_or(Error::FieldMissing("repository.full_name"))?).map(String::from)
 }
 
 fn decide_completed(event: &str, payload: Payload) -> Result<Action> {
@@ -332,7 +343,7 @@ fn check_record(origin: Origin, check: CheckRun) -> Result<Option<FailureRecord>
     let job_id = check.id.ok_or(Error::FieldMissing("check_run.id"))?;
     let summary = check.output.map(|output| {
         let parts = [output.title, output.summary];
-        parts.into_iter().flatten().map(|text| bounded(&text)).collect::<Vec<_>>().join("\n")
+        parts.into_iter().flatten().map(|text| summary_part(&text)).collect::<Vec<_>>().join("\n")
     });
     Ok(Some(FailureRecord {
         subject: Subject::Job { job_id, run_id: None, run_attempt: 1 },
@@ -349,6 +360,11 @@ fn check_record(origin: Origin, check: CheckRun) -> Result<Option<FailureRecord>
         ended_at: check.completed_at.as_deref().and_then(unix_seconds),
         runner_labels: Vec::new(),
     }))
+}
+
+/// The beginning of a text of several lines.
+fn summary_part(text: &str) -> String {
+    crate::text::lines(text).chars().take(FIELD_CHARS).collect()
 }
 
 #[cfg(test)]
@@ -408,7 +424,9 @@ mod tests {
 
     #[test]
     fn an_installation_matters_when_it_goes() {
-        let body = |action: &str| format!(r#"{{"action":"{action}","installation":{{"id":5}}}}"#);
+        let body = |action: &str| {
+            format!(r#"{{"action":"{action}","installation":{{"id":5,"account":{{"login":"acme"}}}}}}"#)
+        };
         assert_eq!(action("installation", &body("deleted")), Action::Uninstall(5));
         for kept in ["created", "suspend", "unsuspend", "new_permissions_accepted"] {
             assert_eq!(action("installation", &body(kept)), Action::Ignore(IgnoreReason::ActionNotOurs));
@@ -420,7 +438,7 @@ mod tests {
         let body = |action: &str, sender: &str| {
             format!(
                 r#"{{"action":"{action}","repository":{{"full_name":"o/r"}},"sender":{{"login":"x","type":"{sender}"}},
-                "installation":{{"id":5}},
+                "installation":{{"id":5}},"number":7,
                 "pull_request":{{"number":7,"draft":false,"head":{{"sha":"abc"}},"base":{{"sha":"def"}}}}}}"#
             )
         };
@@ -461,6 +479,109 @@ mod tests {
                 Action::Ignore(reason)
             );
         }
+    }
+
+    /// The events that are acted on, each with a body in which it is.
+    fn bodies() -> Vec<(&'static str, String)> {
+        let common = r#""repository":{"full_name":"o/r"},"installation":{"id":5},"sender":{"login":"x","type":"User"}"#;
+        let pull = r#""pull_request":{"number":7,"head":{"sha":"abc"},"base":{"sha":"def"}}"#;
+        let comment = r#""comment":{"id":9,"body":"/sentinel review","author_association":"OWNER","user":{"login":"x"}}"#;
+        let body = |action: &str, rest: &str| format!(r#"{{"action":"{action}",{common},{rest}}}"#);
+        vec![
+            ("ping", format!(r#"{{"zen":"z","hook_id":1,{common}}}"#)),
+            ("workflow_run", body("completed", r#""workflow_run":{"id":1,"conclusion":"failure"}"#)),
+            ("workflow_job", body("completed", r#""workflow_job":{"id":1,"conclusion":"failure"}"#)),
+            ("check_run", body("completed", r#""check_run":{"id":1,"conclusion":"failure"}"#)),
+            ("pull_request", body("opened", &format!(r#""number":7,{pull}"#))),
+            (
+                "issue_comment",
+                body("created", &format!(r#""issue":{{"number":7,"pull_request":{{}}}},{comment}"#)),
+            ),
+            (
+                "installation",
+                r#"{"action":"deleted","installation":{"id":5,"account":{"login":"o"}}}"#.to_owned(),
+            ),
+            // Not acted on, but like the others.
+            ("pull_request_review", body("opened", pull)),
+            ("pull_request_review_comment", body("created", &format!("{pull},{comment}"))),
+            (
+                "issue_comment",
+                body("deleted", &format!(r#""issue":{{"number":7,"pull_request":{{}}}},{comment}"#)),
+            ),
+            ("repository", body("deleted", r#""organization":{"login":"o"}"#)),
+            ("deployment", body("completed", r#""deployment":{"id":1},"workflow":{"id":1}"#)),
+        ]
+    }
+
+    fn acts(event: &str, body: &str) -> bool {
+        let delivery = parse(event, "application/json", body.as_bytes());
+        delivery.is_ok_and(|delivery| !matches!(delivery.action, Action::Ignore(_) | Action::Pong))
+    }
+
+    #[test]
+    fn under_another_events_name_no_body_does_anything() {
+        let (mut own, mut other) = (0, 0);
+        for (of, body) in bodies() {
+            for name in [
+                "ping",
+                "workflow_run",
+                "workflow_job",
+                "check_run",
+                "pull_request",
+                "issue_comment",
+                "installation",
+            ] {
+                if name == of {
+                    own += usize::from(acts(name, &body));
+                } else {
+                    other += 1;
+                    assert!(!acts(name, &body), "{of} as {name}: {body}");
+                }
+            }
+        }
+        // Each of the six that act does so under its own name.
+        assert_eq!((own, other), (6, 76));
+    }
+
+    #[test]
+    fn a_recorded_body_under_another_name_does_nothing() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/sample");
+        for of in ["check_run", "issue_comment", "ping", "pull_request", "workflow_job", "workflow_run"] {
+            let recorded = std::fs::read_to_string(format!("{folder}/{of}.json")).unwrap();
+            for action in [None, Some("deleted"), Some("completed"), Some("opened"), Some("created")] {
+                let mut body: serde_json::Value = serde_json::from_str(&recorded).unwrap();
+                if let Some(action) = action {
+                    body["action"] = action.into();
+                }
+                for name in [
+                    "workflow_run",
+                    "workflow_job",
+                    "check_run",
+                    "pull_request",
+                    "issue_comment",
+                    "installation",
+                ] {
+                    assert!(name == of || !acts(name, &body.to_string()), "{of} {action:?} as {name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_repository_that_would_lead_elsewhere_at_github_is_refused() {
+        let body = r#"{"action":"completed","repository":{"full_name":"../../user"},"workflow_run":{"id":1,"conclusion":"failure"}}"#;
+        let error = parse("workflow_run", "application/json", body.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("owner/name"), "{error}");
+    }
+
+    #[test]
+    fn a_name_that_hides_something_is_stored_spelt_out() {
+        let body = r#"{"action":"completed","repository":{"full_name":"o/r"},
+            "workflow_run":{"id":1,"name":"CI\u202e\n::error ::x","conclusion":"failure"}}"#;
+        let Action::Classify(record) = action("workflow_run", body) else {
+            panic!("a failure is classified")
+        };
+        assert_eq!(record.workflow.as_deref(), Some(r"CI\u{202e}\n::error ::x"));
     }
 
     #[test]

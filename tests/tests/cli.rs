@@ -47,6 +47,30 @@ fn programs_get_json_or_sarif() {
 }
 
 #[test]
+fn a_files_name_gives_a_ci_runner_and_a_terminal_no_order() {
+    // As git quotes it: a line break, a workflow command, an escape, a character that turns the text around.
+    let name = r#"x\n::error ::owned\n##[error]\033[31m\342\200\256.ts"#;
+    let diff = format!(
+        "diff --git \"a/{name}\" \"b/{name}\"\n--- \"a/{name}\"\n+++ \"b/{name}\"\n@@ -1,2 +1,3 @@\n a\n+  debugger; // ##[error] \u{202e}\u{9b}2J\n b\n"
+    );
+    let diff = diff.replace("debugger; //", "debugger;\n+<<<<<<< //").replace("+1,3", "+1,4");
+    for form in [&["review"][..], &["review", "--json"], &["review", "--sarif"]] {
+        let Some(output) = sentinel(form, &diff) else { return };
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(said.contains("owned"), "{said}");
+        assert!(
+            !said.contains("##[") && !said.lines().any(|line| line.trim_start().starts_with("::")),
+            "{said}"
+        );
+        let hidden = |letter: char| (letter.is_control() && letter != '\n') || letter == '\u{202e}';
+        assert!(!said.contains(hidden), "{said:?}");
+    }
+    let output = sentinel(&["review", "no such file\n::error ::x"], "").expect("the program is there");
+    let said = text(&output.stderr);
+    assert!(!said.lines().any(|line| line.starts_with("::")) && output.status.code() == Some(2), "{said}");
+}
+
+#[test]
 fn what_cannot_be_reviewed_is_exit_code_two_and_a_sentence() {
     let cases =
         [("this is no diff", "no unified diff"), ("diff --cc x\n@@@ -1 -1 +1 @@@\n", "combined diff")];

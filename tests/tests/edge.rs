@@ -106,10 +106,11 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("the_end_of_a_log_is_read_however_it_is_sent", evidence::ends_of_logs),
         ("an_address_of_a_log_that_is_over_is_asked_for_anew_once", evidence::address_that_is_over),
         ("a_sweep_takes_up_what_it_can_do_and_asks_once_while_github_is_slow", evidence::sweep_is_bounded),
-        ("a_location_leads_to_the_verdict_whatever_the_repository_is_called", evidence::locations),
+        ("a_location_leads_to_the_verdict_of_any_repository_that_github_allows", evidence::locations),
         ("one_installation_over_its_rate_is_told_when_to_retry_and_another_is_served", rate_limited),
         ("the_api_is_closed_without_its_key", api_key),
         ("a_key_is_kept_as_a_hash_does_what_its_role_may_and_ends_when_it_is_revoked", access::keys),
+        ("wrong_keys_are_counted_before_they_cost_anything_and_buckets_go_by_key", access::wrong_keys),
         ("an_uninstalled_app_leaves_no_key_that_opens_and_no_job_that_waits", access::uninstalled),
         ("a_browser_signs_in_with_a_cookie_that_no_script_reads_and_no_other_site_sends", access::sessions),
         ("a_world_of_one_failure_is_drift_and_the_badge_heatmap_and_report_agree", drift),
@@ -607,9 +608,17 @@ fn api_key(world: &World) -> Outcome {
 }
 
 fn feedback(world: &World) -> Outcome {
+    let key_of = |name: &str| -> Result<String, Failed> {
+        let body = json!({ "name": name, "role": "read" }).to_string();
+        let made = deliver::post(&world.worker.url, "/api/keys", KEY, "application/json", body.as_bytes())?;
+        Ok(made.body["key"].as_str().unwrap_or_default().to_owned())
+    };
+    // Who says it is the key's holder, whatever the body claims.
+    let (mona, hubot) = (key_of("mona")?, key_of("hubot")?);
     let post = |body: Value| {
-        let body = body.to_string();
-        deliver::post(&world.worker.url, "/api/feedback", KEY, "application/json", body.as_bytes())
+        let key = if body["author"] == json!("hubot") { &hubot } else { &mona };
+        let body = body.to_string().replace("mona", "somebody else").replace("hubot", "somebody else");
+        deliver::post(&world.worker.url, "/api/feedback", key, "application/json", body.as_bytes())
     };
     let inference =
         world.post(&world.delivery(&world.failed_run(text_log(PYTEST_LOG))))?.body["inference"].clone();
@@ -721,7 +730,55 @@ fn models(world: &World) -> Outcome {
         .iter()
         .map(|change| change["action"].as_str())
         .collect();
-    same(&changes, &vec![Some("rollback"), Some("promote")], &registry)
+    same(&changes, &vec![Some("rollback"), Some("promote")], &registry)?;
+    rolled_back_twice(world, &sentinel, &shipped)?;
+    renamed_row(world, &sentinel)
+}
+
+/// Two promotions, and two rollbacks that lead back under both of them; a third has nothing to take back.
+fn rolled_back_twice(
+    world: &World,
+    sentinel: &impl Fn(&[&str]) -> Result<Value, Failed>,
+    shipped: &Value,
+) -> Outcome {
+    let file = world.folder.join("second.signed");
+    std::fs::write(&file, key(1).sign(&other_model("lgbm_v9.5").to_bytes()))?;
+    sentinel(&["push", &file.display().to_string()])?;
+    for version in ["lgbm_v9.1", "lgbm_v9.5"] {
+        same(&sentinel(&["promote", version])?["changed"], &json!(true), &version)?;
+    }
+    same(&sentinel(&["rollback"])?["model_version"], &json!("lgbm_v9.1"), &"once")?;
+    same(&sentinel(&["rollback"])?["model_version"], shipped, &"twice")?;
+    let body = br#"{"author":"mona"}"#;
+    let third =
+        deliver::post(&world.worker.url, "/api/models/rollback", KEY, "application/json", body.as_slice())?;
+    same(&third.status, &400, &third.body)?;
+    same(&third.body["detail"].to_string().contains("nothing before it"), &true, &third.body)
+}
+
+/// A row of the registry is not signed: it can't give an old bundle a newer name.
+fn renamed_row(world: &World, sentinel: &impl Fn(&[&str]) -> Result<Value, Failed>) -> Outcome {
+    database_call(
+        world,
+        "INSERT INTO models SELECT 'lgbm_v9.9', digest, manifest, uploaded_by, uploaded_at FROM models WHERE version = 'lgbm_v9.1'",
+    )?;
+    let body = br#"{"version":"lgbm_v9.9","author":"mona"}"#;
+    let promoted =
+        deliver::post(&world.worker.url, "/api/models/promote", KEY, "application/json", body.as_slice())?;
+    same(&promoted.status, &422, &promoted.body)?;
+    same(&promoted.body["detail"].to_string().contains("says lgbm_v9.1"), &true, &promoted.body)?;
+    // Whoever writes the row of what serves as well gets the model no further.
+    database_call(
+        world,
+        "INSERT INTO activations (version, previous, action, author, at) VALUES ('lgbm_v9.9', NULL, 'promote', 'x', 0)",
+    )?;
+    let answer = world.post(&world.delivery(&world.failed_run(text_log(PYTEST_LOG))))?;
+    same(&(answer.body["inference"]["model_version"] == json!("lgbm_v9.9")), &false, &answer.body)?;
+    let health = deliver::get(&world.worker.url, "/health", None)?.body;
+    same(&health["model_refused"]["version"], &json!("lgbm_v9.9"), &health)?;
+    sentinel(&["rollback"])?;
+    database_call(world, "DELETE FROM models WHERE version = 'lgbm_v9.9'")?;
+    Ok(())
 }
 
 /// The one verdict of the other model is what the replay finds again; the shipped model's may differ.
@@ -1013,7 +1070,24 @@ fn secrets_unset(world: &World) -> Outcome {
     let health = deliver::get(&worker.url, "/health", None)?;
     same(&health.body["status"], &json!("degraded"), &health.body)?;
     let missing = json!(["SENTINEL_WEBHOOK_SECRET", "SENTINEL_API_KEY", "TURSO_DATABASE_URL"]);
-    same(&health.body["missing"], &missing, &health.body)
+    same(&health.body["missing"], &missing, &health.body)?;
+    drop(worker);
+    let wrong = [
+        ("SENTINEL_RETENTION_DAYS", "30d"),
+        ("SENTINEL_PUBLISH_VERDICTS", "yes please"),
+        ("SENTINEL_MODEL_PUBLIC_KEYS", "0a0b0c"),
+    ];
+    let vars = wrong.map(|(name, value)| (name, value.to_owned())).to_vec();
+    let settings = Settings { vars, ..Settings::default() };
+    let worker = world.programs.start_worker(&world.folder.join("mistyped"), &settings)?;
+    let health = deliver::get(&worker.url, "/health", None)?.body;
+    let named: Vec<_> =
+        health["wrong"].as_array().into_iter().flatten().map(|each| each["setting"].as_str()).collect();
+    same(&named, &wrong.map(|(name, _)| Some(name)).to_vec(), &health)?;
+    for (_, value) in wrong {
+        same(&health.to_string().contains(value), &false, &"a value is never told")?;
+    }
+    same(&health["status"], &json!("degraded"), &health)
 }
 
 /// Runs one statement on the database, as an operator would.

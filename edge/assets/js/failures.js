@@ -102,8 +102,7 @@ function addFeedback(item, inference) {
   if (inference.corrected) show(inference.corrected);
   const say = async (name) => {
     try {
-      const author = localStorage.getItem("name") || "dashboard";
-      await post("/api/feedback", { inference_id: inference.id, corrected_class: name, author });
+      await post("/api/feedback", { inference_id: inference.id, corrected_class: name });
       inference.corrected = name;
       show(name);
     } catch (error) {

@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use sentinel_shared::artifact::Verdict;
 use sentinel_shared::excerpt::{Excerpt, ExcerptFinder};
+use sentinel_shared::text::{printed, printed_json};
 use serde_json::json;
 use std::fs::File;
 use std::io::Read;
@@ -45,7 +46,7 @@ impl Classify {
         if self.json {
             let mut told = bundle.told(&verdict);
             told["log"] = json!({ "lines": excerpt.log_lines, "bytes": excerpt.log_bytes });
-            println!("{told:#}");
+            println!("{}", printed_json(&format!("{told:#}")));
         } else {
             print(&verdict, &excerpt);
         }
@@ -77,10 +78,10 @@ fn print(verdict: &Verdict, excerpt: &Excerpt) {
     let prediction = &verdict.prediction;
     println!("{}  ({:.0} % sure)", prediction.verdict(), prediction.confidence * 100.0);
     if let Some(line) = &verdict.explanation.line {
-        println!("  line {} of {}: {}", line.number, excerpt.log_lines, line.text.trim());
+        println!("  line {} of {}: {}", line.number, excerpt.log_lines, printed(line.text.trim()));
     }
     for term in &verdict.explanation.terms {
-        println!("  {:<28} −{:.2} without it", term.term, term.drop);
+        println!("  {:<28} −{:.2} without it", printed(&term.term), term.drop);
     }
     let others: Vec<_> =
         prediction.top(3).iter().map(|(class, p)| format!("{} {:.0} %", class.name(), p * 100.0)).collect();

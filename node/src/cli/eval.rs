@@ -9,6 +9,7 @@ use crate::tokenizer::Encoder;
 use crate::{dataset, model};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use sentinel_shared::text::printed_json;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
@@ -87,7 +88,7 @@ impl ClassifierEval {
         let records = dataset::read(&self.data)?;
         let report = Report::of(&bundle, &WordBaseline::parse(&baseline)?, &records)?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
+            println!("{}", printed_json(&serde_json::to_string_pretty(&report)?));
         } else {
             print!("{}", report.table());
         }
@@ -118,7 +119,7 @@ impl ReviewEval {
         }
         let report = review::Report::of(&model.manifest, &judged, abstained);
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
+            println!("{}", printed_json(&serde_json::to_string_pretty(&report)?));
         } else {
             print!("{}", report.table());
         }

@@ -3,6 +3,7 @@
 use crate::worker_api::{Worker, url_encoded};
 use anyhow::{Result, ensure};
 use clap::Args;
+use sentinel_shared::text::{printed, printed_json};
 
 /// Delete everything that is stored about one repository: verdicts, reviews, corrections, deliveries.
 ///
@@ -28,9 +29,9 @@ impl Forget {
         let erased =
             self.worker.delete(&format!("/api/repositories?name={}", url_encoded(&self.repository)))?;
         if self.json {
-            println!("{erased:#}");
+            println!("{}", printed_json(&format!("{erased:#}")));
         } else {
-            println!("{} rows of {} deleted", erased["rows"], self.repository);
+            println!("{} rows of {} deleted", erased["rows"], printed(&self.repository));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use sentinel_shared::access::Scope;
 use sentinel_shared::signature::Secret;
 use sentinel_shared::store::reviews::{self, JobRow, JobStatus};
+use sentinel_shared::text::{printed, printed_json};
 use serde_json::json;
 
 /// List the jobs of pull requests, and queue dead ones again.
@@ -87,11 +88,12 @@ impl Jobs {
         let answers = store.read(&[reviews::jobs(Scope::All, status, limit)]).await?;
         let rows = reviews::job_rows(answers.first().context("the database answered nothing")?)?;
         if self.json {
-            println!("{:#}", json!(rows));
+            println!("{}", printed_json(&format!("{:#}", json!(rows))));
             return Ok(());
         }
         for JobRow { key, status, attempts, created_at, error, review_url, .. } in &rows {
             let note = error.as_ref().or(review_url.as_ref()).map(String::as_str).unwrap_or_default();
+            let (status, key, note) = (printed(status), printed(key), printed(note));
             println!("{status:<10} {created_at}  {key}  tries {attempts}  {note}");
         }
         println!("{} job(s)", rows.len());

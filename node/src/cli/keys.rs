@@ -3,6 +3,7 @@
 use crate::worker_api::Worker;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
+use sentinel_shared::text::{printed, printed_json};
 use serde_json::{Value, json};
 
 /// Hand out keys to the dashboard and the API, list and revoke them.
@@ -59,7 +60,7 @@ impl Keys {
                 let role = role.to_possible_value().context("every role has a name")?;
                 let body = json!({ "name": name, "role": role.get_name(), "installation_id": installation });
                 let made = self.worker.post("/api/keys", "application/json", body.to_string().as_bytes())?;
-                self.print(&made, |made| println!("{}", made["key"].as_str().unwrap_or_default()));
+                self.print(&made, |made| println!("{}", printed(made["key"].as_str().unwrap_or_default())));
             }
             Action::List => self.print(&self.worker.get("/api/keys")?, |keys| {
                 keys.as_array().into_iter().flatten().for_each(print_row);
@@ -72,12 +73,12 @@ impl Keys {
     }
 
     fn print(&self, answer: &Value, readable: impl FnOnce(&Value)) {
-        if self.json { println!("{answer:#}") } else { readable(answer) }
+        if self.json { println!("{}", printed_json(&format!("{answer:#}"))) } else { readable(answer) }
     }
 }
 
 fn print_row(key: &Value) {
-    let text = |field: &str| key[field].as_str().unwrap_or_default().to_owned();
+    let text = |field: &str| printed(key[field].as_str().unwrap_or_default());
     let installation = key["installation_id"].as_i64().map_or_else(|| "all".to_owned(), |id| id.to_string());
     let revoked = if key["revoked_at"].is_string() { "  revoked" } else { "" };
     println!(

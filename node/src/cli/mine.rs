@@ -4,6 +4,7 @@ use crate::hunks::Record;
 use crate::mine::{Options, mine, split};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use sentinel_shared::text::printed_json;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -64,7 +65,7 @@ impl Mine {
             "left_out_secret": mined.secret, "files_that_lost_step": mined.lost_step, "splits": counts,
         });
         if self.json {
-            println!("{report}");
+            println!("{}", printed_json(&report.to_string()));
         } else {
             println!(
                 "{} commits, {} of them repairs; {} hunks followed, {} left out for a secret",

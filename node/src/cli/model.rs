@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use sentinel_shared::artifact::signed::{PrivateKey, PublicKeys, SIGNED_LIMIT_BYTES};
 use sentinel_shared::hex;
+use sentinel_shared::text::{printed, printed_json};
 use serde_json::{Value, json};
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -104,13 +105,16 @@ impl Model {
         let directory = self.model.as_deref();
         match self.action {
             Action::Show => {
-                println!("{}", serde_json::to_string_pretty(&model::load(directory)?.manifest)?);
+                println!(
+                    "{}",
+                    printed_json(&serde_json::to_string_pretty(&model::load(directory)?.manifest)?)
+                );
                 Ok(())
             }
             Action::Compile { out } => {
                 let (version, bundle) = compiled(directory)?;
                 std::fs::write(&out, &bundle).with_context(|| format!("writing {}", out.display()))?;
-                eprintln!("{version}: {} bytes in {}", bundle.len(), out.display());
+                eprintln!("{}: {} bytes in {}", printed(&version), bundle.len(), out.display());
                 Ok(())
             }
             Action::Keygen { out } => keygen(&out),
@@ -122,7 +126,7 @@ impl Model {
             Action::Verify { file, public_keys } => {
                 let signed = read_signed(&file)?;
                 let bundle = PublicKeys::parse(&public_keys)?.verify(&signed)?.load()?;
-                println!("{}", serde_json::to_string_pretty(&bundle.manifest)?);
+                println!("{}", printed_json(&serde_json::to_string_pretty(&bundle.manifest)?));
                 Ok(())
             }
             Action::Push { file, operator } => {
@@ -156,14 +160,14 @@ fn compiled(directory: Option<&Path>) -> Result<(String, Vec<u8>)> {
 fn sign(directory: Option<&Path>, key: &PrivateKey, out: Option<&Path>) -> Result<()> {
     if let Some(directory) = directory.filter(|directory| ReviewModel::is_in(directory)) {
         let version = ReviewModel::sign(directory, key)?;
-        eprintln!("{version}: signed, manifest.sig in {}", directory.display());
+        eprintln!("{}: signed, manifest.sig in {}", printed(&version), directory.display());
         return Ok(());
     }
     let out = out.context("--out says where to write the signed bundle of a failure model")?;
     let (version, bundle) = compiled(directory)?;
     let signed = key.sign(&bundle);
     std::fs::write(out, &signed).with_context(|| format!("writing {}", out.display()))?;
-    eprintln!("{version}: signed, {} bytes in {}", signed.len(), out.display());
+    eprintln!("{}: signed, {} bytes in {}", printed(&version), signed.len(), out.display());
     Ok(())
 }
 
@@ -190,6 +194,6 @@ fn read_signed(file: &Path) -> Result<Vec<u8>> {
 }
 
 fn print(answer: &Value) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(answer)?);
+    println!("{}", printed_json(&serde_json::to_string_pretty(answer)?));
     Ok(())
 }

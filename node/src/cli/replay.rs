@@ -8,6 +8,7 @@ use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::artifact::signed::PublicKeys;
 use sentinel_shared::excerpt::Excerpt;
 use sentinel_shared::store::telemetry::StoredTelemetry;
+use sentinel_shared::text::{printed, printed_json};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -65,7 +66,7 @@ impl Replay {
     pub(super) fn run(self) -> Result<()> {
         let bundle = match (&self.model, &self.public_keys) {
             (Some(version), Some(keys)) => {
-                PublicKeys::parse(keys)?.verify(&self.worker.bundle(version)?)?.load()?
+                PublicKeys::parse(keys)?.verify(&self.worker.bundle(version)?)?.load_as(version)?
             }
             _ => model::load(self.model_dir.as_deref())?,
         };
@@ -74,7 +75,7 @@ impl Replay {
         let mut diff = Diff::of(&bundle);
         self.worker.telemetry(since, false, |stored| diff.add(&bundle, stored))?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&diff)?);
+            println!("{}", printed_json(&serde_json::to_string_pretty(&diff)?));
         } else {
             diff.print();
         }
@@ -111,14 +112,14 @@ impl Diff {
     }
 
     pub(super) fn print(&self) {
-        println!("{} deliveries replayed with {}", self.replayed, self.model_version);
+        println!("{} deliveries replayed with {}", self.replayed, printed(&self.model_version));
         for change in &self.changed {
-            let said = change.corrected.as_ref().map(|class| format!("   (people say {class})"));
+            let said = change.corrected.as_ref().map(|class| format!("   (people say {})", printed(class)));
             println!(
                 "  {:>6}  {:<32} {} -> {} ({:.0} %){}",
                 change.id,
-                change.repository,
-                change.stored,
+                printed(&change.repository),
+                printed(&change.stored),
                 change.replayed,
                 change.confidence * 100.0,
                 said.unwrap_or_default()

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::artifact::signed::PrivateKey;
+use sentinel_shared::text::printed;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -163,7 +164,7 @@ impl Retrain {
         model::check_translation(candidate, Some(&self.out))?;
         let signed = PrivateKey::parse(&text)?.sign(&candidate.to_bytes());
         let answer = self.worker.push(&signed, &self.author)?;
-        println!("{} is a candidate", answer["model_version"].as_str().unwrap_or_default());
+        println!("{} is a candidate", printed(answer["model_version"].as_str().unwrap_or_default()));
         Ok(())
     }
 }

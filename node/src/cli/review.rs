@@ -8,8 +8,10 @@ use clap::{Args, ValueEnum};
 use sentinel_shared::diff;
 use sentinel_shared::review::plan::{ChangedFile, Plan};
 use sentinel_shared::review::policy::Policy;
+use sentinel_shared::review::text::visible;
 use sentinel_shared::review::{Finding, Severity, render};
 use sentinel_shared::store::reviews::ReviewResult;
+use sentinel_shared::text::{printed, printed_json};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Read, Write};
@@ -78,9 +80,9 @@ impl Review {
         let result = runtime.block_on(self.review(&plan, &policy))?;
         let mut out = std::io::stdout().lock();
         if self.json {
-            writeln!(out, "{:#}", json!(result))?;
+            writeln!(out, "{}", printed_json(&format!("{:#}", json!(result))))?;
         } else if self.sarif {
-            writeln!(out, "{:#}", sarif(&result))?;
+            writeln!(out, "{}", printed_json(&format!("{:#}", sarif(&result))))?;
         } else {
             print(&mut out, &result, &policy)?;
         }
@@ -151,21 +153,17 @@ fn print(out: &mut impl Write, result: &ReviewResult, policy: &Policy) -> Result
         writeln!(
             out,
             "{}:{}: {} {} ({:.0} %)",
-            paint("1", &finding.path),
+            paint("1", &printed(&finding.path)),
             finding.line,
             paint(colour, finding.severity.label()),
             finding.category.label(),
             finding.confidence * 100.0
         )?;
-        writeln!(
-            out,
-            "  {}",
-            paint("32", &format!("+{}", sentinel_shared::review::text::visible(&finding.text)))
-        )?;
+        writeln!(out, "  {}", paint("32", &format!("+{}", printed(&visible(&finding.text)))))?;
         writeln!(out, "  {}", render::message(finding, policy.speech))?;
         if let Some(suggestion) = &finding.suggestion {
             let repair = if suggestion.is_empty() { "remove the line" } else { suggestion };
-            writeln!(out, "  suggested: {repair}")?;
+            writeln!(out, "  suggested: {}", printed(repair))?;
         }
         writeln!(out)?;
     }
@@ -181,7 +179,7 @@ fn print(out: &mut impl Write, result: &ReviewResult, policy: &Policy) -> Result
         receipt.hunks_reviewed,
         receipt.hunks_seen,
         if skipped.is_empty() { String::new() } else { format!("; skipped: {}", skipped.join(", ")) },
-        result.model_version
+        printed(&result.model_version)
     )?;
     Ok(())
 }

@@ -96,6 +96,19 @@ impl VerifiedBundle<'_> {
     pub fn load(&self) -> Result<ModelBundle> {
         ModelBundle::from_bytes(self.bundle)
     }
+
+    /// Loads the bundle under the name it is known by, which must be the one in its signed manifest.
+    ///
+    /// # Errors
+    /// As [`ModelBundle::from_bytes`], and [`Error::ModelInvalid`] for another name.
+    pub fn load_as(&self, version: &str) -> Result<ModelBundle> {
+        let bundle = self.load()?;
+        let signed = &bundle.manifest.model_version;
+        if signed != version {
+            return Err(Error::ModelInvalid(format!("its signed manifest says {signed}, and not {version}")));
+        }
+        Ok(bundle)
+    }
 }
 
 // === impl PrivateKey ===

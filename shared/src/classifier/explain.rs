@@ -7,6 +7,7 @@ use super::{Classifier, Prediction};
 use crate::excerpt::{ERROR_PREFIX, Excerpt, Line, mask_line};
 use crate::features::{BLOCKS, FeatureVector, Patterns, Pipeline};
 use crate::redact::redact;
+use crate::text;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -52,7 +53,8 @@ impl Explanation {
             .collect();
         let line = deciding_line(&drops, excerpt, pipeline, patterns);
         // From here on it is shown and stored.
-        let line = line.map(|line| Line { number: line.number, text: redact(&line.text).into_owned() });
+        let line =
+            line.map(|line| Line { number: line.number, text: text::line(&redact(&line.text)).into_owned() });
         Self { terms, line }
     }
 }

@@ -80,6 +80,10 @@ impl Classifier {
         if !(calibration.temperature > 0.0 && calibration.temperature.is_finite()) {
             return Err(Error::ModelInvalid(format!("temperature {}", calibration.temperature)));
         }
+        let mut thresholds = calibration.class_abstain_below.iter().chain([&calibration.abstain_below]);
+        if let Some(threshold) = thresholds.find(|share| !(0.0..=1.0).contains(*share)) {
+            return Err(Error::ModelInvalid(format!("a threshold of {threshold} is no share")));
+        }
         let forest = Arc::new(forest);
         Ok(Self {
             #[cfg(feature = "tract")]

@@ -240,7 +240,7 @@ impl Finding {
             severity,
             category,
             confidence,
-            text: redact(text).into_owned(),
+            text: crate::text::line(&redact(text)).into_owned(),
             hunk: text::around(hunk, line),
             origin,
             suggestion: suggestion.filter(|repair| matches!(redact(repair), Cow::Borrowed(_))),

@@ -5,6 +5,10 @@ use crate::access::{NewKey, Principal, Role, SESSION_SECONDS, Scope, Token};
 use crate::github::rfc3339;
 use crate::{Error, Result};
 use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Live keys that an isolate holds in memory, the newest: a megabyte of digests, and more than anybody hands out.
+const KNOWN_KEYS_MAX: i64 = 10_000;
 
 const MAKE_KEY: &str = "-- make_key
 INSERT INTO api_keys (name, digest, role, installation_id, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -26,14 +30,17 @@ UPDATE review_jobs SET status = 'skipped', finished_at = ?2, error = 'the App wa
 WHERE installation_id = ?1 AND status = 'queued'";
 
 const KEY_HOLDER: &str = "-- key_holder
-SELECT name, role, installation_id FROM api_keys WHERE digest = ?1 AND revoked_at IS NULL";
+SELECT name, role, installation_id, id FROM api_keys WHERE digest = ?1 AND revoked_at IS NULL";
+
+const KNOWN_KEYS: &str = "-- known_keys
+SELECT digest, id FROM api_keys WHERE revoked_at IS NULL ORDER BY id DESC LIMIT ?1";
 
 const OPEN_SESSION: &str = "-- open_session
 INSERT INTO sessions (digest, key_id, operator, expires_at)
 SELECT ?1, (SELECT id FROM api_keys WHERE digest = ?2), ?3, ?4";
 
 const SESSION_HOLDER: &str = "-- session_holder
-SELECT name, role, installation_id, operator FROM sessions LEFT JOIN api_keys ON api_keys.id = sessions.key_id
+SELECT name, role, installation_id, operator, api_keys.id FROM sessions LEFT JOIN api_keys ON api_keys.id = sessions.key_id
 WHERE sessions.digest = ?1 AND expires_at > ?2 AND revoked_at IS NULL";
 
 const CLOSE_SESSION: &str = "-- close_session
@@ -132,8 +139,27 @@ pub fn key_holder(key: &Token) -> Statement {
 /// [`Error::ApiKeyRejected`] for a key that is not known or was revoked.
 pub fn key_holder_of(rows: &Rows) -> Result<Principal> {
     let row = rows.rows.first().ok_or(Error::ApiKeyRejected)?;
-    let [name, role, installation] = row.as_slice() else { return Err(Error::StoreShape("key_holder")) };
-    principal(name, role, installation).ok_or(Error::StoreShape("key_holder"))
+    let [name, role, installation, id] = row.as_slice() else { return Err(Error::StoreShape("key_holder")) };
+    principal(name, role, installation, id).ok_or(Error::StoreShape("key_holder"))
+}
+
+/// The keys that open something, by their digests, so that a made-up one costs no question of its own. Read the answer
+/// with [`known_keys_of`].
+#[must_use]
+pub fn known_keys() -> Statement {
+    statement(KNOWN_KEYS, [Value::Integer(KNOWN_KEYS_MAX)])
+}
+
+/// Digest and id of each key in [`known_keys`]'s answer.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn known_keys_of(rows: &Rows) -> Result<BTreeMap<String, i64>> {
+    let key = |row: &Vec<Value>| match row.as_slice() {
+        [Value::Text(digest), Value::Integer(id)] => Ok((digest.clone(), *id)),
+        _ => Err(Error::StoreShape("known_keys")),
+    };
+    rows.rows.iter().map(key).collect()
 }
 
 /// Keeps a browser signed in, and forgets those whose time is over.
@@ -164,13 +190,13 @@ pub fn session_holder(session: &Token, now: i64) -> Statement {
 /// [`Error::SessionOver`] for a session that is not known, too old, or whose key is gone.
 pub fn session_holder_of(rows: &Rows, operator: &str) -> Result<Principal> {
     let row = rows.rows.first().ok_or(Error::SessionOver)?;
-    let [name, role, installation, opened_by_operator] = row.as_slice() else {
+    let [name, role, installation, opened_by_operator, id] = row.as_slice() else {
         return Err(Error::StoreShape("session_holder"));
     };
     match opened_by_operator {
         Value::Text(tag) if tag == operator => Ok(Principal::operator()),
         Value::Text(_) => Err(Error::SessionOver),
-        _ => principal(name, role, installation).ok_or(Error::StoreShape("session_holder")),
+        _ => principal(name, role, installation, id).ok_or(Error::StoreShape("session_holder")),
     }
 }
 
@@ -180,7 +206,7 @@ pub fn close_session(session: &Token) -> Transaction {
     Transaction(vec![statement(CLOSE_SESSION, [Value::Text(session.digest())])])
 }
 
-fn principal(name: &Value, role: &Value, installation: &Value) -> Option<Principal> {
+fn principal(name: &Value, role: &Value, installation: &Value, id: &Value) -> Option<Principal> {
     let installation = match installation {
         Value::Null => None,
         // A key held to something unreadable must not see all.
@@ -190,6 +216,7 @@ fn principal(name: &Value, role: &Value, installation: &Value) -> Option<Princip
         name: text_in(name)?,
         role: Role::parse(&text_in(role)?)?,
         scope: Scope::from(installation),
+        key_id: Some(integer_in(id)?),
     })
 }
 

@@ -804,8 +804,9 @@ fn statement<const N: usize>(sql: &'static str, args: [Value; N]) -> Statement {
     Statement { sql, args: args.into() }
 }
 
+/// Whatever hides in a name is stored spelt out. JSON and digests, which are ours, go past this.
 fn text(value: &str) -> Value {
-    Value::Text(value.to_owned())
+    Value::Text(crate::text::line(value).into_owned())
 }
 
 fn optional(value: Option<&str>) -> Value {

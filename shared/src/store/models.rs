@@ -23,9 +23,15 @@ INSERT INTO activations (version, previous, action, author, at)
 SELECT version, (SELECT version FROM activations ORDER BY id DESC LIMIT 1), 'promote', ?2, ?3 FROM models
 WHERE version = ?1 AND version IS NOT (SELECT version FROM activations ORDER BY id DESC LIMIT 1)";
 
+// Promotions pile up and a rollback takes the last one off: what it uncovers is what served before that promotion. A
+// promotion is on top when so many are left after it as are left now.
 const ROLLBACK_MODEL: &str = "-- rollback_model
 INSERT INTO activations (version, previous, action, author, at)
-SELECT previous, version, 'rollback', ?1, ?2 FROM activations ORDER BY id DESC LIMIT 1";
+WITH pile AS (SELECT id, version, previous, action,
+    SUM(CASE action WHEN 'promote' THEN 1 ELSE -1 END) OVER (ORDER BY id) AS height FROM activations),
+  last AS (SELECT version, height FROM pile ORDER BY id DESC LIMIT 1)
+SELECT (SELECT pile.previous FROM pile WHERE pile.action = 'promote' AND pile.height = last.height
+  ORDER BY pile.id DESC LIMIT 1), last.version, 'rollback', ?1, ?2 FROM last WHERE last.version IS NOT NULL";
 
 const REGISTRY: &str = "-- registry
 SELECT version, digest, manifest, uploaded_by, uploaded_at,
@@ -139,10 +145,25 @@ pub fn promote(version: &str, author: &str, now: i64) -> Transaction {
     Transaction(vec![statement(PROMOTE_MODEL, [text(version), text(author), Value::Integer(now)]), active()])
 }
 
-/// Makes serve what served before the last change; twice is a change of mind.
+/// Takes the last promotion back: what served before it serves again. Twice takes back two. Read the answer with
+/// [`rolled_back`].
 #[must_use]
 pub fn rollback(author: &str, now: i64) -> Transaction {
     Transaction(vec![statement(ROLLBACK_MODEL, [text(author), Value::Integer(now)]), active()])
+}
+
+/// Whether there was a promotion to take back, in [`rollback`]'s answer.
+///
+/// # Errors
+/// [`Error::ParameterInvalid`] while the built-in model serves: there is nothing under it.
+pub fn rolled_back(answers: &[Rows]) -> Result<()> {
+    match answers.first().ok_or(Error::StoreShape("rollback_model"))?.affected {
+        0 => Err(Error::ParameterInvalid {
+            name: "the model in use",
+            expected: "a promoted one: the built-in model serves, and there is nothing before it",
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The registry and its history. Read the answers with [`registry_of`].

@@ -17,6 +17,7 @@ struct Said {
     status: u16,
     text: String,
     cookie: Option<String>,
+    cache: Option<String>,
 }
 
 impl World {
@@ -30,7 +31,14 @@ impl World {
         let mut answer = config.new_agent().run(request.body(body.to_owned())?)?;
         let cookie =
             answer.headers().get("set-cookie").and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Ok(Said { status: answer.status().as_u16(), text: answer.body_mut().read_to_string()?, cookie })
+        let cache =
+            answer.headers().get("cache-control").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Ok(Said {
+            status: answer.status().as_u16(),
+            text: answer.body_mut().read_to_string()?,
+            cookie,
+            cache,
+        })
     }
 
     fn as_json(&self, method: &str, path: &str, key: &str, body: &Value) -> anyhow::Result<(u16, Value)> {
@@ -42,7 +50,11 @@ impl World {
 
     /// A new key.
     fn key(&self, role: &str, installation: Option<u64>) -> anyhow::Result<(String, i64)> {
-        let wanted = json!({ "name": format!("{role} of {installation:?}"), "role": role, "installation_id": installation });
+        self.named_key(&format!("{role} of {installation:?}"), role, installation)
+    }
+
+    fn named_key(&self, name: &str, role: &str, installation: Option<u64>) -> anyhow::Result<(String, i64)> {
+        let wanted = json!({ "name": name, "role": role, "installation_id": installation });
         let (status, made) = self.as_json("POST", "/api/keys", KEY, &wanted)?;
         anyhow::ensure!(status == 201, "{made}");
         let key = made["key"].as_str().unwrap_or_default().to_owned();
@@ -55,6 +67,8 @@ impl World {
 pub(super) fn keys(world: &World) -> Outcome {
     let (reader, id) = world.key("read", None)?;
     same(&reader.starts_with("sntl_"), &true, &"a key is recognisable")?;
+    let metrics = world.call("GET", "/metrics", &[("x-api-key", KEY)], "")?;
+    same(&metrics.cache.as_deref(), &Some("no-store"), &"figures are nobody's to keep")?;
     let stored = database_call(world, "SELECT * FROM api_keys")?.to_string();
     same(&stored.contains(&reader), &false, &"a key is stored as a hash")?;
     same(&deliver::get(&world.worker.url, "/api/history", Some(&reader))?.status, &200, &"a reader reads")?;
@@ -108,12 +122,28 @@ pub(super) fn uninstalled(world: &World) -> Outcome {
         database_call(world, &waiting(installation))?;
     }
     let tell = |action: &str| {
-        let payload =
-            json!({ "action": action, "installation": { "id": gone }, "repositories": [], "sender": {} });
+        let payload = json!({ "action": action, "installation": { "id": gone, "account": { "login": "gone" } }, "repositories": [], "sender": {} });
         world.post(&Delivery::signed("installation", &format!("delivery-{}", world.id()), &payload, SECRET))
     };
     let suspended = tell("suspend")?;
     same(&suspended.body["reason"], &json!("action_not_ours"), &suspended.body)?;
+    // A comment's body that was signed for us, caught, and sent again under another event's name.
+    let caught = json!({
+        "action": "deleted", "repository": { "full_name": "o/uninstalled" }, "installation": { "id": gone },
+        "issue": { "number": 1, "pull_request": {} }, "comment": { "id": 9 }, "sender": {},
+    });
+    let resent = world.post(&Delivery::signed(
+        "installation",
+        &format!("delivery-{}", world.id()),
+        &caught,
+        SECRET,
+    ))?;
+    same(&resent.status, &422, &resent.body)?;
+    same(
+        &deliver::get(&world.worker.url, "/api/history", Some(&key_of_gone))?.status,
+        &200,
+        &"it still opens",
+    )?;
     let expected = json!({ "status": "uninstalled", "keys_revoked": 1, "jobs_ended": 1 });
     same(&tell("deleted")?.body, &expected, &"uninstalled")?;
     same(&tell("deleted")?.body["keys_revoked"], &json!(0), &"told again")?;
@@ -183,6 +213,44 @@ pub(super) fn sessions(world: &World) -> Outcome {
     same(&(nobody.status, nobody.text.as_str()), &(200, r#"{"name":null}"#), &"nobody is signed in")
 }
 
+/// A worker of its own: what is counted here must not count against the other trials.
+pub(super) fn wrong_keys(world: &World) -> Outcome {
+    let folder = world.folder.join("wrong-keys");
+    std::fs::create_dir_all(&folder)?;
+    let database = world.programs.start_database(&folder.join("keys.db"), 0, super::DATABASE_TOKEN)?;
+    let settings = Settings { vars: super::vars(&world.github, &database.url), ..Settings::default() };
+    let worker = world.programs.start_worker(&folder.join("worker"), &settings)?;
+    let ask = |key: &str| deliver::get(&worker.url, "/api/history?limit=1", Some(key));
+    let make = |name: &str| -> anyhow::Result<String> {
+        let body = json!({ "name": name, "role": "read" }).to_string();
+        let made = deliver::post(&worker.url, "/api/keys", KEY, "application/json", body.as_bytes())?;
+        Ok(made.body["key"].as_str().unwrap_or_default().to_owned())
+    };
+    let (first, second) = (make("operator")?, make("operator")?);
+    // The limiter's windows are minutes of the clock, so that 700 in seconds fall into two of 300 at most.
+    for shape in ["sntl_", "", "no key "] {
+        let mut statuses = BTreeSet::new();
+        for at in 0..700 {
+            statuses.insert(ask(&format!("{shape}{at:064x}"))?.status);
+        }
+        let counted = statuses.contains(&429) && statuses.is_subset(&BTreeSet::from([403, 429]));
+        same(&counted, &true, &(shape, &statuses))?;
+    }
+    same(&(ask(&first)?.status, ask(KEY)?.status), &(200, 200), &"good keys are not locked out by bad ones")?;
+    let cookie = format!("sentinel_session={}", "07".repeat(32));
+    let session = ureq::get(format!("{}/api/history", worker.url)).header("cookie", &cookie);
+    let answer = session.config().http_status_as_error(false).build().call()?;
+    let status = answer.status().as_u16();
+    same(&[401, 429].contains(&status), &true, &("a made-up session", status))?;
+    // The name is no bucket.
+    let mut statuses = BTreeSet::new();
+    for _ in 0..700 {
+        statuses.insert(ask(&first)?.status);
+    }
+    same(&statuses, &BTreeSet::from([200, 429]), &"one key's calls")?;
+    same(&(ask(&second)?.status, ask(KEY)?.status), &(200, 200), &"another key and the operator's")
+}
+
 // === forgetting ===
 
 pub(super) fn forgotten(world: &World) -> Outcome {
@@ -233,7 +301,7 @@ pub(super) fn app_is_made(world: &World) -> Outcome {
     let page = world.call("GET", "/setup?org=acme-inc", &[], "")?;
     same(&page.status, &200, &page.text)?;
     for part in [
-        r#"action="https://github.com/organizations/acme-inc/settings/apps/new""#,
+        r#"action="https://github.com/organizations/acme-inc/settings/apps/new?state="#,
         "&quot;pull_requests&quot;:&quot;write&quot;",
         &format!("{}/webhook/github", world.worker.url),
         &format!("{}/setup/done", world.worker.url),
@@ -242,8 +310,26 @@ pub(super) fn app_is_made(world: &World) -> Outcome {
     }
     same(&page.text.contains("{{"), &false, &page.text)?;
     same(&world.call("GET", "/setup?org=%22%3E%3Cscript", &[], "")?.status, &400, &"no organisation")?;
-    let done = format!("/setup/done?code={}", world.github.confirm_manifest());
-    let made = world.call("GET", &done, &[], "")?;
+    let cookie = page.cookie.ok_or("the page gives a state")?;
+    for part in ["HttpOnly", "SameSite=Lax", "Path=/setup"] {
+        same(&cookie.contains(part), &true, &cookie)?;
+    }
+    let cookie = cookie.split(';').next().unwrap_or_default();
+    let state = cookie.strip_prefix("sentinel_setup=").ok_or("its name")?;
+    same(&page.text.contains(&format!("apps/new?state={state}")), &true, &page.text)?;
+    let code = world.github.confirm_manifest();
+    let done = format!("/setup/done?code={code}&state={state}");
+    let own: &[(&str, &str)] = &[("cookie", cookie)];
+    // A stranger's link: a code, and no state of this browser.
+    for (path, headers) in [
+        (format!("/setup/done?code={code}"), own),
+        (format!("/setup/done?code={code}&state="), own),
+        (format!("/setup/done?code={code}&state={}", "0".repeat(32)), own),
+        (done.clone(), &[]),
+    ] {
+        same(&world.call("GET", &path, headers, "")?.status, &403, &path)?;
+    }
+    let made = world.call("GET", &done, own, "")?;
     same(&made.status, &200, &made.text)?;
     for part in [
         "printf &#39;%s&#39;",
@@ -256,7 +342,7 @@ pub(super) fn app_is_made(world: &World) -> Outcome {
         let shown = part.replace("printf &#39;%s&#39;", "printf '%s'");
         same(&made.text.contains(&shown), &true, &(part, &made.text))?;
     }
-    same(&world.call("GET", &done, &[], "")?.status, &404, &"a code is good once")?;
+    same(&world.call("GET", &done, own, "")?.status, &404, &"a code is good once")?;
     same(&world.call("GET", "/setup/done?code=a%2F..%2Fb", &[], "")?.status, &400, &"no code")
 }
 
@@ -377,8 +463,10 @@ impl Team {
         let verdict =
             world.post(&Delivery::signed("workflow_run", &format!("{word}-run"), &run, SECRET))?.body;
         let inference = verdict["inference"]["id"].as_i64().unwrap_or_default();
-        let said = json!({ "inference_id": inference, "corrected_class": "Timeout", "author": format!("{word}-person") });
-        world.as_json("POST", "/api/feedback", KEY, &said)?;
+        let said = json!({ "inference_id": inference, "corrected_class": "Timeout" });
+        // Who said it is the key's name, and the key is the team's.
+        let (key, _) = world.named_key(&format!("key of {word}"), "admin", Some(installation))?;
+        world.as_json("POST", "/api/feedback", &key, &said)?;
         world.github.open(Pull::new(&repository, 7, word, &[("src/load.ts", PATCH)]));
         let pull = json!({
             "action": "opened", "number": 7, "repository": { "full_name": repository },
@@ -402,7 +490,6 @@ impl Team {
                 "INSERT INTO deliveries (hook, id, event, repository, installation_id, status, record, lease_until, received_at) VALUES ('77', '{failed_delivery}', 'workflow_run', '{repository}', {installation}, 'failed', '{{}}', 0, 0)"
             ),
         )?;
-        let (key, _) = world.key("admin", Some(installation))?;
         Ok(Self { word, installation, key, inference, job, failed_delivery })
     }
 }

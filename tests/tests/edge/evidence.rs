@@ -384,7 +384,11 @@ pub(super) fn sweep_is_bounded(world: &World) -> Outcome {
 }
 
 pub(super) fn locations(world: &World) -> Outcome {
-    let payload = world.failed_run_in("acme/a&b=c#d e%20+", text_log(PYTEST_LOG));
+    // GitHub allows no name like this.
+    let elsewhere = world.failed_run_in("acme/a&b=c#d e%20+", text_log(PYTEST_LOG));
+    let refused = world.post(&world.delivery(&elsewhere))?;
+    same(&refused.status, &400, &refused.body)?;
+    let payload = world.failed_run_in("acme/.a_b-c.d", text_log(PYTEST_LOG));
     let mut delivery = world.delivery(&payload);
     delivery.wait = false;
     let answer = world.post(&delivery)?;
