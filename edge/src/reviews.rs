@@ -8,6 +8,7 @@ use crate::{api, evidence, guard, respond, review_client, turso};
 use sentinel_shared::access::Principal;
 use sentinel_shared::review::ReviewJob;
 use sentinel_shared::review::command::Command;
+use sentinel_shared::store::pauses;
 use sentinel_shared::store::reviews::{self, JobKind, JobRow, JobStatus};
 use sentinel_shared::webhook::{CommandRequest, DeliveryKey};
 use sentinel_shared::{Error, Result};
@@ -124,6 +125,12 @@ pub(crate) async fn list(request: &Request, app: &App, who: &Principal) -> Resul
         limit.ok_or(Error::ParameterInvalid { name: "limit", expected: "a whole number from 1 to 200" })?;
     let answers = turso::read(app, &[reviews::jobs(who.scope, status, limit)]).await?;
     respond::json(200, &reviews::job_rows(answers.first().ok_or(Error::StoreShape("jobs"))?)?)
+}
+
+/// `GET /api/breakers`: the accounts on GitHub whose jobs are paused, the oldest trouble first.
+pub(crate) async fn breakers(app: &App, who: &Principal) -> Result<Response> {
+    let answers = turso::read(app, &[pauses::breakers(who.scope)]).await?;
+    respond::json(200, &pauses::breaker_rows(answers.first().ok_or(Error::StoreShape("breakers"))?)?)
 }
 
 /// `GET /api/job?key=owner/name%237@sha`: where a 202 points to.

@@ -33,6 +33,7 @@ pub(crate) async fn route(request: Request, app: &'static App, context: Context)
 /// What asks for a key or a session first.
 #[derive(Clone, Copy)]
 enum Call {
+    Breakers,
     Classify,
     Dashboard,
     Deliveries,
@@ -78,6 +79,7 @@ enum Needs {
 impl Call {
     fn of(method: &Method, path: &str) -> Option<Self> {
         Some(match (method, path) {
+            (Method::Get, "/api/breakers") => Self::Breakers,
             (Method::Post, "/api/classify") => Self::Classify,
             (Method::Get, "/api/dashboard") => Self::Dashboard,
             (Method::Get, "/api/deliveries") => Self::Deliveries,
@@ -112,7 +114,8 @@ impl Call {
 
     fn needs(self) -> Needs {
         match self {
-            Self::Classify
+            Self::Breakers
+            | Self::Classify
             | Self::Dashboard
             | Self::Deliveries
             | Self::Drift
@@ -153,6 +156,7 @@ async fn guarded(request: Request, app: &App, call: Call) -> Result<Response> {
     let who = session::principal(&request, app).await?;
     call.needs().met_by(&who)?;
     match call {
+        Call::Breakers => reviews::breakers(app, &who).await,
         Call::Classify => api::classify(request, app).await,
         Call::Dashboard => api::dashboard(app, &who).await,
         Call::Deliveries => ledger::list(&request, app, &who).await,

@@ -90,7 +90,7 @@ pub struct Settings {
     /// Its key.
     #[arg(long, env = "SENTINEL_EXPLAIN_KEY", hide_env_values = true)]
     explain_key: Option<String>,
-    /// Seconds before the second try of a job; doubles with each.
+    /// Seconds before the second try of a job that failed by itself; doubles with each.
     #[arg(long, env = "SENTINEL_RETRY_SECONDS", default_value_t = 30)]
     pub retry_seconds: u64,
     /// Seconds that running jobs are given when the node is told to stop.

@@ -44,7 +44,7 @@ impl Step {
 }
 
 #[cfg(debug_assertions)]
-pub use hooks::{interrupted_at, until_killed};
+pub use hooks::{interrupted_at, panicking_at, until_killed};
 
 #[cfg(debug_assertions)]
 mod hooks {
@@ -55,6 +55,7 @@ mod hooks {
 
     tokio::task_local! {
         static HOOK: Arc<Hook>;
+        static PANIC: Step;
     }
 
     /// A step at which work stops until it is resumed; the first time only.
@@ -98,7 +99,13 @@ mod hooks {
         work.await
     }
 
+    /// Runs `work`, which panics when it reaches `step`.
+    pub async fn panicking_at<F: Future>(step: Step, work: F) -> F::Output {
+        PANIC.scope(step, work).await
+    }
+
     pub(super) async fn reach(step: Step) {
+        assert!(!PANIC.try_with(|at| *at == step).unwrap_or(false), "the suite asked for a panic");
         if std::env::var("SENTINEL_CRASH_AT").is_ok_and(|name| name == format!("{step:?}")) {
             std::process::abort();
         }

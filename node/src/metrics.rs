@@ -121,6 +121,10 @@ metrics! {
     lease_age: IntGauge = "sentinel_oldest_lease_seconds",
     /// Seconds that the oldest job which could be taken has waited.
     queued_age: IntGauge = "sentinel_oldest_queued_seconds",
+    /// Accounts on GitHub whose jobs are paused, by reason.
+    breakers: IntGaugeVec = "sentinel_breakers_open" by ["reason"],
+    /// Seconds since the trouble began for which the longest paused account on GitHub is paused.
+    breaker_age: IntGauge = "sentinel_oldest_breaker_seconds",
     /// Calls to GitHub's API, by kind of answer.
     github_calls: IntCounterVec = "sentinel_github_calls_total" by ["answer"],
     /// Writes to GitHub that had to wait for its content limits.

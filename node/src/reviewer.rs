@@ -17,26 +17,30 @@ use crate::github::{Access, Github, PullFile, Trouble};
 use crate::metrics::Metrics;
 use crate::policy;
 use crate::store::{Store, now};
+use futures_util::FutureExt;
 use sentinel_shared::github::PullRequest;
 use sentinel_shared::review::plan::{ChangedFile, Plan};
 use sentinel_shared::review::policy::Policy;
 use sentinel_shared::review::render;
 use sentinel_shared::review::{ReviewJob, policy as rules};
+use sentinel_shared::store::pauses::{self, Reason};
 use sentinel_shared::store::reviews::{
     self, Ending, JobKind, JobStatus, LEASE_SECONDS, Leased, Renewed, ReviewResult,
 };
+use sentinel_shared::store::{Statement, Transaction};
 use sentinel_shared::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// The most time one job may take; what is not reviewed by then is skipped, and the summary says so.
 const JOB_TIME: Duration = Duration::from_secs(600);
 /// Of that, what is kept for posting.
 const POSTING_TIME: Duration = Duration::from_secs(120);
-/// The longest pause between two tries.
+/// The longest pause between two tries of a job that failed by itself.
 const RETRY_AT_MOST: Duration = Duration::from_secs(3600);
 
 /// How verdicts on failed runs are told.
@@ -95,11 +99,24 @@ pub enum Once {
 
 /// How a job's work ended.
 enum End {
-    Done { url: String, posted: BTreeMap<&'static str, u32> },
+    Done {
+        url: String,
+        posted: BTreeMap<&'static str, u32>,
+    },
+    /// GitHub was asked, and what it said leaves nothing to do.
     Skipped(&'static str),
+    /// There is nothing to do, and GitHub was not asked.
+    Needless(&'static str),
     Superseded(Box<ReviewJob>),
     Outdated,
     Lost,
+}
+
+/// Whether GitHub answered a job with something else than trouble: then its account's breaker is closed.
+#[derive(Clone, Copy, PartialEq)]
+enum GithubSeen {
+    Yes,
+    No,
 }
 
 impl Reviewer {
@@ -108,7 +125,8 @@ impl Reviewer {
     /// # Errors
     /// [`Error::StoreUnavailable`]: the queue can't be reached.
     pub async fn review_once(&self) -> Result<Once> {
-        let answers = self.store.commit(&reviews::claim(&self.owner, now())).await?;
+        let claim = reviews::claim(&self.owner, self.github.identity(), now());
+        let answers = self.store.commit(&claim).await?;
         let Some(job) = reviews::claimed(&answers)? else { return Ok(Once::Idle) };
         self.hold(job.id);
         self.metrics.active_workers.inc();
@@ -116,7 +134,9 @@ impl Reviewer {
         reach(Step::Claimed).await;
         let end = tokio::select! {
             () = self.keep_lease(&job) => Ok(End::Lost),
-            end = self.work(&job) => end,
+            end = AssertUnwindSafe(self.work(&job)).catch_unwind() => {
+                end.unwrap_or_else(|_| Err(Trouble::Failed("the node panicked over it".to_owned())))
+            }
         };
         reach(Step::Ending).await;
         let status = self.conclude(&job, end).await?;
@@ -249,25 +269,40 @@ impl Reviewer {
         end: std::result::Result<End, Trouble>,
     ) -> Result<Option<JobStatus>> {
         let none = BTreeMap::new();
+        // Whatever GitHub said, it is there.
+        let github = match &end {
+            Ok(End::Lost | End::Needless(_)) => GithubSeen::No,
+            Ok(_) | Err(Trouble::NotFound(_) | Trouble::Unprocessable(_)) => GithubSeen::Yes,
+            Err(_) => GithubSeen::No,
+        };
         let ending = |status, reason| Ending { status, reason, review_url: None, posted: &none };
         let status = match &end {
             Ok(End::Lost) => None,
             Ok(End::Done { url, posted }) => {
                 let done = Ending { status: JobStatus::Done, reason: None, review_url: Some(url), posted };
                 self.metrics.e2e_latency.observe((now() - job.created_at).max(0) as f64);
-                self.finish(job, &done).await?
+                self.finish(job, &done, github).await?
             }
-            Ok(End::Skipped(reason)) => self.finish(job, &ending(JobStatus::Skipped, Some(reason))).await?,
+            Ok(End::Skipped(reason) | End::Needless(reason)) => {
+                self.finish(job, &ending(JobStatus::Skipped, Some(reason)), github).await?
+            }
             Ok(End::Outdated) => {
-                self.finish(job, &ending(JobStatus::Superseded, Some("a newer commit was pushed"))).await?
+                self.finish(job, &ending(JobStatus::Superseded, Some("a newer commit was pushed")), github)
+                    .await?
             }
             Ok(End::Superseded(newer)) => {
                 // The event of the newer head may be lost, or have come before this one.
                 self.store.commit(&reviews::enqueue(JobKind::Review, newer, now())).await?;
-                self.finish(job, &ending(JobStatus::Superseded, Some("a newer commit was pushed"))).await?
+                self.finish(job, &ending(JobStatus::Superseded, Some("a newer commit was pushed")), github)
+                    .await?
             }
-            Err(Trouble::Again { what, after }) => self.retry(job, what, *after).await?,
-            Err(trouble) => self.finish(job, &ending(JobStatus::Failed, Some(trouble.what()))).await?,
+            Err(trouble @ Trouble::Elsewhere { what, after, .. }) => {
+                self.pause(job, trouble, what, *after).await?
+            }
+            Err(Trouble::Failed(what)) => self.retry(job, what).await?,
+            Err(trouble) => {
+                self.finish(job, &ending(JobStatus::Failed, Some(trouble.what())), github).await?
+            }
         };
         let outcome = status.map_or("lost", JobStatus::label);
         self.metrics.job_outcomes.with_label_values(&[outcome]).inc();
@@ -278,19 +313,89 @@ impl Reviewer {
         Ok(status)
     }
 
-    async fn finish(&self, job: &Leased, ending: &Ending<'_>) -> Result<Option<JobStatus>> {
-        let answers = self.store.commit(&reviews::finish(job.id, &self.owner, ending, now())).await?;
+    async fn finish(
+        &self,
+        job: &Leased,
+        ending: &Ending<'_>,
+        github: GithubSeen,
+    ) -> Result<Option<JobStatus>> {
+        let mut transaction = reviews::finish(job.id, &self.owner, ending, now());
+        if github == GithubSeen::Yes {
+            let account = self.github.account(job.installation_id, None);
+            transaction.0.extend(pauses::close(self.github.identity(), &account, now()));
+        }
+        let answers = self.store.commit(&transaction).await?;
+        if github == GithubSeen::Yes && answers.last().is_some_and(|closed| closed.affected > 0) {
+            info!("github.back: the jobs that waited go on");
+        }
         Ok(answers.first().is_some_and(|rows| rows.affected > 0).then_some(ending.status))
     }
 
-    async fn retry(&self, job: &Leased, what: &str, after: Option<Duration>) -> Result<Option<JobStatus>> {
+    /// Puts a job back that failed by itself.
+    async fn retry(&self, job: &Leased, what: &str) -> Result<Option<JobStatus>> {
         let tries = u32::try_from(job.attempts).unwrap_or(1).clamp(1, 8);
-        let pause =
-            (self.options.retry_after * (1 << (tries - 1))).max(after.unwrap_or_default()).min(RETRY_AT_MOST);
-        let not_before = now() + i64::try_from(pause.as_secs()).unwrap_or(0);
+        let pause = (self.options.retry_after * (1 << (tries - 1))).min(RETRY_AT_MOST);
+        let not_before = now() + seconds(pause);
         let answers =
             self.store.commit(&reviews::retry(job.id, &self.owner, what, not_before, now())).await?;
         reviews::retried(&answers)
+    }
+
+    /// Puts a job back that is not to blame, and pauses its account on GitHub where that is what has trouble.
+    async fn pause(
+        &self,
+        job: &Leased,
+        trouble: &Trouble,
+        what: &str,
+        after: Option<Duration>,
+    ) -> Result<Option<JobStatus>> {
+        let mut transaction = pauses::pause(job.id, &self.owner, what, after.map_or(0, seconds), now());
+        transaction.0.extend(self.breaker(&job.key, job.installation_id, trouble));
+        pauses::paused(&self.store.commit(&transaction).await?)
+    }
+
+    /// What opens the breaker of the account that met `trouble`, if the trouble is the account's.
+    fn breaker(&self, job: &str, installation: Option<u64>, trouble: &Trouble) -> Option<Statement> {
+        let Trouble::Elsewhere { reason: Some(reason), what, after } = trouble else { return None };
+        let account = self.github.account(installation, Some(*reason));
+        if let Some(to_do) = reason.to_do() {
+            error!(account, "github.refuses_us: {}: {to_do}", reason.meaning());
+        }
+        let after = after.map_or(0, seconds);
+        let trouble = pauses::Trouble { account: &account, reason: *reason, what, after, job };
+        Some(pauses::open(self.github.identity(), &trouble, now()))
+    }
+
+    /// Opens the breaker of the account that met `trouble` outside of a job.
+    pub(crate) async fn note(&self, installation: Option<u64>, trouble: &Trouble) {
+        let Some(breaker) = self.breaker("", installation, trouble) else { return };
+        if self.store.commit(&Transaction(vec![breaker])).await.is_err() {
+            warn!("breaker.not_stored: the next job meets the same");
+        }
+    }
+
+    /// Once, when a node starts: asks GitHub whether it accepts us, which a new token or key was given for, and queues
+    /// what an earlier version ended because GitHub was away.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`].
+    pub async fn introduce_once(&self) -> Result<()> {
+        let identity = self.github.identity();
+        let outcome = self.github.introduce().await;
+        let mut statements = vec![pauses::revive(identity, None, now())];
+        match &outcome {
+            Ok(()) => statements.extend(pauses::close_refused(identity, now())),
+            Err(trouble) if matches!(trouble.reason(), Some(Reason::TokenRefused | Reason::KeyRefused)) => {
+                statements.extend(self.breaker("", None, trouble));
+            }
+            Err(trouble) => warn!("github.not_met: {}", trouble.what()),
+        }
+        let answers = self.store.commit(&Transaction(statements)).await?;
+        let jobs = answers.first().map_or(0, |revived| revived.affected);
+        if jobs > 0 {
+            info!(jobs, "jobs.revived: an outage had ended them");
+        }
+        Ok(())
     }
 
     fn hold(&self, id: i64) {
@@ -329,8 +434,23 @@ impl Drop for Active<'_> {
     }
 }
 
-/// What can't be had from our own side may be had later.
+/// What our own side does not give: where the store is away or there is too much work, the job is not to blame; what the
+/// store refuses and where the model fails, it may be.
 #[expect(clippy::needless_pass_by_value, reason = "it is mapped over results")]
 fn away(error: Error) -> Trouble {
-    Trouble::Again { what: error.to_string(), after: None }
+    let what = error.to_string();
+    match error {
+        Error::StoreUnavailable => {
+            Trouble::Elsewhere { reason: None, what: "the store is unavailable".to_owned(), after: None }
+        }
+        Error::Overloaded { retry_after_seconds } => {
+            let after = Some(Duration::from_secs(u64::from(retry_after_seconds)));
+            Trouble::Elsewhere { reason: None, what, after }
+        }
+        _ => Trouble::Failed(what),
+    }
+}
+
+fn seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(0)
 }

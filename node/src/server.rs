@@ -19,7 +19,9 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use rand::distr::{Alphanumeric, SampleString};
 use sentinel_proto::v1::review_service_server::ReviewServiceServer;
+use sentinel_shared::access::Scope;
 use sentinel_shared::review::policy::Policy;
+use sentinel_shared::store::pauses::{self, Reason};
 use sentinel_shared::store::reviews::{self, JobStatus};
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -63,6 +65,7 @@ pub struct Readiness {
     draining: AtomicBool,
     store_away: AtomicBool,
     pressed: AtomicBool,
+    token_refused: AtomicBool,
     engine: Arc<Engine>,
     metrics: Arc<Metrics>,
 }
@@ -84,7 +87,7 @@ pub struct Node {
 impl Readiness {
     fn new(engine: Arc<Engine>, metrics: Arc<Metrics>) -> Self {
         let no = AtomicBool::default;
-        Self { draining: no(), store_away: no(), pressed: no(), engine, metrics }
+        Self { draining: no(), store_away: no(), pressed: no(), token_refused: no(), engine, metrics }
     }
 
     /// Whether work should come here.
@@ -106,6 +109,8 @@ impl Readiness {
             Some("the model has no session")
         } else if self.store_away.load(Ordering::Relaxed) {
             Some("the database is away")
+        } else if self.token_refused.load(Ordering::Relaxed) {
+            Some("GitHub refuses the token or the App's key: give the node a new one and restart it")
         } else if pressure > limit {
             Some("the queue is nearly full")
         } else if self.engine.batcher.refused_within(REFUSED_LATELY) {
@@ -194,7 +199,8 @@ impl Node {
             let every = if config.settings.pull { PULL_EVERY } else { LOOK_EVERY };
             workers.spawn(work(Arc::clone(&reviewer), Arc::clone(&wake), Arc::clone(&readiness), every));
         }
-        let state = tokio::spawn(watch_queue(Arc::clone(&reviewer), Arc::clone(&readiness)));
+        let state =
+            tokio::spawn(watch_queue(Arc::clone(&reviewer), Arc::clone(&readiness), Arc::clone(&wake)));
         let hearing = tokio::spawn(hear(Arc::clone(&reviewer)));
         let missing = tokio::spawn(ask_for_missed(Arc::clone(&reviewer)));
         let service = Service {
@@ -346,21 +352,31 @@ async fn hear(reviewer: Arc<Reviewer>) {
     }
 }
 
-/// Has GitHub send again what the worker missed.
+/// Has GitHub send again what the worker missed, while it can be stored.
 async fn ask_for_missed(reviewer: Arc<Reviewer>) {
     while reviewer.github.is_app() {
-        match reviewer.github.redeliver_missed().await {
-            Ok(0) => {}
-            Ok(deliveries) => info!(deliveries, "deliveries.asked_for_again"),
-            Err(trouble) => warn!("deliveries.not_asked_for: {}", trouble.what()),
+        // While the database is away, the worker could not take them either.
+        if reviewer.store.read(&[pauses::breakers(Scope::All)]).await.is_ok() {
+            match reviewer.github.redeliver_missed(now()).await {
+                Ok(0) => {}
+                Ok(deliveries) => info!(deliveries, "deliveries.asked_for_again"),
+                Err(trouble) => warn!("deliveries.not_asked_for: {}", trouble.what()),
+            }
         }
         tokio::time::sleep(MISSED_EVERY).await;
     }
 }
 
-/// Keeps the gauges of the queue fresh.
-async fn watch_queue(reviewer: Arc<Reviewer>, readiness: Arc<Readiness>) {
+/// Keeps the gauges of the queue fresh, and wakes a worker where a pause is over. Before that, once, asks GitHub whether
+/// it accepts us.
+async fn watch_queue(reviewer: Arc<Reviewer>, readiness: Arc<Readiness>, wake: Arc<Notify>) {
     let metrics = &reviewer.metrics;
+    while let Err(error) = reviewer.introduce_once().await {
+        warn!("github.not_met: {error}");
+        readiness.store_away.store(true, Ordering::Relaxed);
+        tokio::time::sleep(STATE_EVERY).await;
+    }
+    let identity = reviewer.github.identity().label();
     loop {
         let answers = reviewer.store.read(&reviews::queue_state(now())).await;
         let state = answers.and_then(|rows| reviews::queue_state_of(&rows));
@@ -375,6 +391,18 @@ async fn watch_queue(reviewer: Arc<Reviewer>, readiness: Arc<Readiness>) {
             metrics.lease_age.set(state.oldest_lease_seconds);
             metrics.queued_age.set(state.oldest_queued_seconds);
             metrics.github_writes.set(state.writes_of_an_hour);
+            for reason in Reason::ALL.map(Reason::label) {
+                let open = state.breakers.iter().filter(|breaker| breaker.reason == reason).count();
+                metrics.breakers.with_label_values(&[reason]).set(i64::try_from(open).unwrap_or(i64::MAX));
+            }
+            let oldest = state.breakers.first().map_or(0, |breaker| now() - breaker.since_seconds);
+            metrics.breaker_age.set(oldest);
+            let is_refused =
+                state.breakers.iter().any(|breaker| breaker.account == identity && breaker.to_do.is_some());
+            readiness.token_refused.store(is_refused, Ordering::Relaxed);
+            if state.oldest_queued_seconds > 0 {
+                wake.notify_one();
+            }
         }
         let _ = readiness.reason();
         tokio::time::sleep(STATE_EVERY).await;

@@ -16,8 +16,9 @@ use sentinel_shared::feedback::FeedbackRecord;
 use sentinel_shared::review::ReviewJob;
 use sentinel_shared::signature::Secret;
 use sentinel_shared::store::feedback;
+use sentinel_shared::store::pauses::{self, Breaker};
 use sentinel_shared::store::reviews::{self, JobKind, JobRow};
-use sentinel_shared::store::{Statement, Transaction};
+use sentinel_shared::store::{Statement, Transaction, Value};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,19 @@ static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
         Engine::start(&model, &options, |_| limits, Arc::new(Metrics::default())).expect("the model loads"),
     )
 });
+
+/// What time does to each table of the queue.
+const ADVANCE: [&str; 4] = [
+    "-- test_advance_jobs
+UPDATE review_jobs SET lease_until = lease_until - ?1, not_before = not_before - ?1, created_at = created_at - ?1,
+  finished_at = finished_at - ?1",
+    "-- test_advance_writes
+UPDATE github_writes SET at_ms = at_ms - ?1 * 1000",
+    "-- test_advance_breakers
+UPDATE breakers SET since = since - ?1, retry_at = retry_at - ?1",
+    "-- test_advance_pauses
+UPDATE job_pauses SET since = since - ?1",
+];
 
 /// Who a reviewer is to GitHub.
 #[derive(Clone, Copy, PartialEq)]
@@ -132,9 +146,24 @@ impl Rig {
         reviews::job_rows(&answers[0]).expect("jobs").into_iter().next().expect("the job exists")
     }
 
+    /// The accounts that are paused.
+    pub async fn breakers(&self) -> Vec<Breaker> {
+        let answers =
+            self.store().read(&[pauses::breakers(Scope::All)]).await.expect("the database is there");
+        pauses::breaker_rows(&answers[0]).expect("breakers")
+    }
+
     /// Lets every lease and every pause end, as time would.
     pub async fn let_time_pass(&self) {
         self.pretend("-- test_time\nUPDATE review_jobs SET lease_until = 0, not_before = 0").await;
+        self.pretend("-- test_retry\nUPDATE breakers SET retry_at = 0").await;
+    }
+
+    /// Lets so many seconds pass for everything that waits: all times of the queue move back by them.
+    pub async fn advance(&self, seconds: i64) {
+        let shift = |sql| Statement { sql, args: vec![Value::Integer(seconds)] };
+        let change = Transaction(ADVANCE.map(shift).into());
+        self.store().commit(&change).await.expect("the database is there");
     }
 
     /// Changes the database as nothing but time or another program would.

@@ -125,6 +125,10 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("a_model_that_does_not_check_out_is_refused_and_the_one_in_use_goes_on", refused_models),
         ("a_pull_request_becomes_one_review_however_often_it_is_delivered", reviews::one_review),
         ("while_the_node_is_away_a_pull_request_waits_and_the_sweep_submits_it", reviews::node_away),
+        (
+            "while_github_is_away_pull_requests_wait_the_page_says_so_and_they_are_reviewed_afterwards",
+            reviews::github_away,
+        ),
         ("commands_are_obeyed_from_people_who_may_write", reviews::commands),
         ("a_worker_that_dies_at_any_moment_loses_no_pull_request_and_doubles_none", reviews::worker_dies),
         ("a_verdict_is_published_where_the_team_reads_it", reviews::verdict_published),

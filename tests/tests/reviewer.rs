@@ -1,12 +1,15 @@
 //! One job at a time through a real database, the real model and a GitHub that refuses what GitHub refuses.
 
+use sentinel_node::faults::{Step, panicking_at};
 use sentinel_node::github::DEADLINE;
 use sentinel_node::reviewer::{Explainer, Once, Reviewer, Verdicts};
+use sentinel_shared::access::Scope;
 use sentinel_shared::review::render::{fingerprint_in, is_of_key};
+use sentinel_shared::store::pauses::{self, GIVE_UP_AFTER, Identity as Account, PAUSE_AT_MOST, Reason};
 use sentinel_shared::store::reviews::{self, JobKind, JobStatus};
 use sentinel_shared::store::{Statement, Transaction, Value};
 use sentinel_shared::webhook::DeliveryKey;
-use sentinel_tests::github::{FakeGithub, Fault, Pull};
+use sentinel_tests::github::{Comment, FakeGithub, Fault, Pull, Review};
 use sentinel_tests::node::{Identity, OUTSPOKEN, RUNTIME, Rig, job};
 use std::time::{Duration, Instant};
 
@@ -140,6 +143,8 @@ fn reactions_to_comments_become_feedback_once_for_each_person() {
         assert!(scene.node.hear_once().await.unwrap());
         assert_eq!(said().await, first, "GitHub did not answer; nothing is made up");
         scene.rig.pretend(some_hours).await;
+        assert!(!scene.node.hear_once().await.unwrap(), "not while the account is paused");
+        scene.rig.let_time_pass().await;
         assert!(scene.node.hear_once().await.unwrap());
         assert_eq!(said().await[0], row("mona", "useful"), "another mind");
         assert_eq!(said().await.len(), 3, "what hubot said already is not stored twice");
@@ -156,28 +161,33 @@ fn reactions_to_comments_become_feedback_once_for_each_person() {
 }
 
 #[test]
-fn what_the_worker_missed_is_asked_for_again_until_it_arrives_or_was_tried_often() {
+fn what_the_worker_missed_is_asked_for_again_at_four_ages_until_it_arrives() {
     RUNTIME.block_on(async {
         let scene = Scene::start("missed", Identity::App).await;
         let (github, node) = (&scene.rig.github, &scene.node.github);
-        for (guid, status) in [("taken", 202), ("refused", 401), ("lost", 503)] {
+        let asked = async || node.redeliver_missed(sentinel_node::store::now()).await;
+        for (guid, status) in [("taken", 202), ("refused", 401), ("lost", 503), ("hopeless", 500)] {
             github.delivered(guid, status);
         }
+        // The lost ones are not among the newest hundred.
+        (0..250).for_each(|at| github.delivered(&format!("later{at}"), 202));
+        assert_eq!(asked().await, Ok(0), "the worker is given a moment");
         github.hook_answers(502);
-        assert_eq!(node.redeliver_missed().await, Ok(1));
+        github.age_deliveries(301);
+        assert_eq!(asked().await, Ok(2));
+        assert_eq!(asked().await, Ok(0), "not at every look");
+        github.age_deliveries(3300);
+        assert_eq!(asked().await, Ok(2), "an hour after the first attempt");
+        github.age_deliveries(11 * 3600);
         github.hook_answers(202);
-        assert_eq!(node.redeliver_missed().await, Ok(1));
-        assert_eq!(node.redeliver_missed().await, Ok(0), "it has arrived");
-        assert_eq!(github.attempts_at("lost"), [503, 502, 202]);
-        github.delivered("hopeless", 500);
-        github.hook_answers(500);
-        for expected in [1, 1, 1, 0] {
-            assert_eq!(node.redeliver_missed().await, Ok(expected));
-        }
-        assert_eq!(github.attempts_at("hopeless").len(), 4);
+        assert_eq!(asked().await, Ok(2), "twelve hours after it");
+        assert_eq!(github.attempts_at("lost"), [503, 502, 502, 202]);
+        github.age_deliveries(36 * 3600);
+        assert_eq!(asked().await, Ok(0), "they have arrived");
         assert_eq!((github.attempts_at("taken").len(), github.attempts_at("refused").len()), (1, 1));
         let person = scene.rig.node("person", Identity::Person);
-        assert_eq!(person.github.redeliver_missed().await, Ok(0), "a token has no webhook of its own");
+        let nothing = person.github.redeliver_missed(sentinel_node::store::now()).await;
+        assert_eq!(nothing, Ok(0), "a token has no webhook of its own");
     });
 }
 
@@ -270,24 +280,393 @@ fn after_three_errors_a_job_is_dead_visible_and_can_be_revived() {
         let scene = Scene::start("dead", Identity::Person).await;
         scene.queue("head1").await;
         for expected in [JobStatus::Queued, JobStatus::Queued, JobStatus::Dead] {
-            scene.rig.github.fail_next("GET /repos", Fault::Status(500));
+            // JSON of another shape: an error of this job's own.
+            scene.rig.github.fail_next("GET /repos", Fault::Status(200));
             assert_eq!(scene.once().await, Some(expected));
             scene.rig.let_time_pass().await;
         }
         assert_eq!(scene.once().await, None);
+        assert_eq!(scene.rig.breakers().await, [], "nobody else waits for it");
         let key = scene.key("head1");
-        scene
-            .rig
-            .store()
-            .commit(&reviews::revive(
-                sentinel_shared::access::Scope::All,
-                Some(&key),
-                sentinel_node::store::now(),
-            ))
-            .await
-            .unwrap();
+        let revive = reviews::revive(Scope::All, Some(&key), sentinel_node::store::now());
+        scene.rig.store().commit(&revive).await.unwrap();
         assert_eq!(scene.once().await, Some(JobStatus::Done));
         assert_eq!(scene.pull().reviews.len(), 1);
+    });
+}
+
+/// Several pull requests of one account that wait while GitHub has trouble.
+struct Outage {
+    rig: Rig,
+    node: Reviewer,
+    jobs: Vec<String>,
+    /// How often a node took a job.
+    takes: usize,
+}
+
+impl Outage {
+    async fn start(name: &str, identity: Identity, jobs: usize) -> Self {
+        let github = FakeGithub::start();
+        let rig = Rig::start(github).await;
+        let node = rig.node("node-1", identity);
+        let mut keys = Vec::new();
+        for number in 0..jobs {
+            let repository = format!("team/{name}{number}");
+            rig.github.put_file(&repository, ".github/sentinel.yml", OUTSPOKEN);
+            rig.github.open(Pull::new(&repository, 7, "head1", &[("src/load.ts", PATCH)]));
+            let job = job(&repository, 7, "head1", (identity == Identity::App).then_some(5));
+            rig.queue(JobKind::Review, &job).await;
+            keys.push(job.key);
+        }
+        Self { rig, node, jobs: keys, takes: 0 }
+    }
+
+    /// Works as a node does for so many seconds: whatever is due, with a look every five seconds, or every minute.
+    async fn live(&mut self, seconds: i64) {
+        let step = if seconds > 3600 { 60 } else { 5 };
+        for _ in 0..seconds / step {
+            while let Once::Worked { .. } = self.node.review_once().await.expect("the database is there") {
+                self.takes += 1;
+                assert!(self.takes < 500, "the queue never rests");
+                // Nothing waits a real second for its turn to write.
+                self.rig.advance(1).await;
+            }
+            self.rig.advance(step).await;
+        }
+    }
+
+    async fn statuses(&self) -> Vec<String> {
+        let mut statuses = Vec::new();
+        for key in &self.jobs {
+            statuses.push(self.rig.job(key).await.status);
+        }
+        statuses
+    }
+
+    async fn reviews_are_all_there_once(&self) {
+        let statuses = self.statuses().await;
+        assert!(statuses.iter().all(|status| status == "done"), "{statuses:?}");
+        for key in &self.jobs {
+            let repository = key.split('#').next().expect("a key names its repository");
+            assert_eq!(self.rig.github.pull(repository, 7).reviews.len(), 1, "{key}");
+        }
+    }
+}
+
+#[test]
+fn an_outage_of_97_seconds_kills_no_review() {
+    RUNTIME.block_on(async {
+        let mut outage = Outage::start("short", Identity::Person, 8).await;
+        outage.rig.github.set_weather(Some(Fault::Status(503)));
+        outage.live(97).await;
+        let statuses = outage.statuses().await;
+        assert!(statuses.iter().all(|status| status == "queued"), "{statuses:?}");
+        // At 0, 5, 10, 20, 40 and 80 seconds: GitHub is not asked by all of them.
+        assert!(outage.takes <= 8, "{} takes", outage.takes);
+        let open = outage.rig.breakers().await;
+        assert_eq!(
+            (open[0].account.as_str(), open[0].reason.as_str(), open[0].waiting),
+            ("token", "github_away", 8)
+        );
+        outage.rig.github.set_weather(None);
+        outage.live(200).await;
+        outage.reviews_are_all_there_once().await;
+        assert_eq!(outage.rig.breakers().await, []);
+        let first = outage.rig.job(&outage.jobs[0]).await;
+        assert_eq!((first.attempts, first.failures), (1, 0), "what only paused was not tried");
+    });
+}
+
+#[test]
+fn half_an_hour_without_github_kills_no_review_whatever_it_answers_meanwhile() {
+    RUNTIME.block_on(async {
+        let weathers = [
+            (Fault::Status(502), "github_away"),
+            (Fault::Html, "github_away"),
+            (Fault::LostAnswer, "github_away"),
+            (Fault::LimitedWordlessly, "limited"),
+            (Fault::OutOfCalls(1800), "limited"),
+        ];
+        let outages = weathers.into_iter().enumerate().map(|(at, (weather, reason))| async move {
+            let mut outage = Outage::start(&format!("half{at}x"), Identity::App, 4).await;
+            outage.rig.github.set_weather(Some(weather.clone()));
+            outage.live(1800).await;
+            let statuses = outage.statuses().await;
+            assert!(statuses.iter().all(|status| status == "queued"), "{weather:?}: {statuses:?}");
+            assert!(outage.takes <= 14, "{weather:?}: {} takes", outage.takes);
+            let open = outage.rig.breakers().await;
+            assert_eq!((open[0].account.as_str(), open[0].reason.as_str()), ("5", reason), "{weather:?}");
+            outage.rig.github.set_weather(None);
+            // It is asked again when the trouble is twice as old at the latest.
+            outage.live(1900).await;
+            outage.reviews_are_all_there_once().await;
+            assert_eq!(outage.rig.breakers().await, [], "{weather:?}");
+        });
+        futures_util::future::join_all(outages).await;
+    });
+}
+
+#[test]
+fn a_limit_that_says_for_how_long_is_not_tried_before() {
+    RUNTIME.block_on(async {
+        let mut outage = Outage::start("limit", Identity::App, 3).await;
+        outage.rig.github.set_weather(Some(Fault::OutOfCalls(900)));
+        outage.live(850).await;
+        assert_eq!(outage.takes, 1, "one call met the limit, and no other was made");
+    });
+}
+
+#[test]
+fn a_refused_token_pauses_everything_says_so_and_a_new_one_brings_everything_back() {
+    RUNTIME.block_on(async {
+        for (identity, account, reason) in
+            [(Identity::Person, "token", "token_refused"), (Identity::App, "app", "key_refused")]
+        {
+            let mut outage = Outage::start(&format!("refused-{account}"), identity, 5).await;
+            let other = job("team/elsewhere", 7, "head1", (identity == Identity::App).then_some(6));
+            outage.rig.queue(JobKind::Review, &other).await;
+            outage.rig.github.set_weather(Some(Fault::Status(401)));
+            outage.live(3600).await;
+            let statuses = outage.statuses().await;
+            assert!(statuses.iter().all(|status| status == "queued"), "{statuses:?}");
+            assert!(outage.takes <= 20, "{} takes", outage.takes);
+            let open = outage.rig.breakers().await;
+            let [breaker] = &open[..] else { panic!("one for all installations: {open:?}") };
+            assert_eq!(
+                (breaker.account.as_str(), breaker.reason.as_str(), breaker.waiting),
+                (account, reason, 6)
+            );
+            assert!(breaker.to_do.is_some_and(|to_do| to_do.contains("restart")), "{breaker:?}");
+            assert!(breaker.what.as_ref().is_some_and(|what| what.starts_with("401 for ")), "{breaker:?}");
+            let waits = outage.rig.job(&outage.jobs[4]).await.wait.expect("it waits");
+            assert_eq!(waits.reason.as_deref(), Some(reason), "a job that was never tried says why it waits");
+            // The node that is started with another token need not wait for the pause to end.
+            outage.rig.github.set_weather(None);
+            outage.rig.github.open(Pull::new("team/elsewhere", 7, "head1", &[("src/load.ts", PATCH)]));
+            outage.node = outage.rig.node("node-2", identity);
+            outage.node.introduce_once().await.unwrap();
+            outage.live(60).await;
+            outage.reviews_are_all_there_once().await;
+            assert_eq!(outage.rig.breakers().await, []);
+        }
+    });
+}
+
+#[test]
+fn a_key_of_one_installation_learns_nothing_of_anothers_trouble() {
+    RUNTIME.block_on(async {
+        let scene = Scene::start("scoped", Identity::App).await;
+        let now = sentinel_node::store::now();
+        for (account, reason) in
+            [("5", Reason::Limited), ("6", Reason::GithubAway), ("app", Reason::KeyRefused)]
+        {
+            let trouble =
+                pauses::Trouble { account, reason, what: "GET /repos/some/where", after: 0, job: "" };
+            scene
+                .rig
+                .store()
+                .commit(&Transaction(vec![pauses::open(Account::App, &trouble, now)]))
+                .await
+                .unwrap();
+        }
+        let seen = async |scope| {
+            let answers = scene.rig.store().read(&[pauses::breakers(scope)]).await.unwrap();
+            let rows = pauses::breaker_rows(&answers[0]).unwrap();
+            rows.into_iter().map(|row| (row.account, row.what.is_some())).collect::<Vec<_>>()
+        };
+        let row = |account: &str, is_told| (account.to_owned(), is_told);
+        assert_eq!(seen(Scope::All).await, [row("5", true), row("6", true), row("app", true)]);
+        assert_eq!(seen(Scope::Installation(5)).await, [row("5", true), row("app", false)]);
+    });
+}
+
+#[test]
+fn a_token_that_is_refused_when_the_node_starts_is_known_before_any_job_comes() {
+    RUNTIME.block_on(async {
+        let scene = Scene::start("at-start", Identity::Person).await;
+        scene.rig.github.set_weather(Some(Fault::Status(401)));
+        scene.node.introduce_once().await.unwrap();
+        let open = scene.rig.breakers().await;
+        assert_eq!((open.len(), open[0].reason.as_str(), open[0].waiting), (1, "token_refused", 0));
+        scene.rig.advance(3600).await;
+        assert_eq!(scene.once().await, None);
+        assert_eq!(scene.rig.breakers().await.len(), 1, "nobody waits, and it is still to be told");
+        scene.rig.github.set_weather(None);
+        scene.queue("head1").await;
+        assert_eq!(scene.once().await, Some(JobStatus::Done));
+        assert_eq!(scene.rig.breakers().await, []);
+    });
+}
+
+#[test]
+fn one_pull_request_that_github_always_fails_on_holds_no_other_up_and_ends_after_three_days() {
+    RUNTIME.block_on(async {
+        let mut outage = Outage::start("poison", Identity::App, 6).await;
+        // The first in the queue.
+        (0..400).for_each(|_| {
+            outage.rig.github.fail_next("/repos/team/poison0/pulls/7/files", Fault::Status(500));
+        });
+        outage.live(120).await;
+        let statuses = outage.statuses().await;
+        assert_eq!(statuses, ["queued", "done", "done", "done", "done", "done"]);
+        outage.live(24 * 3600).await;
+        // Each time for a moment only: a pull request that comes meanwhile is reviewed at once.
+        let late = job("team/poison-late", 7, "head1", Some(5));
+        outage.rig.github.open(Pull::new("team/poison-late", 7, "head1", &[("src/load.ts", PATCH)]));
+        outage.rig.queue(JobKind::Review, &late).await;
+        outage.live(20).await;
+        let row = outage.rig.job(&late.key).await;
+        assert_eq!(row.status, "done", "{row:?} {:?}", outage.rig.breakers().await);
+        let takes = outage.takes;
+        assert!(takes < 60, "{takes} takes in a day");
+        outage.rig.advance(GIVE_UP_AFTER - 24 * 3600).await;
+        outage.live(30).await;
+        let row = outage.rig.job(&outage.jobs[0]).await;
+        assert_eq!((row.status.as_str(), row.failures), ("dead", 0));
+        let error = row.error.unwrap_or_default();
+        assert!(error.starts_with("given up after three days: 500 for /repos/team/poison0"), "{error}");
+        // A person may say that it is worth another three.
+        outage.rig.github.clear_faults();
+        let revive = reviews::revive(Scope::All, Some(&outage.jobs[0]), sentinel_node::store::now());
+        outage.rig.store().commit(&revive).await.unwrap();
+        outage.live(60).await;
+        outage.reviews_are_all_there_once().await;
+    });
+}
+
+#[test]
+fn who_waits_three_days_behind_an_account_that_is_paused_is_given_up_with_the_reason() {
+    RUNTIME.block_on(async {
+        let mut outage = Outage::start("expired", Identity::Person, 3).await;
+        outage.rig.github.set_weather(Some(Fault::Status(401)));
+        outage.live(10).await;
+        outage.rig.advance(GIVE_UP_AFTER - PAUSE_AT_MOST).await;
+        outage.live(30).await;
+        let statuses = outage.statuses().await;
+        assert!(statuses.iter().all(|status| status == "queued"), "{statuses:?}");
+        outage.rig.advance(PAUSE_AT_MOST).await;
+        outage.live(30).await;
+        let statuses = outage.statuses().await;
+        assert!(statuses.contains(&"dead".to_owned()), "{statuses:?}");
+        // Those that were let through meanwhile have three days from their own first try on.
+        outage.rig.advance(GIVE_UP_AFTER).await;
+        outage.live(60).await;
+        let statuses = outage.statuses().await;
+        assert!(statuses.iter().all(|status| status == "dead"), "{statuses:?}");
+        for key in &outage.jobs {
+            let error = outage.rig.job(key).await.error.unwrap_or_default();
+            assert!(error.starts_with("given up after") && error.contains("401 for "), "{error}");
+        }
+    });
+}
+
+#[test]
+fn what_an_earlier_version_ended_because_of_an_outage_comes_back_by_itself() {
+    RUNTIME.block_on(async {
+        let endings = [
+            ("dead", "502 for /repos/team/back0/pulls/7: no reason given", 0, true),
+            ("dead", "GitHub can't be reached: no answer in time", 0, true),
+            ("failed", "401 for /repos/team/back2/pulls/7: Bad credentials", 0, true),
+            ("failed", "403 for /repos/team/back3/pulls/7: You have exceeded a secondary rate limit.", 0, true),
+            ("failed", "403 for /repos/team/back4/pulls/7: Resource not accessible by integration", 0, false),
+            ("dead", "the model could not be run", 0, false),
+            ("dead", "503 for /repos/team/back6/pulls/7: no reason given", GIVE_UP_AFTER + 60, false),
+        ];
+        for (at, how) in ["a node starts", "the account's breaker is closed"].iter().enumerate() {
+            let mut outage = Outage::start(&format!("back{at}x"), Identity::App, endings.len()).await;
+            for (key, (status, error, ago, _)) in outage.jobs.iter().zip(endings) {
+                let end = Statement {
+                    sql: "-- test_end\nUPDATE review_jobs SET status = ?2, error = ?3, attempts = 3, failures = 3,
+                        finished_at = unixepoch() - ?4 WHERE key = ?1",
+                    args: vec![
+                        Value::Text(key.clone()),
+                        Value::Text(status.into()),
+                        Value::Text(error.into()),
+                        Value::Integer(ago),
+                    ],
+                };
+                outage.rig.store().commit(&Transaction(vec![end])).await.unwrap();
+            }
+            if at == 0 {
+                outage.node.introduce_once().await.unwrap();
+            } else {
+                outage.rig.github.open(Pull::new("team/back-opener", 7, "head1", &[("src/load.ts", PATCH)]));
+                outage.rig.queue(JobKind::Review, &job("team/back-opener", 7, "head1", Some(5))).await;
+                outage.rig.github.fail_next("GET /repos", Fault::Status(503));
+                outage.live(5).await;
+                assert!(!outage.statuses().await.contains(&"queued".to_owned()), "not while GitHub is away");
+            }
+            outage.live(60).await;
+            for (key, (status, error, _, comes_back)) in outage.jobs.iter().zip(endings) {
+                let expected = if comes_back { "done" } else { status };
+                assert_eq!(outage.rig.job(key).await.status, expected, "{how}: {error}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_job_that_makes_the_node_panic_fails_by_itself_and_the_worker_goes_on() {
+    RUNTIME.block_on(async {
+        let scene = Scene::start("panic", Identity::Person).await;
+        scene.queue("head1").await;
+        let outcome = panicking_at(Step::FilesRead, scene.node.review_once()).await.unwrap();
+        assert!(matches!(outcome, Once::Worked { status: Some(JobStatus::Queued), .. }), "{outcome:?}");
+        let row = scene.rig.job(&scene.key("head1")).await;
+        assert_eq!((row.failures, row.error.as_deref()), (1, Some("the node panicked over it")));
+        scene.rig.let_time_pass().await;
+        assert_eq!(scene.once().await, Some(JobStatus::Done));
+    });
+}
+
+#[test]
+fn outdated_comments_are_folded_once_each_over_as_many_reviews_as_it_takes() {
+    RUNTIME.block_on(async {
+        let scene = Scene::start("folded", Identity::App).await;
+        scene.queue("head1").await;
+        assert_eq!(scene.once().await, Some(JobStatus::Done));
+        scene.rig.github.change(&scene.repository, 7, |pull| {
+            let ours = pull.comments[0].clone();
+            for at in 0..130 {
+                // Of lines that are gone; most were folded by a person or long ago.
+                pull.comments.push(Comment { id: 50_000 + at, line: None, ..ours.clone() });
+            }
+        });
+        (50_000..50_105).for_each(|id| scene.rig.github.minimize(id));
+        for (head, folds) in [("head2", 20), ("head3", 25), ("head4", 25)] {
+            scene.rig.github.change(&scene.repository, 7, |pull| pull.head_sha = head.into());
+            scene.queue(head).await;
+            // Nothing waits a real second for its turn to write.
+            let ours = async { assert_eq!(scene.once().await, Some(JobStatus::Done)) };
+            let time = async {
+                loop {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    scene.rig.pretend("-- test_writes\nDELETE FROM github_writes").await;
+                }
+            };
+            tokio::select! { () = ours => {}, () = time => {} }
+            assert_eq!(scene.rig.github.folds(), folds, "{head}");
+        }
+    });
+}
+
+#[test]
+fn beyond_three_thousand_reviews_the_newest_are_read() {
+    RUNTIME.block_on(async {
+        let scene = Scene::start("crowded", Identity::Person).await;
+        scene.queue("head1").await;
+        scene.rig.github.fail_next("POST /repos", Fault::LostAnswer);
+        assert_eq!(scene.once().await, Some(JobStatus::Queued));
+        scene.rig.github.change(&scene.repository, 7, |pull| {
+            let ours = pull.reviews.remove(0);
+            let other = |id| Review { id, login: "octocat".into(), body: "hm".into(), ..ours.clone() };
+            pull.reviews = (100_000..103_050).map(other).collect();
+            pull.reviews.push(ours.clone());
+        });
+        scene.rig.let_time_pass().await;
+        assert_eq!(scene.once().await, Some(JobStatus::Done));
+        let ours = scene.pull().reviews.into_iter().filter(|review| review.login != "octocat").count();
+        assert_eq!(ours, 1, "the marker is found among the newest");
     });
 }
 
@@ -432,9 +811,12 @@ fn two_jobs_of_one_pull_request_are_not_worked_on_at_once() {
         scene.rig.queue(JobKind::Review, &asked).await;
         let now = sentinel_node::store::now();
         let store = scene.rig.store();
-        let first = reviews::claimed(&store.commit(&reviews::claim("a", now)).await.unwrap()).unwrap();
+        let first = reviews::claimed(&store.commit(&reviews::claim("a", Account::Token, now)).await.unwrap())
+            .unwrap();
         assert!(first.is_some());
-        let second = reviews::claimed(&store.commit(&reviews::claim("b", now)).await.unwrap()).unwrap();
+        let second =
+            reviews::claimed(&store.commit(&reviews::claim("b", Account::Token, now)).await.unwrap())
+                .unwrap();
         assert_eq!(second, None);
     });
 }

@@ -11,13 +11,34 @@ export function prepare() {
 
 export async function refresh(principal) {
   who = principal;
-  const jobs = await ask(withQuery("/api/jobs", { limit: 50, status: at("review-status").value }));
+  const [jobs, breakers] = await Promise.all([
+    ask(withQuery("/api/jobs", { limit: 50, status: at("review-status").value })),
+    ask("/api/breakers"),
+  ]);
+  at("breakers").hidden = breakers.length === 0;
+  at("breakers").replaceChildren(...breakers.map(paused));
+  const meaning = new Map(breakers.map(({ reason, meaning }) => [reason, meaning]));
   at("no-reviews").hidden = jobs.length > 0;
-  replaceKeepingOpen(at("review-list"), jobs.map(entry));
+  replaceKeepingOpen(at("review-list"), jobs.map((job) => entry(job, meaning)));
+}
+
+/** An account on GitHub whose jobs wait: why, since when, until when, and what a person has to do. */
+function paused(breaker) {
+  const account = { app: "the App", token: "the token", other: "repositories without an installation" }[breaker.account] ?? `installation ${breaker.account}`;
+  const time = (timestamp) => {
+    const made = element("time");
+    tell(made, timestamp);
+    return made;
+  };
+  const item = element("li", `${breaker.meaning} (${account}), since `);
+  item.append(time(breaker.since), `. ${breaker.waiting} waiting; the next try is at `, time(breaker.retry_at), ".");
+  if (breaker.to_do) item.append(` To do: ${breaker.to_do}.`);
+  if (breaker.what) item.append(` GitHub said: ${breaker.what}`);
+  return item;
 }
 
 /** What became of a pull request's job, and what was found. */
-function entry(job) {
+function entry(job, meaning) {
   const item = at("review").content.cloneNode(true);
   const fill = (selector, text) => (item.querySelector(selector).textContent = text);
   const found = job.result?.findings ?? [];
@@ -34,6 +55,13 @@ function entry(job) {
   fill(".receipt", receipt ? `${receipt.files_reviewed} of ${receipt.files_seen} files, ${receipt.hunks_reviewed} of ${receipt.hunks_seen} hunks, by ${job.result.model_version}` : "not yet");
   fill(".head", job.head_sha ?? "–");
   fill(".tries", `${job.attempts}, of which ${job.failures} failed`);
+  fill(".waits", "–");
+  if (job.wait?.reason || (job.wait && job.error)) {
+    const until = element("time");
+    tell(until, job.wait.until);
+    const why = meaning.get(job.wait.reason) ?? job.wait.reason ?? "paused";
+    item.querySelector(".waits").replaceChildren(`${why}, until `, until);
+  }
   link(item.querySelector(".run"), job.review_url, "not posted");
   if (who?.role === "admin" && REPLAYABLE.includes(job.status)) {
     const said = element("span", "", "said");

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
 use sentinel_shared::access::Scope;
 use sentinel_shared::signature::Secret;
+use sentinel_shared::store::pauses::Reason;
 use sentinel_shared::store::reviews::{self, JobRow, JobStatus};
 use sentinel_shared::text::{printed, printed_json};
 use serde_json::json;
@@ -38,7 +39,7 @@ enum Action {
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
     },
-    /// Jobs that were given up after three errors.
+    /// Jobs that were given up after three errors of their own, or after three days of pauses.
     Dead,
     /// Queue a job again that ended without a review.
     Retry {
@@ -91,12 +92,26 @@ impl Jobs {
             println!("{}", printed_json(&format!("{:#}", json!(rows))));
             return Ok(());
         }
-        for JobRow { key, status, attempts, created_at, error, review_url, .. } in &rows {
+        for row @ JobRow { key, status, attempts, created_at, error, review_url, .. } in &rows {
             let note = error.as_ref().or(review_url.as_ref()).map(String::as_str).unwrap_or_default();
             let (status, key, note) = (printed(status), printed(key), printed(note));
-            println!("{status:<10} {created_at}  {key}  tries {attempts}  {note}");
+            println!("{status:<10} {created_at}  {key}  tries {attempts}  {}{note}", waiting(row));
         }
         println!("{} job(s)", rows.len());
         Ok(())
+    }
+}
+
+/// Why a job waits, and until when.
+fn waiting(row: &JobRow) -> String {
+    let Some(wait) = &row.wait else { return String::new() };
+    let reason = wait.reason.as_deref().and_then(Reason::parse);
+    match (reason, &row.error) {
+        (Some(reason), _) => {
+            let to_do = reason.to_do().map_or_else(String::new, |to_do| format!(": {to_do}"));
+            format!("waits until {}, {}{to_do}; ", wait.until, reason.meaning())
+        }
+        (None, Some(_)) => format!("waits until {}; ", wait.until),
+        (None, None) => String::new(),
     }
 }

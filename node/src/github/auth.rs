@@ -79,7 +79,7 @@ impl Github {
             return Ok(token);
         }
         let path = format!("/app/installations/{installation}/access_tokens");
-        let answer: Answer = parse(&self.call(Method::POST, &path, &self.auth.jwt()?, None).await?)?;
+        let answer: Answer = parse(&self.call_as_app(Method::POST, &path).await?.body)?;
         let ends_at = unix_seconds(&answer.expires_at).unwrap_or_else(now);
         let bearer = Bearer { token: answer.token.clone(), ends_at };
         self.auth.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(installation, bearer);
@@ -99,7 +99,7 @@ impl Github {
             id: u64,
         }
         let path = format!("/repos/{repository}/installation");
-        let answer: Answer = parse(&self.call(Method::GET, &path, &self.auth.jwt()?, None).await?)?;
+        let answer: Answer = parse(&self.call_as_app(Method::GET, &path).await?.body)?;
         Ok(answer.id)
     }
 
@@ -117,11 +117,9 @@ impl Github {
         let answer: Answer = match &self.auth.credentials {
             Credentials::Token(_) => {
                 let bearer = self.bearer(None).await?;
-                parse(&self.call(Method::GET, "/user", &bearer, None).await?)?
+                parse(&self.call(Method::GET, "/user", &bearer, None).await?.body)?
             }
-            Credentials::App { .. } => {
-                parse(&self.call(Method::GET, "/app", &self.auth.jwt()?, None).await?)?
-            }
+            Credentials::App { .. } => parse(&self.call_as_app(Method::GET, "/app").await?.body)?,
         };
         let login = answer.login.or_else(|| answer.slug.map(|slug| format!("{slug}[bot]")));
         let login = login.ok_or_else(|| Trouble::Refused("GitHub does not say who we are".to_owned()))?;

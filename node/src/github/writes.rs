@@ -2,7 +2,7 @@
 //!
 //! The account's writes are counted in the database, so all nodes together keep to them.
 
-use super::{Access, Trouble, parse};
+use super::{Access, Answered, Trouble, parse};
 use crate::store::now_ms;
 use reqwest::Method;
 use sentinel_shared::store::reviews;
@@ -23,12 +23,13 @@ impl Access<'_> {
     /// Waits for this account's turn to write.
     ///
     /// # Errors
-    /// [`Trouble::Again`] when it does not come soon, or the store is away.
+    /// [`Trouble::Elsewhere`] when it does not come soon, or the store is away.
     pub async fn turn(&self) -> Result<Turn, Trouble> {
-        let account = self.installation.map_or_else(|| "token".to_owned(), |id| id.to_string());
+        let account = self.github.account(self.installation, None);
         let started = Instant::now();
         loop {
-            let again = |what: &str| Trouble::Again { what: what.to_owned(), after: None };
+            // Others of our own write: that says nothing about GitHub.
+            let again = |what: &str| Trouble::Elsewhere { reason: None, what: what.to_owned(), after: None };
             let answers = self.github.store.commit(&reviews::take_write(&account, now_ms())).await;
             let answers = answers.map_err(|_| again("the store is unavailable"))?;
             if answers.last().is_some_and(|rows| rows.affected == 1) {
@@ -50,7 +51,18 @@ impl Access<'_> {
         path: &str,
         body: &Json,
     ) -> Result<T, Trouble> {
+        parse(&self.write_answered(turn, method, path, body).await?.body)
+    }
+
+    /// The same, for who reads the answer in another way.
+    pub(super) async fn write_answered(
+        &self,
+        turn: Turn,
+        method: Method,
+        path: &str,
+        body: &Json,
+    ) -> Result<Answered, Trouble> {
         let Turn(()) = turn;
-        parse(&self.call(method, path, Some(body)).await?)
+        self.call(method, path, Some(body)).await
     }
 }

@@ -35,10 +35,10 @@ impl Reviewer {
         let id = i64::try_from(job.number).unwrap_or(i64::MAX);
         let answers = self.store.read(&[store::inference_by_id(Scope::All, id)]).await.map_err(away)?;
         let Ok(inference) = store::first_inference(&answers) else {
-            return Ok(End::Skipped("the verdict is gone"));
+            return Ok(End::Needless("the verdict is gone"));
         };
         let Some(head_sha) = inference.head_sha.clone() else {
-            return Ok(End::Skipped("the run has no commit"));
+            return Ok(End::Needless("the run has no commit"));
         };
         let access = self.github.access(&job.repository, job.installation_id).await?;
         let body = self.verdict_body(&inference);

@@ -19,12 +19,15 @@ impl Reviewer {
     /// # Errors
     /// [`sentinel_shared::Error::StoreUnavailable`]: the database can't be reached.
     pub async fn hear_once(&self) -> sentinel_shared::Result<bool> {
-        let answers = self.store.commit(&reviews::hear(now())).await?;
+        let answers = self.store.commit(&reviews::hear(self.github.identity(), now())).await?;
         let Some(posted) = reviews::posted(&answers)? else { return Ok(false) };
         match self.hear(&posted).await {
             Ok(0) => {}
             Ok(opinions) => info!(key = posted.key, opinions, "reactions.heard"),
-            Err(trouble) => warn!(key = posted.key, "reactions.not_heard: {}", trouble.what()),
+            Err(trouble) => {
+                warn!(key = posted.key, "reactions.not_heard: {}", trouble.what());
+                self.note(posted.installation_id, &trouble).await;
+            }
         }
         Ok(true)
     }

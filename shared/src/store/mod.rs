@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod feedback;
 pub mod hrana;
 pub mod models;
+pub mod pauses;
 pub mod retention;
 pub mod reviews;
 pub mod telemetry;
@@ -29,13 +30,14 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
 /// (version, SQL) of every migration, oldest first. They only add, so old code runs on the new schema.
-pub const MIGRATIONS: [(i64, &str); 7] = [
+pub const MIGRATIONS: [(i64, &str); 8] = [
     (1, include_str!("../../migrations/0001_init.sql")),
     (2, include_str!("../../migrations/0002_drift.sql")),
     (3, include_str!("../../migrations/0003_feedback.sql")),
     (4, include_str!("../../migrations/0004_models.sql")),
     (5, include_str!("../../migrations/0005_reviews.sql")),
     (6, include_str!("../../migrations/0006_access.sql")),
+    (7, include_str!("../../migrations/0007_pauses.sql")),
     (8, include_str!("../../migrations/0008_evidence.sql")),
 ];
 

@@ -35,7 +35,7 @@ DELETE FROM deliveries WHERE (hook, id) IN (SELECT hook, id FROM deliveries WHER
   AND status <> 'queued' ORDER BY received_at LIMIT ?2)",
 ];
 
-const OF_REPOSITORY: [&str; 8] = [
+const OF_REPOSITORY: [&str; 9] = [
     "-- erase_evidence_notes
 DELETE FROM evidence_notes WHERE inference_id IN
   (SELECT id FROM inferences WHERE repository = ?1 AND (?2 IS NULL OR installation_id = ?2))",
@@ -50,6 +50,9 @@ DELETE FROM feedback WHERE job_key IN
   (SELECT key FROM review_jobs WHERE repository = ?1 AND (?2 IS NULL OR installation_id = ?2))",
     "-- erase_inferences
 DELETE FROM inferences WHERE repository = ?1 AND (?2 IS NULL OR installation_id = ?2)",
+    "-- erase_pauses
+DELETE FROM job_pauses WHERE job_key IN
+  (SELECT key FROM review_jobs WHERE repository = ?1 AND (?2 IS NULL OR installation_id = ?2))",
     "-- erase_jobs
 DELETE FROM review_jobs WHERE repository = ?1 AND (?2 IS NULL OR installation_id = ?2)",
     "-- erase_deliveries

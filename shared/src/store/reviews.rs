@@ -1,8 +1,10 @@
 //! The statements of reviews: the outbox, the queue with its leases, the results, and the account of writes.
 //!
 //! A lease says that another node may be assumed alive, not that it is: every statement that ends a job names the
-//! lease's owner, and changes nothing once another node has it.
+//! lease's owner, and changes nothing once another node has it. What pauses a job that is not to blame is in
+//! [`pauses`].
 
+use super::pauses::{self, Breaker, Identity, account_of_job, is_let_through};
 use super::{
     DAY_SECONDS, Rows, Statement, Transaction, Value, count_if_changed, held_to, json_of, number, optional,
     statement, text, text_in,
@@ -19,7 +21,7 @@ use std::collections::BTreeMap;
 
 /// How long a node may be silent about a job before another takes it, in seconds.
 pub const LEASE_SECONDS: i64 = 60;
-/// Errors before a job is dead.
+/// Errors of its own before a job is dead; see [`pauses`] for trouble that is none of its own.
 pub const FAILURES_MAX: i64 = 3;
 /// How often a job may be taken at all: one that takes its node down each time ends here.
 pub const ATTEMPTS_MAX: i64 = 10;
@@ -62,7 +64,7 @@ pub enum JobStatus {
     Skipped,
     /// GitHub refused for good.
     Failed,
-    /// Given up after [`FAILURES_MAX`] errors; `sentinel jobs retry` revives it.
+    /// Given up after [`FAILURES_MAX`] errors of its own, or after three days of pauses; `sentinel jobs retry` revives it.
     Dead,
     /// The pull request has a newer head.
     Superseded,
@@ -139,6 +141,17 @@ pub struct JobRow {
     pub review_url: Option<String>,
     /// What was found.
     pub result: Option<ReviewResult>,
+    /// Why it waits, while it does.
+    pub wait: Option<Wait>,
+}
+
+/// Why a job waits, and until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Wait {
+    /// Why its account on GitHub is paused, see [`pauses::Reason`]; None where only the job is.
+    pub reason: Option<String>,
+    /// RFC 3339: not taken before.
+    pub until: String,
 }
 
 /// The state of the queue, for `/metrics`.
@@ -152,6 +165,8 @@ pub struct QueueState {
     pub oldest_queued_seconds: i64,
     /// Writes to GitHub in the last hour, of the account that wrote most; [`WRITES_AN_HOUR`] is the end.
     pub writes_of_an_hour: i64,
+    /// The accounts that are paused.
+    pub breakers: Vec<Breaker>,
 }
 
 const BEGIN_DONE_DELIVERY: &str = "-- begin_done_delivery
@@ -193,14 +208,19 @@ UPDATE review_jobs SET status = 'dead', finished_at = ?1, error = 'its node went
 WHERE status = 'running' AND lease_until < ?1 AND attempts >= ?2";
 
 // One pull request is worked on by one node at a time, or two jobs of it could say the same thing twice.
-const CLAIM: &str = "-- claim_job
+const CLAIM: &str = concat!(
+    "-- claim_job
 UPDATE review_jobs SET status = 'running', lease_owner = ?1, lease_until = ?3, attempts = attempts + 1
 WHERE id = (SELECT id FROM review_jobs AS free
   WHERE ((status = 'queued' AND not_before <= ?2) OR (status = 'running' AND lease_until < ?2))
     AND NOT EXISTS (SELECT 1 FROM review_jobs AS held WHERE held.repository = free.repository
       AND held.number = free.number AND held.status = 'running' AND held.lease_until >= ?2 AND held.id <> free.id)
+    AND ",
+    is_let_through!(),
+    "
   ORDER BY not_before, id LIMIT 1)
-RETURNING id, key, kind, repository, number, head_sha, installation_id, attempts, result, created_at";
+RETURNING id, key, kind, repository, number, head_sha, installation_id, attempts, result, created_at"
+);
 
 const RENEW: &str = "-- renew_lease
 UPDATE review_jobs SET lease_until = ?3 WHERE id = ?1 AND lease_owner = ?2 AND status = 'running'
@@ -238,7 +258,10 @@ macro_rules! select_jobs {
             $name,
             "
 SELECT key, kind, repository, number, head_sha, status, attempts, failures, created_at, finished_at, error,
-  review_url, result FROM review_jobs ",
+  review_url, result, CASE WHEN status = 'queued' THEN not_before END,
+  (SELECT json_array(reason, retry_at) FROM breakers WHERE status = 'queued'
+    AND account IN ('token', 'app', COALESCE(CAST(installation_id AS TEXT), 'other')) ORDER BY retry_at DESC LIMIT 1)
+FROM review_jobs ",
             $rest
         )
     };
@@ -265,6 +288,8 @@ const HEAR: &str = "-- hear_reactions
 UPDATE review_jobs SET heard_at = ?1 WHERE id = (SELECT id FROM review_jobs
   WHERE kind = 'review' AND status = 'done' AND review_url IS NOT NULL AND finished_at > ?1 - ?2
     AND COALESCE(heard_at, finished_at) <= ?1 - ?3
+    AND NOT EXISTS (SELECT 1 FROM breakers WHERE retry_at > ?1
+      AND account IN (?4, COALESCE(CAST(installation_id AS TEXT), 'other')))
   ORDER BY COALESCE(heard_at, 0), id LIMIT 1)
 RETURNING key, repository, number, installation_id, result";
 
@@ -403,13 +428,16 @@ pub fn due_jobs(rows: &Rows) -> Result<Vec<ReviewJob>> {
 
 // === the node: leases ===
 
-/// Takes one job that is due, if there is one. Read the answer with [`claimed`].
+/// Takes one job that is due and whose account is not paused, if there is one. Read the answer with [`claimed`].
 #[must_use]
-pub fn claim(owner: &str, now: i64) -> Transaction {
-    Transaction(vec![
-        statement(BURY, [Value::Integer(now), Value::Integer(ATTEMPTS_MAX)]),
-        statement(CLAIM, [text(owner), Value::Integer(now), Value::Integer(now + LEASE_SECONDS)]),
-    ])
+pub fn claim(owner: &str, identity: Identity, now: i64) -> Transaction {
+    let lease_until = now + LEASE_SECONDS;
+    let mut statements = vec![statement(BURY, [Value::Integer(now), Value::Integer(ATTEMPTS_MAX)])];
+    statements.extend(pauses::before_claim(identity, now));
+    let args = [text(owner), Value::Integer(now), Value::Integer(lease_until), text(identity.label())];
+    statements.push(statement(CLAIM, args));
+    statements.push(pauses::after_claim(owner, identity, lease_until, now));
+    Transaction(statements)
 }
 
 /// The job in [`claim`]'s answer.
@@ -417,7 +445,7 @@ pub fn claim(owner: &str, now: i64) -> Transaction {
 /// # Errors
 /// [`Error::StoreShape`].
 pub fn claimed(answers: &[Rows]) -> Result<Option<Leased>> {
-    let [_, rows] = answers else { return Err(Error::StoreShape("claim_job")) };
+    let [.., rows, _] = answers else { return Err(Error::StoreShape("claim_job")) };
     rows.rows.first().map(|row| leased(row).ok_or(Error::StoreShape("claim_job"))).transpose()
 }
 
@@ -496,23 +524,22 @@ pub fn finish(id: i64, owner: &str, ending: &Ending<'_>, now: i64) -> Transactio
     statements.extend(
         ending.posted.iter().map(|(severity, n)| count_if_changed("comments", severity, i64::from(*n))),
     );
+    statements.push(pauses::forget());
     Transaction(statements)
 }
 
-/// Puts a job back for `not_before`, or buries it after [`FAILURES_MAX`] errors. Read the answer with [`retried`].
+/// Puts a job back for `not_before` that failed by itself, or buries it after [`FAILURES_MAX`] such errors. Read the answer with [`retried`].
 #[must_use]
 pub fn retry(id: i64, owner: &str, error: &str, not_before: i64, now: i64) -> Transaction {
-    Transaction(vec![statement(
-        RETRY,
-        [
-            Value::Integer(id),
-            text(owner),
-            text(error),
-            Value::Integer(not_before),
-            Value::Integer(now),
-            Value::Integer(FAILURES_MAX),
-        ],
-    )])
+    let args = [
+        Value::Integer(id),
+        text(owner),
+        text(error),
+        Value::Integer(not_before),
+        Value::Integer(now),
+        Value::Integer(FAILURES_MAX),
+    ];
+    Transaction(vec![pauses::end(id), statement(RETRY, args)])
 }
 
 /// Whether [`retry`] queued or buried the job; None where another node has it.
@@ -577,12 +604,13 @@ pub struct Posted {
     pub findings: Vec<Finding>,
 }
 
-/// Takes the posted review that was listened to longest ago, [`HEAR_EVERY`] or more, if one is young enough. Read the
-/// answer with [`posted`].
+/// Takes the posted review that was listened to longest ago, [`HEAR_EVERY`] or more, if one is young enough and its
+/// account is not paused. Read the answer with [`posted`].
 #[must_use]
-pub fn hear(now: i64) -> Transaction {
-    let args = [Value::Integer(now), Value::Integer(HEAR_FOR), Value::Integer(HEAR_EVERY)];
-    Transaction(vec![statement(HEAR, args)])
+pub fn hear(identity: Identity, now: i64) -> Transaction {
+    let times = [now, HEAR_FOR, HEAR_EVERY].map(Value::Integer);
+    let [now, young, again] = times;
+    Transaction(vec![statement(HEAR, [now, young, again, text(identity.label())])])
 }
 
 /// The review in [`hear`]'s answer.
@@ -632,9 +660,13 @@ pub fn revive(scope: Scope, key: Option<&str>, now: i64) -> Transaction {
 /// How long the queue is, how old its parts, and what was written to GitHub. Read the answers with
 /// [`queue_state_of`].
 #[must_use]
-pub fn queue_state(now: i64) -> [Statement; 2] {
+pub fn queue_state(now: i64) -> [Statement; 3] {
     let now = Value::Integer(now);
-    [statement(QUEUE_STATE, [now.clone(), Value::Integer(LEASE_SECONDS)]), statement(WRITES, [now])]
+    [
+        statement(QUEUE_STATE, [now.clone(), Value::Integer(LEASE_SECONDS)]),
+        statement(WRITES, [now]),
+        pauses::breakers(Scope::All),
+    ]
 }
 
 /// The state in [`queue_state`]'s answers.
@@ -642,8 +674,8 @@ pub fn queue_state(now: i64) -> [Statement; 2] {
 /// # Errors
 /// [`Error::StoreShape`].
 pub fn queue_state_of(answers: &[Rows]) -> Result<QueueState> {
-    let [jobs, writes] = answers else { return Err(Error::StoreShape("queue_state")) };
-    let mut state = QueueState::default();
+    let [jobs, writes, breakers] = answers else { return Err(Error::StoreShape("queue_state")) };
+    let mut state = QueueState { breakers: pauses::breaker_rows(breakers)?, ..QueueState::default() };
     if let Some([Value::Integer(writes)]) = writes.rows.first().map(Vec::as_slice) {
         state.writes_of_an_hour = *writes;
     }
@@ -750,6 +782,8 @@ fn job_row(row: &[Value]) -> Option<JobRow> {
         error,
         review_url,
         result,
+        not_before,
+        breaker,
     ] = row
     else {
         return None;
@@ -771,7 +805,17 @@ fn job_row(row: &[Value]) -> Option<JobRow> {
         error: text_in(error),
         review_url: text_in(review_url),
         result: text_in(result).and_then(|json| serde_json::from_str(&json).ok()),
+        wait: match not_before {
+            Value::Integer(not_before) => Some(wait(*not_before, breaker)),
+            _ => None,
+        },
     })
+}
+
+fn wait(not_before: i64, breaker: &Value) -> Wait {
+    let breaker: Option<(String, i64)> = text_in(breaker).and_then(|json| serde_json::from_str(&json).ok());
+    let until = breaker.as_ref().map_or(not_before, |(_, retry_at)| not_before.max(*retry_at));
+    Wait { reason: breaker.map(|(reason, _)| reason), until: rfc3339(until) }
 }
 
 fn id_of(id: Option<u64>) -> Value {

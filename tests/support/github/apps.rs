@@ -1,8 +1,8 @@
 //! Who calls: the App's JWT, its installations' tokens, and who that is.
 
-use super::{APP_ID, Caller, PERSON, Shared, World, message};
-use axum::extract::{Extension, Path, State};
-use axum::http::StatusCode;
+use super::{APP_ID, Caller, HookAttempt, PERSON, Shared, World, message, unix_now};
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -10,6 +10,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use rsa::pkcs1::{EncodeRsaPrivateKey, EncodeRsaPublicKey, LineEnding};
 use rsa::{RsaPrivateKey, RsaPublicKey};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
@@ -43,16 +44,28 @@ pub(super) fn routes() -> Router<Arc<Mutex<World>>> {
 }
 
 /// <https://docs.github.com/rest/apps/webhooks#list-deliveries-for-an-app-webhook>: the newest first.
-async fn hook_deliveries(State(world): Shared, Extension(caller): Extension<Caller>) -> Response {
+async fn hook_deliveries(
+    State(world): Shared,
+    Extension(caller): Extension<Caller>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
     if caller != Caller::App {
         return message(StatusCode::UNAUTHORIZED, "A JSON web token could not be decoded");
     }
     let world = world.lock().expect("no handler panics");
-    let shown = world.hook_attempts.iter().rev().take(100).map(|(id, guid, status)| {
+    let from: usize = query.get("cursor").and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+    let shown = world.hook_attempts.iter().rev().skip(from).take(100).map(|attempt| {
+        let HookAttempt { id, guid, status, at } = attempt;
         json!({ "id": id, "guid": guid, "status_code": status, "status": if *status < 300 { "OK" } else { "failed" },
-            "event": "workflow_run", "redelivery": false, "delivered_at": "2026-01-01T00:00:00Z" })
+            "event": "workflow_run", "redelivery": false, "delivered_at": sentinel_shared::github::rfc3339(*at) })
     });
-    Json(shown.collect::<Vec<_>>()).into_response()
+    let mut answer = Json(shown.collect::<Vec<_>>()).into_response();
+    if world.hook_attempts.len() > from + 100 {
+        let link =
+            format!("<https://api.github.com/app/hook/deliveries?cursor={}>; rel=\"next\"", from + 100);
+        answer.headers_mut().insert(header::LINK, link.parse().expect("a header"));
+    }
+    answer
 }
 
 /// <https://docs.github.com/rest/apps/webhooks#redeliver-a-delivery-for-an-app-webhook>: another attempt, another id.
@@ -62,12 +75,12 @@ async fn redeliver(
     Path(id): Path<u64>,
 ) -> Response {
     let mut world = world.lock().expect("no handler panics");
-    let known = world.hook_attempts.iter().find(|(known, ..)| *known == id).map(|(_, guid, _)| guid.clone());
+    let known = world.hook_attempts.iter().find(|known| known.id == id).map(|known| known.guid.clone());
     let (Caller::App, Some(guid)) = (caller, known) else {
         return message(StatusCode::NOT_FOUND, "Not Found");
     };
     let (next, status) = (world.id(), world.hook_answers);
-    world.hook_attempts.push((next, guid, status));
+    world.hook_attempts.push(HookAttempt { id: next, guid, status, at: unix_now() });
     (StatusCode::ACCEPTED, Json(json!({}))).into_response()
 }
 

@@ -77,13 +77,24 @@ struct World {
     /// token → (installation, when it ends).
     tokens: HashMap<String, (u64, Instant)>,
     minimized: HashSet<String>,
+    /// How often a comment was to be minimized.
+    folds: usize,
     /// Codes of manifests that were confirmed and not exchanged yet.
     manifest_codes: HashSet<String>,
-    /// (id, guid, status) of each attempt at a delivery of the App's webhook, and how the next one ends.
-    hook_attempts: Vec<(u64, String, u16)>,
+    /// Each attempt at a delivery of the App's webhook, and how the next one ends.
+    hook_attempts: Vec<HookAttempt>,
     hook_answers: u16,
     writes: HashMap<String, Vec<Instant>>,
     last_id: u64,
+}
+
+/// One attempt at a delivery of the App's webhook.
+struct HookAttempt {
+    id: u64,
+    guid: String,
+    status: u16,
+    /// Unix seconds.
+    at: i64,
 }
 
 /// Who makes a call.
@@ -154,7 +165,7 @@ impl FakeGithub {
     pub fn delivered(&self, guid: &str, status: u16) {
         let mut world = self.world();
         let id = world.id();
-        world.hook_attempts.push((id, guid.to_owned(), status));
+        world.hook_attempts.push(HookAttempt { id, guid: guid.to_owned(), status, at: unix_now() });
     }
 
     /// From now on the App's webhook answers with `status`.
@@ -162,11 +173,16 @@ impl FakeGithub {
         self.world().hook_answers = status;
     }
 
+    /// Lets so many seconds pass for the deliveries of the App's webhook.
+    pub fn age_deliveries(&self, seconds: i64) {
+        self.world().hook_attempts.iter_mut().for_each(|attempt| attempt.at -= seconds);
+    }
+
     /// How each attempt at a delivery ended, in order.
     #[must_use]
     pub fn attempts_at(&self, guid: &str) -> Vec<u16> {
         let world = self.world();
-        world.hook_attempts.iter().filter(|(_, known, _)| known == guid).map(|(.., status)| *status).collect()
+        world.hook_attempts.iter().filter(|known| known.guid == guid).map(|known| known.status).collect()
     }
 
     /// What GitHub's page leads back with after a person has confirmed a manifest.
@@ -250,6 +266,17 @@ impl FakeGithub {
     /// Makes the host of the logs answer with this status, or with logs again.
     pub fn set_storage(&self, status: Option<u16>) {
         self.world().storage_status = status;
+    }
+
+    /// Folds a comment, as a person does.
+    pub fn minimize(&self, id: u64) {
+        self.world().minimized.insert(format!("PRRC_{id}"));
+    }
+
+    /// How often GraphQL was asked to fold a comment.
+    #[must_use]
+    pub fn folds(&self) -> usize {
+        self.world().folds
     }
 
     /// The calls about jobs and logs, in order.
@@ -383,9 +410,21 @@ fn not_found() -> Response {
     message(StatusCode::NOT_FOUND, "Not Found")
 }
 
-/// One page of a list, as `per_page` and `page` ask for it.
+fn unix_now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() as i64)
+}
+
+/// One page of a list, as `per_page` and `page` ask for it. Its header names the last page, on every other page.
 fn page(all: &[Value], query: &HashMap<String, String>) -> Response {
-    axum::Json(json!(some_of(all, query))).into_response()
+    let mut answer = axum::Json(json!(some_of(all, query))).into_response();
+    let number = |name: &str, default: usize| query.get(name).and_then(|n| n.parse().ok()).unwrap_or(default);
+    let (per_page, page) = (number("per_page", 30).clamp(1, 100), number("page", 1));
+    let last = all.len().div_ceil(per_page);
+    if page < last {
+        let link = format!("<https://api.github.com/?page={last}&per_page={per_page}>; rel=\"last\"");
+        answer.headers_mut().insert(header::LINK, link.parse().expect("a header"));
+    }
+    answer
 }
 
 /// The items of that page.

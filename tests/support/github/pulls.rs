@@ -394,20 +394,37 @@ async fn change_check_run(
     Json(check_json(check)).into_response()
 }
 
-/// `minimizeComment`, the one mutation that is called, and only by the comment's author.
+/// `minimizeComment`, the one mutation that is called, and only by the comment's author; and whether comments are
+/// minimized.
 async fn graphql(
     State(world): Shared,
     Extension(caller): Extension<Caller>,
     Json(body): Json<Value>,
 ) -> Response {
     let mut world = world.lock().expect("no handler panics");
+    let query = body["query"].as_str().unwrap_or_default();
+    if query.contains("isMinimized") && query.contains("nodes(ids: $ids)") {
+        let ids = body["variables"]["ids"].as_array().cloned().unwrap_or_default();
+        if ids.len() > 100 {
+            let error =
+                json!({ "type": "ARGUMENT_LIMIT", "message": "You may not provide more than 100 node ids" });
+            return Json(json!({ "data": null, "errors": [error] })).into_response();
+        }
+        let node = |id: &Value| {
+            let is_minimized = id.as_str().is_some_and(|id| world.minimized.contains(id));
+            json!({ "id": id, "isMinimized": is_minimized })
+        };
+        return Json(json!({ "data": { "nodes": ids.iter().map(node).collect::<Vec<_>>() } }))
+            .into_response();
+    }
     let id = body["variables"]["id"].as_str().unwrap_or_default().to_owned();
     let comments = world.pulls.iter().flat_map(|pull| &pull.comments);
     let own =
         comments.filter(|comment| comment.login == caller.login()).any(|comment| comment.node_id() == id);
-    if !body["query"].as_str().is_some_and(|query| query.contains("minimizeComment")) || !own {
+    if !query.contains("minimizeComment") || !own {
         return Json(json!({ "errors": [{ "message": "Could not resolve to a node" }] })).into_response();
     }
+    world.folds += 1;
     world.minimized.insert(id);
     Json(json!({ "data": { "minimizeComment": { "minimizedComment": { "isMinimized": true } } } }))
         .into_response()

@@ -2,7 +2,7 @@
 
 use super::{DATABASE_TOKEN, Outcome, SECRET, World, database_call, same, text_log};
 use sentinel_tests::deliver::{self, Delivery};
-use sentinel_tests::github::{FakeGithub, PERSON, Pull, TOKEN};
+use sentinel_tests::github::{FakeGithub, Fault, PERSON, Pull, TOKEN};
 use sentinel_tests::stack::{Programs, Server};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -118,6 +118,31 @@ pub(super) fn node_away(world: &World) -> Outcome {
     deliver::get(&world.worker.url, "/__scheduled", None)?;
     world.until_job_is(&location, "done")?;
     same(&world.github.pull(&repository, 7).reviews.len(), &1, &"reviews")
+}
+
+pub(super) fn github_away(world: &World) -> Outcome {
+    let (repository, payload) = world.pull_request();
+    world.github.set_weather(Some(Fault::Status(503)));
+    let answer = world.post(&world.deliver_as("pull_request", &payload))?;
+    same(&answer.status, &202, &answer.body)?;
+    let location = answer.location.ok_or("a 202 says where the job is")?;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let metric = "sentinel_breakers_open{reason=\"github_away\"} 1\n";
+    let node = format!("http://127.0.0.1:{}", world.node_port);
+    while !deliver::get(&node, "/metrics", None)?.body.as_str().is_some_and(|text| text.contains(metric)) {
+        same(&(Instant::now() < deadline), &true, &"the node counts what is paused")?;
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let open = world.get("/api/breakers")?.body;
+    let told = [&open[0]["account"], &open[0]["reason"], &open[0]["waiting"], &open[0]["meaning"]];
+    same(&told, &[&json!("token"), &json!("github_away"), &json!(1), &json!("GitHub is away")], &open)?;
+    let job = world.get(&location)?.body;
+    let told = [&job["status"], &job["wait"]["reason"], &job["attempts"], &job["failures"]];
+    same(&told, &[&json!("queued"), &json!("github_away"), &json!(0), &json!(0)], &job)?;
+    world.github.set_weather(None);
+    world.until_job_is(&location, "done")?;
+    same(&world.github.pull(&repository, 7).reviews.len(), &1, &"reviews")?;
+    same(&world.get("/api/breakers")?.body, &json!([]), &"nothing is paused any more")
 }
 
 pub(super) fn commands(world: &World) -> Outcome {

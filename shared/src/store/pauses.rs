@@ -1,0 +1,449 @@
+//! The statements of trouble that is no job's own: GitHub is away, limits us, or refuses our token.
+//!
+//! Such a job is put back and pauses as long as its trouble is old: five seconds at first, an hour at most, and after
+//! three days it is given up with a reason of its own. No try and no failure is counted.
+//!
+//! The account it met the trouble under gets a *breaker*, a row that all nodes share. While it is open, the account's
+//! jobs are not taken. Whenever its pause is over, one job is let through; if that one succeeds, the breaker is closed
+//! and what it paused is due at once.
+
+use super::reviews::JobStatus;
+use super::{DAY_SECONDS, Rows, Statement, Transaction, Value, held_to, optional, statement, text, text_in};
+use crate::access::Scope;
+use crate::github::rfc3339;
+use crate::{Error, Result};
+use serde::Serialize;
+
+/// The shortest pause, in seconds: GitHub's hiccups are over by then.
+pub const PAUSE_AT_LEAST: i64 = 5;
+/// The longest pause that we choose, in seconds: an outage costs at most an hour more than it lasts.
+pub const PAUSE_AT_MOST: i64 = 3600;
+/// Seconds after which a job that only paused is given up; nobody waits for a review of last week.
+pub const GIVE_UP_AFTER: i64 = 3 * DAY_SECONDS;
+/// Seconds for which a job that was let through keeps others from trying: as long as its first call takes, and more.
+const PROBE_SECONDS: i64 = 60;
+/// Seconds over which jobs that are due again are spread, so that they do not all call at once.
+const SPREAD_SECONDS: i64 = 10;
+/// Seconds after which a breaker is forgotten that nobody waits for: whether its trouble goes on is not known then.
+const FORGET_AFTER: i64 = 60;
+
+/// Who a node is to GitHub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// The one account of a personal token.
+    Token,
+    /// An App: an account for each installation.
+    App,
+}
+
+/// Why an account is paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// GitHub can't be reached, or answers 5xx.
+    GithubAway,
+    /// GitHub limits our calls or writes.
+    Limited,
+    /// GitHub does not accept the token: 401.
+    TokenRefused,
+    /// GitHub does not accept what the App's key signs: 401.
+    KeyRefused,
+}
+
+/// What GitHub did to an account.
+#[derive(Debug, Clone, Copy)]
+pub struct Trouble<'a> {
+    /// See [`account_of`].
+    pub account: &'a str,
+    /// Its kind.
+    pub reason: Reason,
+    /// What GitHub answered.
+    pub what: &'a str,
+    /// Seconds that GitHub asks to wait; 0 where it does not.
+    pub after: i64,
+    /// The key of the job that met it; empty where none did.
+    pub job: &'a str,
+}
+
+/// An account that is paused, as people and programs see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Breaker {
+    /// An installation's id, `other`, `app` or `token`.
+    pub account: String,
+    /// See [`Reason`].
+    pub reason: String,
+    /// What it means, in a sentence.
+    pub meaning: &'static str,
+    /// What a person has to do; None where time does it.
+    pub to_do: Option<&'static str>,
+    /// What GitHub answered last; only for who sees this account.
+    pub what: Option<String>,
+    /// RFC 3339.
+    pub since: String,
+    /// RFC 3339: from when on one job may try.
+    pub retry_at: String,
+    /// How many jobs met the trouble.
+    pub tries: i64,
+    /// How many jobs wait.
+    pub waiting: i64,
+    /// Unix seconds of `since`.
+    #[serde(skip)]
+    pub since_seconds: i64,
+}
+
+/// The account of the job in a row of review_jobs, for nodes of the identity `$identity`.
+macro_rules! account_of_job {
+    ($identity:literal, $job:literal) => {
+        concat!(
+            "CASE WHEN ",
+            $identity,
+            " = 'token' THEN 'token' ELSE COALESCE(CAST(",
+            $job,
+            ".installation_id AS TEXT), 'other') END"
+        )
+    };
+}
+
+/// For [`super::reviews::claim`]: no breaker is open for the job `free`, at ?2, for a node of the identity ?4.
+macro_rules! is_let_through {
+    () => {
+        concat!(
+            "NOT EXISTS (SELECT 1 FROM breakers WHERE retry_at > ?2 AND account IN (?4, ",
+            account_of_job!("?4", "free"),
+            "))"
+        )
+    };
+}
+pub(super) use {account_of_job, is_let_through};
+
+const PROBE: &str = concat!(
+    "-- probe_breaker
+UPDATE breakers SET retry_at = ?2 + ?5 WHERE retry_at <= ?2 AND EXISTS (SELECT 1 FROM review_jobs
+  WHERE status = 'running' AND lease_owner = ?1 AND lease_until = ?3 AND breakers.account IN (?4, ",
+    account_of_job!("?4", "review_jobs"),
+    "))"
+);
+
+// The breaker must be one that was tried lately: after days without any node, GitHub is asked first.
+const EXPIRE: &str = concat!(
+    "-- expire_jobs
+UPDATE review_jobs SET status = 'dead', finished_at = ?1, error = 'given up after waiting three days: ' || (
+  SELECT what FROM breakers WHERE account IN (?2, ",
+    account_of_job!("?2", "review_jobs"),
+    ") LIMIT 1)
+WHERE status = 'queued' AND not_before < ?1 - ?3 AND EXISTS (SELECT 1 FROM breakers
+  WHERE since < ?1 - ?3 AND retry_at > ?1 - ?4 AND account IN (?2, ",
+    account_of_job!("?2", "review_jobs"),
+    "))"
+);
+
+// A token that is refused stays known until one is accepted, whether jobs wait or not. A job in a pause of its own does
+// not wait for the breaker.
+const FORGET_BREAKERS: &str = concat!(
+    "-- forget_breakers
+DELETE FROM breakers WHERE retry_at < ?1 - ?3 AND NOT (account = ?2 AND reason IN ('token_refused', 'key_refused'))
+  AND NOT EXISTS (SELECT 1 FROM review_jobs WHERE (status = 'running' OR status = 'queued' AND not_before <= ?1)
+    AND breakers.account IN (?2, ",
+    account_of_job!("?2", "review_jobs"),
+    "))"
+);
+
+const FORGET_PAUSES: &str = "-- forget_pauses
+DELETE FROM job_pauses WHERE NOT EXISTS
+  (SELECT 1 FROM review_jobs WHERE key = job_key AND status IN ('queued', 'running'))";
+
+const END_PAUSE: &str = "-- end_pause
+DELETE FROM job_pauses WHERE job_key = (SELECT key FROM review_jobs WHERE id = ?1)";
+
+const KEEP_PAUSE: &str = "-- keep_pause
+INSERT INTO job_pauses (job_key, since) SELECT key, ?3 FROM review_jobs
+WHERE id = ?1 AND lease_owner = ?2 AND status = 'running' ON CONFLICT (job_key) DO NOTHING";
+
+const PAUSE: &str = "-- pause_job
+UPDATE review_jobs SET lease_owner = NULL, attempts = MAX(attempts - 1, 0),
+  status = CASE WHEN job_pauses.since > ?4 - ?8 THEN 'queued' ELSE 'dead' END,
+  finished_at = CASE WHEN job_pauses.since > ?4 - ?8 THEN NULL ELSE ?4 END,
+  error = CASE WHEN job_pauses.since > ?4 - ?8 THEN ?3 ELSE 'given up after three days: ' || ?3 END,
+  not_before = ?4 + MAX(?5, MIN(?7, MAX(?6, ?4 - job_pauses.since)))
+FROM job_pauses WHERE job_key = key AND id = ?1 AND lease_owner = ?2 AND status = 'running' RETURNING status";
+
+// A limit that GitHub gave a time for is not cut short by an older call that failed in another way. What only one job met
+// since the breaker was opened may be that job's: who comes next is soon let through.
+const OPEN: &str = concat!(
+    "-- open_breaker
+INSERT INTO breakers (account, reason, what, since, retry_at, tries) VALUES (?1, ?2, ?3, ?4, ?4 + MAX(?5, ?6), 1)
+ON CONFLICT (account) DO UPDATE SET reason = excluded.reason, what = excluded.what, tries = tries + 1,
+  retry_at = MAX(CASE WHEN reason = 'limited' THEN retry_at ELSE 0 END, ?4 + MAX(?5, CASE
+    WHEN excluded.reason <> 'github_away' OR EXISTS (SELECT 1 FROM review_jobs LEFT JOIN job_pauses ON job_key = key
+      WHERE status = 'queued' AND key <> ?8 AND (not_before <= ?4 OR job_pauses.since >= breakers.since)
+        AND breakers.account IN (?9, ",
+    account_of_job!("?9", "review_jobs"),
+    ")) THEN MIN(?7, MAX(?6, ?4 - breakers.since)) ELSE ?6 END))"
+);
+
+// A job whose trouble is older than the breaker met it again after others had succeeded: it keeps its own pause, or it
+// would open the breaker for all of them over and over.
+const RELEASE: &str = concat!(
+    "-- release_paused
+UPDATE review_jobs SET not_before = ?3 + id % ?4
+WHERE status = 'queued' AND not_before > ?3 + ?4 AND EXISTS (SELECT 1 FROM breakers, job_pauses
+  WHERE job_key = review_jobs.key AND job_pauses.since >= breakers.since
+    AND (account = ?1 OR (account = ?2 AND ?2 = ",
+    account_of_job!("?1", "review_jobs"),
+    ")))"
+);
+
+// The errors are those of versions that ended a job for what was not its own.
+const REVIVE: &str = concat!(
+    "-- revive_outage
+UPDATE review_jobs SET status = 'queued', attempts = 0, failures = 0, not_before = ?3 + id % ?4, finished_at = NULL
+WHERE status IN ('dead', 'failed') AND finished_at > ?3 - ?5
+  AND (error GLOB '5[0-9][0-9] for /*' OR error GLOB '401 for /*' OR error GLOB '408 for /*' OR error GLOB '429 for /*'
+    OR error GLOB '403 for /*' AND (error LIKE '%rate limit%' OR error LIKE '%abuse detection%')
+    OR error LIKE 'GitHub can''t be reached%' OR error LIKE 'GitHub''s limit on writes%'
+    OR error = 'an answer of GitHub broke off' OR error LIKE 'the store is unavailable%')
+  AND NOT EXISTS (SELECT 1 FROM muted_pulls WHERE muted_pulls.repository = review_jobs.repository
+    AND muted_pulls.number = review_jobs.number AND kind = 'review')
+  AND (?2 IS NULL OR EXISTS (SELECT 1 FROM breakers WHERE account = ?1 OR (account = ?2 AND ?2 = ",
+    account_of_job!("?1", "review_jobs"),
+    ")))"
+);
+
+const CLOSE: &str = "-- close_breakers
+DELETE FROM breakers WHERE account IN (?1, ?2)";
+
+const CLOSE_REFUSED: &str = "-- close_refused
+DELETE FROM breakers WHERE account = ?1 AND reason IN ('token_refused', 'key_refused')";
+
+const BREAKERS: &str = "-- breakers
+SELECT account, reason, CASE WHEN ?1 IS NULL OR account = CAST(?1 AS TEXT) THEN what END, since, retry_at, tries,
+  (SELECT COUNT(*) FROM review_jobs WHERE status = 'queued' AND (?1 IS NULL OR installation_id = ?1)
+    AND account IN ('token', 'app', COALESCE(CAST(installation_id AS TEXT), 'other')))
+FROM breakers WHERE ?1 IS NULL OR account IN ('token', 'app', CAST(?1 AS TEXT)) ORDER BY since, account LIMIT 1000";
+
+/// The account of a job, for a node of this identity.
+#[must_use]
+pub fn account_of(identity: Identity, installation: Option<u64>) -> String {
+    match (identity, installation) {
+        (Identity::Token, _) => identity.label().to_owned(),
+        (Identity::App, Some(id)) => id.to_string(),
+        (Identity::App, None) => "other".to_owned(),
+    }
+}
+
+/// What goes before a job is taken: who waited for three days is given up, and what nobody waits for is forgotten.
+pub(super) fn before_claim(identity: Identity, now: i64) -> [Statement; 3] {
+    let who = || text(identity.label());
+    let expire = [Value::Integer(now), who(), Value::Integer(GIVE_UP_AFTER), Value::Integer(PAUSE_AT_MOST)];
+    [
+        statement(EXPIRE, expire),
+        statement(FORGET_BREAKERS, [Value::Integer(now), who(), Value::Integer(FORGET_AFTER)]),
+        forget(),
+    ]
+}
+
+/// What goes after a job was taken: while it tries, no other job of a paused account does.
+pub(super) fn after_claim(owner: &str, identity: Identity, lease_until: i64, now: i64) -> Statement {
+    let [now, lease_until, probe] = [now, lease_until, PROBE_SECONDS].map(Value::Integer);
+    statement(PROBE, [text(owner), now, lease_until, text(identity.label()), probe])
+}
+
+/// Forgets since when jobs had trouble that have ended.
+pub(super) fn forget() -> Statement {
+    statement(FORGET_PAUSES, [])
+}
+
+/// The job's trouble is over: it got as far as to fail by itself.
+pub(super) fn end(id: i64) -> Statement {
+    statement(END_PAUSE, [Value::Integer(id)])
+}
+
+/// Puts a job back that is not to blame, for at least `after` seconds, or gives it up after [`GIVE_UP_AFTER`]. Read
+/// the answer with [`paused`].
+#[must_use]
+pub fn pause(id: i64, owner: &str, what: &str, after: i64, now: i64) -> Transaction {
+    Transaction(vec![
+        statement(KEEP_PAUSE, [Value::Integer(id), text(owner), Value::Integer(now)]),
+        statement(
+            PAUSE,
+            [
+                Value::Integer(id),
+                text(owner),
+                text(what),
+                Value::Integer(now),
+                Value::Integer(after),
+                Value::Integer(PAUSE_AT_LEAST),
+                Value::Integer(PAUSE_AT_MOST),
+                Value::Integer(GIVE_UP_AFTER),
+            ],
+        ),
+        forget(),
+    ])
+}
+
+/// Whether [`pause`] queued or gave up the job; None where another node has it.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn paused(answers: &[Rows]) -> Result<Option<JobStatus>> {
+    super::reviews::enqueued(answers.get(..2).ok_or(Error::StoreShape("pause_job"))?)
+}
+
+/// Opens the account's breaker, or keeps it open: for as long as GitHub asks, and for as long as the trouble is old, or
+/// for [`PAUSE_AT_LEAST`] where GitHub is away for this job alone.
+#[must_use]
+pub fn open(identity: Identity, trouble: &Trouble<'_>, now: i64) -> Statement {
+    statement(
+        OPEN,
+        [
+            text(trouble.account),
+            text(trouble.reason.label()),
+            text(trouble.what),
+            Value::Integer(now),
+            Value::Integer(trouble.after),
+            Value::Integer(PAUSE_AT_LEAST),
+            Value::Integer(PAUSE_AT_MOST),
+            text(trouble.job),
+            text(identity.label()),
+        ],
+    )
+}
+
+/// GitHub did what a job of `account` asked for: closes its breaker, and makes due what it paused or, in an earlier
+/// version, ended. The last answer's `affected` is how many breakers were open.
+#[must_use]
+pub fn close(identity: Identity, account: &str, now: i64) -> Vec<Statement> {
+    let of = || [text(identity.label()), text(account)];
+    let [identity_of, account_of] = of();
+    let [close_identity, close_account] = of();
+    vec![
+        statement(RELEASE, [identity_of, account_of, Value::Integer(now), Value::Integer(SPREAD_SECONDS)]),
+        revive(identity, Some(account), now),
+        statement(CLOSE, [close_identity, close_account]),
+    ]
+}
+
+/// GitHub accepts our token or key again: closes the breaker that was open for all jobs of this identity, if that was
+/// its reason.
+#[must_use]
+pub fn close_refused(identity: Identity, now: i64) -> Vec<Statement> {
+    let who = || text(identity.label());
+    vec![
+        statement(RELEASE, [who(), who(), Value::Integer(now), Value::Integer(SPREAD_SECONDS)]),
+        statement(CLOSE_REFUSED, [who()]),
+    ]
+}
+
+/// Queues what an earlier version ended because of an outage in the last three days: of an account whose breaker is
+/// open, or of all.
+#[must_use]
+pub fn revive(identity: Identity, account: Option<&str>, now: i64) -> Statement {
+    let times = [now, SPREAD_SECONDS, GIVE_UP_AFTER].map(Value::Integer);
+    let [now, spread, young] = times;
+    statement(REVIVE, [text(identity.label()), optional(account), now, spread, young])
+}
+
+/// The accounts that are paused, the oldest trouble first. Read the answer with [`breaker_rows`].
+#[must_use]
+pub fn breakers(scope: Scope) -> Statement {
+    statement(BREAKERS, [held_to(scope)])
+}
+
+/// The breakers in [`breakers`]' answer.
+///
+/// # Errors
+/// [`Error::StoreShape`].
+pub fn breaker_rows(rows: &Rows) -> Result<Vec<Breaker>> {
+    rows.rows.iter().map(|row| breaker(row).ok_or(Error::StoreShape("breakers"))).collect()
+}
+
+// === impl Identity, Reason ===
+
+impl Identity {
+    /// Its name in the table, and of the account that stands for all of its jobs.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::App => "app",
+        }
+    }
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::GithubAway, Self::Limited, Self::TokenRefused, Self::KeyRefused];
+
+    /// Its name in the table, on the wire and on a metric.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::GithubAway => "github_away",
+            Self::Limited => "limited",
+            Self::TokenRefused => "token_refused",
+            Self::KeyRefused => "key_refused",
+        }
+    }
+
+    /// What it means.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::GithubAway => "GitHub is away",
+            Self::Limited => "GitHub limits our calls",
+            Self::TokenRefused => "GitHub refuses the token",
+            Self::KeyRefused => "GitHub refuses the App's key",
+        }
+    }
+
+    /// What a person has to do; None where time does it.
+    #[must_use]
+    pub fn to_do(self) -> Option<&'static str> {
+        match self {
+            Self::GithubAway | Self::Limited => None,
+            Self::TokenRefused => Some("give the node a new GITHUB_TOKEN and restart it"),
+            Self::KeyRefused => Some(
+                "make a new private key on the App's page, set GITHUB_APP_PRIVATE_KEY and restart the node",
+            ),
+        }
+    }
+
+    /// The reason of this name.
+    #[must_use]
+    pub fn parse(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.label() == label)
+    }
+}
+
+fn breaker(row: &[Value]) -> Option<Breaker> {
+    let [
+        Value::Text(account),
+        Value::Text(reason),
+        what,
+        Value::Integer(since),
+        Value::Integer(retry_at),
+        Value::Integer(tries),
+        Value::Integer(waiting),
+    ] = row
+    else {
+        return None;
+    };
+    let known = Reason::parse(reason)?;
+    // An installation's token is made anew by itself: there, the App is not let in.
+    let is_installation = account.parse::<u64>().is_ok();
+    let to_do = match known {
+        Reason::TokenRefused if is_installation => Some("look at the App's installation on GitHub"),
+        known => known.to_do(),
+    };
+    Some(Breaker {
+        account: account.clone(),
+        reason: reason.clone(),
+        meaning: known.meaning(),
+        to_do,
+        what: text_in(what),
+        since: rfc3339(*since),
+        retry_at: rfc3339(*retry_at),
+        tries: *tries,
+        waiting: *waiting,
+        since_seconds: *since,
+    })
+}
