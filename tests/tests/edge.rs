@@ -175,10 +175,16 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
 // === impl World ===
 
 impl World {
-    /// GitHub's outages and limits of one trial would pause the node in the next, for as long as GitHub said.
+    /// An outage or a limit that one trial made would pause the node in the next, for as long as GitHub said; and what
+    /// that trial left in the queue would wait beside the next one's jobs.
     fn forget_outages(&self) {
-        // The database may be away: then the next trial has none to forget.
-        let _ = database_call(self, "DELETE FROM breakers");
+        self.github.set_weather(None);
+        for sql in
+            ["UPDATE review_jobs SET status = 'skipped' WHERE status = 'queued'", "DELETE FROM breakers"]
+        {
+            // The database may be away: then the next trial has none to forget.
+            let _ = database_call(self, sql);
+        }
     }
 
     fn start() -> anyhow::Result<Self> {
