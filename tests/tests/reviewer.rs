@@ -4,6 +4,7 @@ use sentinel_node::faults::{Step, panicking_at};
 use sentinel_node::github::DEADLINE;
 use sentinel_node::reviewer::{Explainer, Once, Reviewer, Verdicts};
 use sentinel_shared::access::Scope;
+use sentinel_shared::review::ReviewJob;
 use sentinel_shared::review::render::{fingerprint_in, is_of_key};
 use sentinel_shared::store::pauses::{self, GIVE_UP_AFTER, Identity as Account, PAUSE_AT_MOST, Reason};
 use sentinel_shared::store::reviews::{self, JobKind, JobStatus};
@@ -818,6 +819,62 @@ fn two_jobs_of_one_pull_request_are_not_worked_on_at_once() {
             reviews::claimed(&store.commit(&reviews::claim("b", Account::Token, now)).await.unwrap())
                 .unwrap();
         assert_eq!(second, None);
+    });
+}
+
+/// A stored verdict whose number is that of the scene's pull request, and the job that tells it on another commit.
+async fn verdict_of_the_same_number(scene: &Scene) -> ReviewJob {
+    let insert = "-- test_inference\nINSERT INTO inferences (id, repository, subject, timestamp, prediction, confidence,
+        top, top_features, evidence, event_source, head_sha, metrics_payload, model_version)
+        VALUES (7, ?1, 'run:1:1', 0, 'Timeout', 0.91, '[]', '[]', 'log', 'github_webhook', 'main1', '{}', 'lgbm_v3.2')";
+    let row = Statement { sql: insert, args: vec![Value::Text(scene.repository.clone())] };
+    scene.rig.store().commit(&Transaction(vec![row])).await.unwrap();
+    let mut told = job(&scene.repository, 7, "main1", scene.installation);
+    told.key = format!("{}!run:1:1", scene.repository);
+    scene.rig.queue(JobKind::Verdict, &told).await;
+    told
+}
+
+#[test]
+fn a_verdict_is_told_though_a_pull_request_of_the_same_number_opens() {
+    RUNTIME.block_on(async {
+        let scene = Scene::start("same-number", Identity::App).await;
+        let verdict = verdict_of_the_same_number(&scene).await;
+        scene.queue("head1").await;
+        assert_eq!(scene.once().await, Some(JobStatus::Done));
+        assert_eq!(scene.rig.job(&verdict.key).await.status, "done");
+        assert_eq!(scene.rig.github.checks("main1").len(), 1);
+        assert_eq!(scene.once().await, Some(JobStatus::Done));
+        assert_eq!(scene.pull().reviews.len(), 1);
+    });
+}
+
+#[test]
+fn a_verdict_and_a_pull_request_of_the_same_number_are_worked_on_at_once() {
+    RUNTIME.block_on(async {
+        let scene = Scene::start("side-by-side", Identity::App).await;
+        verdict_of_the_same_number(&scene).await;
+        scene.queue("head1").await;
+        let (store, now) = (scene.rig.store(), sentinel_node::store::now());
+        let mut taken = Vec::new();
+        for node in ["a", "b"] {
+            let answers = store.commit(&reviews::claim(node, Account::App, now)).await.unwrap();
+            taken.extend(reviews::claimed(&answers).unwrap().map(|job| job.kind));
+        }
+        assert_eq!(taken, [JobKind::Verdict, JobKind::Review]);
+    });
+}
+
+#[test]
+fn a_node_that_is_told_of_a_verdict_leaves_the_pull_request_of_the_same_number_in_the_queue() {
+    RUNTIME.block_on(async {
+        let scene = Scene::start("told-again", Identity::App).await;
+        let verdict = verdict_of_the_same_number(&scene).await;
+        scene.queue("head1").await;
+        // The wire has no kinds: a node queues all it is told of as reviews, and what is there already stays.
+        scene.rig.queue(JobKind::Review, &verdict).await;
+        assert_eq!(scene.rig.job(&scene.key("head1")).await.status, "queued");
+        assert_eq!(scene.rig.job(&verdict.key).await.kind, "verdict");
     });
 }
 

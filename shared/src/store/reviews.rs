@@ -186,9 +186,11 @@ SELECT repository || '!' || subject, 'verdict', repository, id, head_sha, instal
 FROM inferences WHERE repository = ?1 AND subject = ?2 AND prediction <> 'Unknown' AND head_sha IS NOT NULL
 ON CONFLICT (key) DO NOTHING";
 
+// Only a review does so: a node that is told of a job that waits doesn't know its kind.
 const SUPERSEDE: &str = "-- supersede_jobs
 UPDATE review_jobs SET status = 'superseded', finished_at = ?4, error = 'a newer commit was pushed'
-WHERE repository = ?1 AND number = ?2 AND kind = 'review' AND status = 'queued' AND head_sha <> ?3";
+WHERE repository = ?1 AND number = ?2 AND kind = 'review' AND status = 'queued' AND head_sha <> ?3
+  AND EXISTS (SELECT 1 FROM review_jobs AS newer WHERE newer.key = ?5 AND newer.kind = 'review')";
 
 const JOB_STATUS: &str = "-- job_status
 SELECT status FROM review_jobs WHERE key = ?1";
@@ -207,14 +209,16 @@ const BURY: &str = "-- bury_jobs
 UPDATE review_jobs SET status = 'dead', finished_at = ?1, error = 'its node went away each time it was taken'
 WHERE status = 'running' AND lease_until < ?1 AND attempts >= ?2";
 
-// One pull request is worked on by one node at a time, or two jobs of it could say the same thing twice.
+// One pull request is worked on by one node at a time, or two jobs of it could say the same thing twice. The number of
+// a verdict's job is an inference's, not a pull request's.
 const CLAIM: &str = concat!(
     "-- claim_job
 UPDATE review_jobs SET status = 'running', lease_owner = ?1, lease_until = ?3, attempts = attempts + 1
 WHERE id = (SELECT id FROM review_jobs AS free
   WHERE ((status = 'queued' AND not_before <= ?2) OR (status = 'running' AND lease_until < ?2))
     AND NOT EXISTS (SELECT 1 FROM review_jobs AS held WHERE held.repository = free.repository
-      AND held.number = free.number AND held.status = 'running' AND held.lease_until >= ?2 AND held.id <> free.id)
+      AND held.number = free.number AND (held.kind = 'verdict') = (free.kind = 'verdict')
+      AND held.status = 'running' AND held.lease_until >= ?2 AND held.id <> free.id)
     AND ",
     is_let_through!(),
     "
@@ -222,9 +226,11 @@ WHERE id = (SELECT id FROM review_jobs AS free
 RETURNING id, key, kind, repository, number, head_sha, installation_id, attempts, result, created_at"
 );
 
+// A newer commit makes a review outdated, and nothing else.
 const RENEW: &str = "-- renew_lease
 UPDATE review_jobs SET lease_until = ?3 WHERE id = ?1 AND lease_owner = ?2 AND status = 'running'
-RETURNING (SELECT COUNT(*) FROM review_jobs AS newer WHERE newer.repository = review_jobs.repository
+RETURNING (SELECT COUNT(*) FROM review_jobs AS newer
+  WHERE review_jobs.kind = 'review' AND newer.repository = review_jobs.repository
   AND newer.number = review_jobs.number AND newer.kind = 'review' AND newer.status = 'queued'
   AND newer.id > review_jobs.id AND newer.head_sha <> review_jobs.head_sha)";
 
@@ -352,7 +358,7 @@ pub fn enqueue(kind: JobKind, job: &ReviewJob, now: i64) -> Transaction {
     if let (JobKind::Review, Some(head)) = (kind, &job.head_sha) {
         statements.push(statement(
             SUPERSEDE,
-            [text(&job.repository), number(job.number), text(head), Value::Integer(now)],
+            [text(&job.repository), number(job.number), text(head), Value::Integer(now), text(&job.key)],
         ));
     }
     statements.push(statement(JOB_STATUS, [text(&job.key)]));
