@@ -1,4 +1,4 @@
-//! `cargo xtask eval`: figures of the shipped models, written where people read them.
+//! `cargo xtask eval`: scores the shipped models and writes the figures into the documents.
 
 mod classifier;
 mod review;
@@ -11,16 +11,20 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Score a shipped model with its baselines; without --data, on labelled records that may be redistributed.
+/// Score a shipped model next to its baselines.
+///
+/// Without --data it reads the labelled records in tests/fixtures, which may be redistributed. With --write it updates
+/// the figures in the documents: for the classifier the cross-validated ones of models/failure/card.json, for reviews
+/// what the run measured.
 #[derive(Args)]
 pub(crate) struct Eval {
-    /// Which model.
+    /// The model to score.
     #[arg(value_enum, default_value_t = What::Classifier)]
     what: What,
-    /// Labelled records, as `sentinel eval` takes them.
+    /// Labelled records in the format of `sentinel eval`.
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Write the figures into README.md, and for reviews docs/review-report.md.
+    /// Write the figures into README.md; for reviews also write docs/review-report.md.
     #[arg(long)]
     write: bool,
 }
@@ -33,28 +37,23 @@ enum What {
 
 impl Eval {
     pub(crate) fn run(self) -> Result<()> {
-        let programs = Programs::for_development()?;
         let (what, data) = match self.what {
+            What::Classifier if self.write => return figures::write("skill", &classifier::table()?),
             What::Classifier => ("classifier", classifier::DATA),
             What::Review => ("review", review::DATA),
         };
+        let programs = Programs::for_development()?;
         let mut eval = programs.command(&programs.sentinel);
         eval.args(["eval", what, "--data"]).arg(self.data.unwrap_or_else(|| root().join(data)));
         if !self.write {
             return run(&mut eval);
         }
-        let report = json(eval.arg("--json"))?;
-        match self.what {
-            What::Classifier => figures::write("skill", &classifier::table(&report)),
-            What::Review => {
-                figures::write("review", &review::table(&report))?;
-                review::write_report(&programs)
-            }
-        }
+        figures::write("review", &review::table(&json(eval.arg("--json"))?))?;
+        review::write_report(&programs)
     }
 }
 
-/// What a program prints, as JSON.
+/// Runs a program and parses what it prints as JSON.
 fn json(command: &mut Command) -> Result<Value> {
     let output = command.output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,4 +1,4 @@
-//! The shipped review model: its figures, and what it says of real pull requests.
+//! The shipped review model: its figures, and its comments on recorded pull requests.
 
 use super::json;
 use crate::build::Programs;
@@ -8,15 +8,15 @@ use serde_json::Value;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-/// The labelled hunks that came with the project.
+/// The labelled hunks in the repository.
 pub(super) const DATA: &str = "tests/fixtures/labelled_hunks.jsonl";
-/// Recorded pull requests, each a diff with a line of its origin before it.
+/// Recorded pull requests. Each file is a diff; its first line names the origin.
 const PULL_REQUESTS: &str = "tests/fixtures/pull_requests";
 
 pub(super) fn table(report: &Value) -> String {
     let figure = |pointer: &str| report.pointer(pointer).and_then(Value::as_f64).unwrap_or(f64::NAN);
     let mut text = format!(
-        "{} hunks of repositories the model has not seen, {:.1} % of them mended later.\n\n| needs a comment | ROC-AUC | PR-AUC |\n|---|---|---|\n",
+        "{} hunks of repositories the model has not seen; {:.1} % of them were repaired later.\n\n| needs a comment | ROC-AUC | PR-AUC |\n|---|---|---|\n",
         report["n"],
         figure("/base_rate") * 100.0
     );
@@ -40,10 +40,10 @@ pub(super) fn table(report: &Value) -> String {
         let _ = writeln!(text, "| control: {name} | {:.3} | {:.3} |", of("roc_auc"), of("pr_auc"));
     }
     text + &format!(
-        "\nAt one comment in 1,000 added lines {:.0} % of the comments are right, at three {:.0} %; at the shipped \
-         thresholds {:.0} % of {}. On mended hunks: macro-F1 {:.2} of severity, {:.2} of category; the line pointed at \
-         is right in {:.0} % (a random added line: {:.0} %), in hunks of more than four added lines in {:.0} % \
-         ({:.0} %). Expected calibration error {:.3}.\n",
+        "\nAt one comment per 1,000 added lines {:.0} % of the comments are right, at three {:.0} %. At the shipped \
+         thresholds {:.0} % of {} comments are right. On hunks that were repaired later, macro-F1 is {:.2} for severity and \
+         {:.2} for category. The model points at a right line in {:.0} % of them (a random added line: {:.0} %); in \
+         hunks of more than four added lines, in {:.0} % ({:.0} %). Expected calibration error: {:.3}.\n",
         figure("/needs_comment/precision_at_1") * 100.0,
         figure("/needs_comment/precision_at_3") * 100.0,
         figure("/needs_comment/shown_precision") * 100.0,
@@ -58,16 +58,16 @@ pub(super) fn table(report: &Value) -> String {
     )
 }
 
-/// Writes what the model says of the recorded pull requests, by default.
+/// Writes docs/review-report.md: the comments that the default settings make on the recorded pull requests.
 pub(super) fn write_report(programs: &Programs) -> Result<()> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(root().join(PULL_REQUESTS))?
         .map(|entry| Ok(entry?.path()))
         .collect::<Result<_>>()?;
     files.sort();
     let mut text = String::from(
-        "# What is said of real pull requests\n\nWritten by `cargo xtask eval review --write`: twenty merged pull requests of \
-         repositories the model has not seen,\nreviewed by the defaults of `sentinel review`. Nobody chose them by what is \
-         said.\n",
+        "# What Sentinel says about real pull requests\n\n`cargo xtask eval review --write` makes this page. It reviews twenty \
+         merged pull requests of repositories the\nmodel has not seen, with the defaults of `sentinel review`. The pull \
+         requests were not chosen by their results.\n",
     );
     let mut comments = 0;
     for file in &files {
@@ -90,7 +90,7 @@ pub(super) fn write_report(programs: &Programs) -> Result<()> {
                 .sum::<u64>()
         );
         if findings.is_empty() {
-            text += "Nothing is said.\n";
+            text += "No comments.\n";
         }
         for finding in findings {
             let line = finding["text"].as_str().unwrap_or_default().trim();
