@@ -196,7 +196,7 @@ impl Tools {
             _ => anyhow::bail!("give either log or features"),
         };
         let mut told = model.told(&verdict);
-        // The predecessor's name for what decided.
+        // Assistants know the deciding terms by this name.
         told["top_contributing_features"] = told["terms"].take();
         Ok(told)
     }
@@ -228,7 +228,7 @@ impl Tools {
     }
 }
 
-/// What went wrong is told to the assistant as a result, in the predecessor's words: it may do better next time.
+/// Turns an error into a result that the assistant can read, so that it can correct its next call.
 fn answer(outcome: Result<Result<Json>>) -> CallToolResult {
     match outcome.and_then(|outcome| outcome) {
         Ok(mut value) => {

@@ -8,9 +8,9 @@ use crate::store::Totals;
 use crate::store::models::{Activation, ModelRow};
 use serde::Serialize;
 
-/// Inferences the badge looks back on; the predecessor's `RETRAIN_THRESHOLD`.
+/// The number of latest inferences that the health badge looks at.
 pub const WINDOW: u32 = 100;
-/// Mean confidence under which a model needs retraining; the predecessor's bound.
+/// If the mean confidence over the window is below this, the badge says that the model needs retraining.
 const CONFIDENCE_FLOOR: f64 = 0.45;
 
 /// `GET /api/dashboard`.

@@ -18,15 +18,16 @@ pub const WINDOW_MIN: u64 = 100;
 pub const BLOCK: i64 = 50;
 /// Blocks a window is made of; the last one is still filling.
 pub const WINDOW_BLOCKS: i64 = 4;
-/// From here a feature has moved, and from here it is another world; the predecessor's bounds of PSI.
+/// PSI from which a feature counts as moved. 0.1 and 0.2 are the usual bounds.
 pub const PSI_MODERATE: f64 = 0.1;
-/// See [`PSI_MODERATE`].
+/// PSI from which a feature has another distribution than in training.
 pub const PSI_SEVERE: f64 = 0.2;
-/// The same for a chi-square test, as probabilities after Holm's correction over the categories.
+/// Below this p-value of the chi-square test a category counts as moved. Holm's correction over the categories is applied
+/// first.
 pub const P_MODERATE: f64 = 0.05;
-/// See [`P_MODERATE`].
+/// Below this p-value a category has another distribution than in training.
 pub const P_SEVERE: f64 = 0.001;
-/// Share that an empty bin counts as, so that its logarithm exists; the predecessor's.
+/// The share that an empty bin counts as, because 0 has no logarithm.
 const SHARE_FLOOR: f64 = 1e-4;
 
 /// What each feature looked like when the model was fitted: `drift.json` of a model.
@@ -315,7 +316,7 @@ fn correct_by_holm(features: &mut [FeatureDrift]) {
 }
 
 /// Population stability index of `counts` against `reference`, bin by bin; 0 when one of them is empty. Shares
-/// under [`SHARE_FLOOR`] are lifted to it and all are scaled to sum to 1, as the predecessor did.
+/// under [`SHARE_FLOOR`] are raised to it, and then all are scaled to sum to 1.
 #[must_use]
 pub fn psi(reference: &[u64], counts: &[u64]) -> f64 {
     let (Some(expected), Some(actual)) = (shares(reference), shares(counts)) else { return 0.0 };

@@ -152,7 +152,7 @@ impl Error {
             | Self::SignatureMalformed
             | Self::SignatureMismatch
             | Self::SessionOver => Code::Unauthenticated,
-            // 403 rather than 401: the name and status the predecessor's clients know.
+            // 403 rather than 401, because clients of the first API expect this name and status.
             Self::ApiKeyRejected | Self::CrossSite | Self::RoleTooLow | Self::OperatorOnly => {
                 Code::PermissionDenied
             }

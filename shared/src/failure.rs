@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 /// Longest text kept of any one payload field, in characters: names and titles are shorter, floods are not.
 pub const FIELD_CHARS: usize = 256;
 
-/// Why a run failed. Names and order are the predecessor's (its label encoder sorts by name).
+/// Why a run failed. The names appear in the API and in labelled data. The order is the label encoder's, which sorts by
+/// name; the model's outputs have it too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum FailureClass {
     /// Compile, link, type-check, lint, format, packaging of the project's own code.

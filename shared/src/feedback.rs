@@ -55,7 +55,7 @@ impl Opinion {
     }
 }
 
-/// `POST /api/feedback`, by our names or the predecessor's.
+/// The body of `POST /api/feedback`. The aliases are the names of the first API, which its clients still send.
 #[derive(Debug, Deserialize)]
 struct Body {
     #[serde(alias = "log_id")]
@@ -88,7 +88,7 @@ pub struct FeedbackRecord {
     pub author_id: String,
 }
 
-/// `GET /api/feedback/stats`, by the predecessor's names.
+/// The answer of `GET /api/feedback/stats`. The names are those of the first API, which its clients still read.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct FeedbackStats {
     /// Rows about verdicts, confirmations included.

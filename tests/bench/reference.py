@@ -31,7 +31,7 @@ def export(out: Path, tokenizer: Path) -> None:
     from sentinel_review.model import Reviewer
 
     torch.manual_seed(0)
-    # The predecessor's size; one judge, which costs next to nothing beside it.
+    # The size that the benchmark compares at: 6 layers, 512 wide. One judge, because judges cost next to nothing beside it.
     model = Reviewer.reading(tokenizer, width=512, layers=6, judges=1).eval()
     for kind in ["fp32", "int8"]:
         (out / kind).mkdir(parents=True, exist_ok=True)

@@ -168,7 +168,7 @@ fn test_sources() -> String {
 }
 
 #[test]
-fn everything_the_predecessors_had_is_here_with_its_proof_or_a_reason() {
+fn every_row_of_the_parity_table_has_a_proof_or_a_reason() {
     let listed: toml::Table = read("docs/parity.toml").parse().unwrap();
     let (sources, mut table) =
         (test_sources(), "| of | they had | here | proof |\n|---|---|---|---|\n".to_owned());

@@ -24,7 +24,7 @@ const DIGEST_BYTES: usize = 32;
 /// What a model is, where it comes from and how well it did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// `lgbm_v3.N`, after the predecessor's `lgbm_v2.N`.
+    /// The version, `lgbm_v3.N`.
     pub model_version: String,
     /// The learner.
     pub algorithm: String,

@@ -39,7 +39,7 @@ pub struct Block {
     pub width: usize,
 }
 
-/// The order of the columns, as the predecessor stacked them.
+/// The order of the columns. The model is trained on it, so another order needs another model.
 pub const BLOCKS: [Block; 5] = [
     Block { name: "numerics", start: 0, width: NUMERICS.len() },
     Block { name: "identity", start: 6, width: HASH_WIDTH },

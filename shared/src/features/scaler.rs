@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The numerics, in column order, by the predecessor's names. Durations in seconds.
+/// The numeric features in column order. Durations are in seconds. Labelled records use the same names.
 pub const NUMERICS: [&str; 6] = [
     "build_duration_sec",
     "test_duration_sec",

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Names of the three flags, in column order.
 pub(super) const FLAGS: [&str; 3] = ["is_flaky_test", "rollback_triggered", "incident_created"];
 
-/// The model's input. Field names are the predecessor's; absent means not measured.
+/// The model's input. Labelled records and `POST /api/classify` use the same field names. An absent field was not measured.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Telemetry {

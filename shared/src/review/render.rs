@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_reads_as_the_predecessors_did_and_quotes_the_line() {
+    fn a_comment_has_the_severitys_mark_the_message_and_the_quoted_line() {
         let body = comment(&finding("    let x = y.unwrap();"), Speech::En, None);
         assert!(body.starts_with(
             "🐛 **SENTINEL** [BUG] — error_handling\n\nLines like this were often mended later. Check what happens"

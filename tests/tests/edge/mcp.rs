@@ -65,7 +65,7 @@ pub(super) fn over_stdio(world: &World) -> Outcome {
         same(&recent["failures"][0]["id"], &stored["id"], &recent)?;
 
         let (_, before) = call(&client, "get_feedback_stats", json!({})).await?;
-        // As text too: the predecessor's ids were.
+        // An id may also be sent as text, as clients of the first API do.
         let correction = json!({ "log_id": stored["id"].to_string(), "original_pred": stored["prediction"],
             "corrected_label": "Network Error", "author_id": "an assistant" });
         let (failed, told) = call(&client, "submit_ground_truth", correction).await?;
