@@ -4,7 +4,6 @@
 //! Not here: asking GitHub. The worker does that.
 
 use crate::github::answer::Meaning;
-use crate::store::DAY_SECONDS;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ pub const JOB_PAGES: u32 = 3;
 /// failures of GitHub are over before that, and a verdict that changes after a moment would only confuse.
 pub const PATIENCE_SECONDS: i64 = 300;
 /// After this time a log is waited for no longer: GitHub redelivers a delivery for three days.
-pub const WAIT_AT_MOST_SECONDS: i64 = 3 * DAY_SECONDS;
+pub const WAIT_AT_MOST_SECONDS: i64 = 3 * 24 * 3600;
 /// The shortest wait where GitHub names none: the sweep comes every minute.
 const WAIT_SHORTEST_SECONDS: i64 = 15;
 /// The longest wait where GitHub names none.

@@ -3,7 +3,7 @@
 use crate::build::{self, Programs};
 use crate::fuzz::Fuzz;
 use crate::tools::{Tools, chromium, promtool};
-use crate::{cargo, root, run, step, target, test, training};
+use crate::{cargo, circles, root, run, step, target, test, training};
 use anyhow::Result;
 use std::process::Command;
 use std::time::Instant;
@@ -51,6 +51,8 @@ fn tools() -> Result<()> {
 }
 
 fn lints() -> Result<()> {
+    step("circles between files");
+    circles::check(&root())?;
     step("clippy, native");
     run(cargo()?.args(["clippy", "--all-targets", "--", "-D", "warnings"]))?;
     step("clippy, wasm");

@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod ci;
+mod circles;
 mod eval;
 mod figures;
 mod fuzz;
@@ -54,6 +55,11 @@ enum Task {
     },
     /// What must pass before pushing: format, lints for both targets, tests, bundle size, the main job.
     Ci,
+    /// Check the code for what clippy has no lint for; `cargo xtask ci` does so too.
+    Lint {
+        #[command(subcommand)]
+        lint: Lint,
+    },
     /// What must pass of the Python in training/: ruff, mypy, its tests, and a small model re-trained.
     Training,
     /// Measure speed, side by side with what it replaces, in one run.
@@ -65,6 +71,12 @@ enum Task {
     Pack,
     /// Score a shipped model with its baselines, and write the figures into the README.
     Eval(eval::Eval),
+}
+
+#[derive(Subcommand)]
+enum Lint {
+    /// Fail if files of a crate use each other in a circle, and name it.
+    Circles,
 }
 
 fn main() -> Result<()> {
@@ -83,6 +95,7 @@ fn main() -> Result<()> {
         Task::Tools => tools::Tools::ensure().map(drop),
         Task::Test { rest } => test(&rest),
         Task::Ci => ci::run_checks(),
+        Task::Lint { lint: Lint::Circles } => circles::check(&root()),
         Task::Training => training::check(&build::Programs::for_development()?.sentinel),
         Task::Bench(bench) => bench.run(),
         Task::Fuzz(fuzz) => fuzz.run(),
