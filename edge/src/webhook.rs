@@ -5,7 +5,7 @@ use crate::evidence::{self, Evidence};
 use crate::{guard, models, respond, reviews, turso};
 use futures_util::future::join_all;
 use sentinel_shared::access::Scope;
-use sentinel_shared::artifact::Verdict;
+use sentinel_shared::classifier::Verdict;
 use sentinel_shared::evidence::{LogPart, Note, Plan, Trouble};
 use sentinel_shared::failure::FailureRecord;
 use sentinel_shared::store::models::ActiveModel;

@@ -5,7 +5,7 @@
 //! baseline that ships with the model: numbers by the population stability index over fixed bins, categories
 //! by a chi-square test. Not here: what to do about it ([`crate::dashboard`]).
 
-use crate::artifact::Verdict;
+use crate::classifier::Verdict;
 use crate::features::{NUMERICS, Tfidf};
 use crate::github::rfc3339;
 use serde::{Deserialize, Serialize};

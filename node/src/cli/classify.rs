@@ -3,7 +3,7 @@
 use crate::model;
 use anyhow::{Context, Result};
 use clap::Args;
-use sentinel_shared::artifact::Verdict;
+use sentinel_shared::classifier::Verdict;
 use sentinel_shared::excerpt::{Excerpt, ExcerptFinder};
 use sentinel_shared::text::{printed, printed_json};
 use serde_json::json;

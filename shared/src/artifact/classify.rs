@@ -1,8 +1,8 @@
 //! What a loaded model says: telemetry → features → prediction → explanation.
 
-use super::{ModelBundle, Verdict};
+use super::ModelBundle;
 use crate::Result;
-use crate::classifier::Explanation;
+use crate::classifier::{Explanation, Verdict};
 use crate::excerpt::Excerpt;
 use crate::failure::FailureRecord;
 use crate::features::{FeatureVector, JobEvidence, Telemetry};

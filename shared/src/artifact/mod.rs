@@ -8,10 +8,10 @@
 mod classify;
 pub mod signed;
 
-use crate::classifier::{Calibration, Classifier, Explanation, Forest, Prediction};
+use crate::classifier::{Calibration, Classifier, Forest, Verdict};
 use crate::drift::Baseline;
 use crate::failure::FailureClass;
-use crate::features::{BLOCKS, Branch, Pattern, Patterns, Pipeline, Telemetry, WIDTH};
+use crate::features::{BLOCKS, Branch, Pattern, Patterns, Pipeline, WIDTH};
 use crate::{Error, Result, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -73,17 +73,6 @@ pub struct Sources<'a> {
     pub drift: &'a [u8],
     /// `model.onnx`
     pub onnx: &'a [u8],
-}
-
-/// A verdict with its reasons.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Verdict {
-    /// Class, confidence, top three.
-    pub prediction: Prediction,
-    /// Terms and line.
-    pub explanation: Explanation,
-    /// What it was made from.
-    pub telemetry: Telemetry,
 }
 
 /// Everything of a compiled bundle that is not the forest.

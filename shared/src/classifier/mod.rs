@@ -12,9 +12,11 @@ mod op;
 mod plan;
 #[cfg(feature = "onnx")]
 pub mod translate;
+mod verdict;
 
 pub use explain::{Explanation, Term};
 pub use forest::Forest;
+pub use verdict::Verdict;
 
 use crate::failure::FailureClass;
 #[cfg(feature = "tract")]

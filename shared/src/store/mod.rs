@@ -16,7 +16,7 @@ pub mod reviews;
 pub mod telemetry;
 
 use crate::access::Scope;
-use crate::artifact::Verdict;
+use crate::classifier::Verdict;
 use crate::drift::{BLOCK, WINDOW_BLOCKS, Window};
 use crate::evidence::Note;
 use crate::excerpt::Line;
