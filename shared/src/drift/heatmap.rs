@@ -1,0 +1,55 @@
+//! Windows of the past beside each other.
+
+use super::baseline::{Baseline, Reference};
+use super::report::Report;
+use super::window::Window;
+use crate::github::rfc3339;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Windows of the past beside each other, the oldest first, with the counts behind each cell.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Heatmap {
+    /// Whose bins these are.
+    pub model_version: String,
+    /// What the windows are compared with.
+    pub reference: Vec<Reference>,
+    /// One a column.
+    pub windows: Vec<Column>,
+}
+
+/// One window of the heatmap.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Column {
+    /// When its first inference was made, RFC 3339.
+    pub from: Option<String>,
+    /// And its last.
+    pub to: Option<String>,
+    /// Its comparison; without features where there are too few inferences.
+    pub report: Report,
+    /// Inferences in each bin of each feature, in the reference's order.
+    pub counts: Vec<Vec<u64>>,
+}
+
+impl Heatmap {
+    /// The heatmap of `windows`, each with the Unix seconds of its first and last inference, by how many windows ago.
+    #[must_use]
+    pub fn new(
+        baseline: &Baseline,
+        windows: &BTreeMap<u32, Window>,
+        times: &BTreeMap<u32, (i64, i64)>,
+        model_version: &str,
+    ) -> Self {
+        let column = |(ago, window): (&u32, &Window)| Column {
+            from: times.get(ago).map(|(first, _)| rfc3339(*first)),
+            to: times.get(ago).map(|(_, last)| rfc3339(*last)),
+            report: Report::of(baseline, window),
+            counts: baseline.features.iter().map(|reference| window.of(reference)).collect(),
+        };
+        Self {
+            model_version: model_version.to_owned(),
+            reference: baseline.features.clone(),
+            windows: windows.iter().rev().map(column).collect(),
+        }
+    }
+}
