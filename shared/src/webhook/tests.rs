@@ -96,7 +96,11 @@ fn a_command_is_taken_from_people_of_the_repository_on_pull_requests_only() {
     }
 }
 
-/// The events that are acted on, each with a body in which it is.
+/// The events that are acted on, and `ping`, which is answered.
+const EVENTS: [&str; 7] =
+    ["ping", "workflow_run", "workflow_job", "check_run", "pull_request", "issue_comment", "installation"];
+
+/// Each event of [`EVENTS`] with a body in which it is acted on, and events that look like them.
 fn bodies() -> Vec<(&'static str, String)> {
     let common =
         r#""repository":{"full_name":"o/r"},"installation":{"id":5},"sender":{"login":"x","type":"User"}"#;
@@ -139,15 +143,7 @@ fn acts(event: &str, body: &str) -> bool {
 fn under_another_events_name_no_body_does_anything() {
     let (mut own, mut other) = (0, 0);
     for (of, body) in bodies() {
-        for name in [
-            "ping",
-            "workflow_run",
-            "workflow_job",
-            "check_run",
-            "pull_request",
-            "issue_comment",
-            "installation",
-        ] {
+        for name in EVENTS {
             if name == of {
                 own += usize::from(acts(name, &body));
             } else {
@@ -170,9 +166,7 @@ fn a_recorded_body_under_another_name_does_nothing() {
             if let Some(action) = action {
                 body["action"] = action.into();
             }
-            for name in
-                ["workflow_run", "workflow_job", "check_run", "pull_request", "issue_comment", "installation"]
-            {
+            for name in EVENTS {
                 assert!(name == of || !acts(name, &body.to_string()), "{of} {action:?} as {name}");
             }
         }
