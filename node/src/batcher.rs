@@ -12,9 +12,8 @@
 
 mod lines;
 
-use crate::backend::{Backend, Batch, Logits, MakeSession};
+use crate::backend::{Backend, Batch, Logits, MakeSession, Sequence};
 use crate::metrics::Metrics;
-use crate::tokenizer::Encoded;
 use lines::{Chosen, Lines};
 use sentinel_shared::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -116,7 +115,7 @@ struct Inside {
 }
 
 struct Item {
-    encoded: Arc<Encoded>,
+    encoded: Arc<Sequence>,
     caller: u64,
     deadline: Option<Instant>,
     since: Instant,
@@ -254,7 +253,7 @@ impl Caller {
     ///
     /// # Errors
     /// [`Error::DeadlineExceeded`] where it was not done in time, [`Error::BackendFailed`].
-    pub async fn run(&self, encoded: Arc<Encoded>) -> Result<Logits> {
+    pub async fn run(&self, encoded: Arc<Sequence>) -> Result<Logits> {
         match self.deadline {
             None => self.answer(encoded).await,
             Some(deadline) => {
@@ -269,7 +268,7 @@ impl Caller {
         self.deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    async fn answer(&self, encoded: Arc<Encoded>) -> Result<Logits> {
+    async fn answer(&self, encoded: Arc<Sequence>) -> Result<Logits> {
         let tokens = encoded.ids.len();
         let permits = tokens.clamp(1, self.room_tokens) as u32;
         // Nobody closes a room.
@@ -607,7 +606,7 @@ mod tests {
                 PANICS => panic!("the runtime panicked"),
                 _ => {}
             }
-            let logits = |row: &Arc<Encoded>| Logits {
+            let logits = |row: &Arc<Sequence>| Logits {
                 needs_comment: row.ids[0] as f32,
                 severity: [0.0; 4],
                 category: [0.0; 12],
@@ -645,7 +644,7 @@ mod tests {
     }
 
     impl Rig {
-        async fn run(&self, encoded: Arc<Encoded>, deadline: Option<Instant>) -> Result<Logits> {
+        async fn run(&self, encoded: Arc<Sequence>, deadline: Option<Instant>) -> Result<Logits> {
             run(&self.batcher, encoded, deadline).await
         }
 
@@ -658,14 +657,14 @@ mod tests {
         }
     }
 
-    async fn run(batcher: &Batcher, encoded: Arc<Encoded>, deadline: Option<Instant>) -> Result<Logits> {
+    async fn run(batcher: &Batcher, encoded: Arc<Sequence>, deadline: Option<Instant>) -> Result<Logits> {
         batcher.enter(encoded.ids.len(), Manners::Refuse, deadline)?.run(encoded).await
     }
 
-    fn sequence(first: u32, length: usize) -> Arc<Encoded> {
+    fn sequence(first: u32, length: usize) -> Arc<Sequence> {
         let mut ids = vec![0; length];
         ids[0] = first;
-        Arc::new(Encoded { ids, added_at: Vec::new() })
+        Arc::new(Sequence { ids, added_at: Vec::new() })
     }
 
     /// What is true soon, whatever else the machine does.

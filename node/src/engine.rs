@@ -1,10 +1,11 @@
 //! From a plan to findings: encode, run, choose. What the command line, the gRPC service and the reviewer share.
 
+use crate::backend::Sequence;
 use crate::backend::ort::{Options, Pool, Provider};
 use crate::batcher::{Batcher, Caller, Limits, Manners};
 use crate::metrics::Metrics;
 use crate::review_model::{Manifest, ReviewModel};
-use crate::tokenizer::{Encoded, Encoder};
+use crate::tokenizer::Encoder;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use sentinel_shared::diff::Hunk;
@@ -195,7 +196,7 @@ impl Engine {
         &self,
         planned: &Planned<'_>,
         piece: &Hunk<'_>,
-        encoded: Encoded,
+        encoded: Sequence,
         caller: &Caller,
     ) -> Result<Option<Finding>> {
         let score = caller.run(encoded.into()).await?.score(self.manifest.calibration);
@@ -235,7 +236,7 @@ mod tests {
 
     impl Backend for Complains {
         fn run(&mut self, batch: &Batch) -> anyhow::Result<Vec<Logits>> {
-            let complaint = |row: &Arc<Encoded>| Logits {
+            let complaint = |row: &Arc<Sequence>| Logits {
                 needs_comment: 9.0,
                 severity: [0.0, 0.0, 9.0, 0.0],
                 category: [0.0; 12],

@@ -1,6 +1,5 @@
 //! The reviewing model this binary carries, and how another one is loaded in its place.
 
-use crate::backend::Calibration;
 use anyhow::{Context, Result, ensure};
 use sentinel_shared::artifact::signed::{PrivateKey, PublicKeys};
 use sentinel_shared::hex;
@@ -34,6 +33,15 @@ pub struct Manifest {
     pub thresholds: BTreeMap<Severity, f32>,
     /// Hexadecimal SHA-256 of each file.
     pub files: BTreeMap<String, String>,
+}
+
+/// From a logit to a probability that holds on data the model has not seen: `1 / (1 + exp(-(a·x + b)))` (Platt).
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Slope.
+    pub a: f32,
+    /// Intercept.
+    pub b: f32,
 }
 
 /// A model whose files are those of its manifest.

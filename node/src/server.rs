@@ -419,9 +419,8 @@ fn owner() -> String {
 mod tests {
     use super::*;
     use crate::backend::ort::{Pool, Provider};
-    use crate::backend::{Backend, Batch, Logits};
+    use crate::backend::{Backend, Batch, Logits, Sequence};
     use crate::batcher::{Limits, Manners};
-    use crate::tokenizer::Encoded;
 
     struct Panics;
 
@@ -448,7 +447,7 @@ mod tests {
         assert_eq!(readiness.reason(), None);
 
         let caller = engine.batcher.enter(2, Manners::Refuse, None).unwrap();
-        let row = Arc::new(Encoded { ids: vec![1, 2], added_at: vec![1] });
+        let row = Arc::new(Sequence { ids: vec![1, 2], added_at: vec![1] });
         assert_eq!(caller.run(row).await, Err(sentinel_shared::Error::BackendFailed));
         assert_eq!(readiness.reason(), Some("the model has no session"));
         assert_eq!((metrics.ready.get(), metrics.sessions.get()), (0, 0));

@@ -6,6 +6,7 @@
 //! tell large files and changes from small ones and no single place. Only the path, its language and the hunk go in.
 //! Marks are entries of the vocabulary that no text can spell.
 
+use crate::backend::Sequence;
 use crate::review_model::ReviewModel;
 use anyhow::{Context, Result};
 use sentinel_shared::diff::{Hunk, Line, Place};
@@ -28,15 +29,6 @@ pub struct Encoder {
     marks: Marks,
     /// The longest sequence the model takes.
     length_max: usize,
-}
-
-/// One piece of a hunk as the model reads it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Encoded {
-    /// Tokens, at most the model's length.
-    pub ids: Vec<u32>,
-    /// Where the marks of added lines stand, in order.
-    pub added_at: Vec<usize>,
 }
 
 struct Marks {
@@ -91,7 +83,7 @@ impl Encoder {
         path: &str,
         language: Language,
         hunk: &Hunk<'a>,
-    ) -> impl Iterator<Item = (Hunk<'a>, Encoded)> {
+    ) -> impl Iterator<Item = (Hunk<'a>, Sequence)> {
         let head = self.head(path, language, hunk);
         // The end mark takes one.
         let budget = self.length_max - head.len() - 1;
@@ -100,7 +92,7 @@ impl Encoder {
             (ids.len(), ids)
         });
         pieces.map(move |(piece, lines)| {
-            let mut encoded = Encoded { ids: head.clone(), added_at: Vec::new() };
+            let mut encoded = Sequence { ids: head.clone(), added_at: Vec::new() };
             for (line, ids) in piece.lines.iter().zip(lines) {
                 if matches!(line.place, Place::Added { .. }) {
                     encoded.added_at.push(encoded.ids.len());

@@ -2,16 +2,25 @@
 
 pub mod ort;
 
-use crate::tokenizer::Encoded;
+use crate::review_model::Calibration;
 use sentinel_shared::review::Category;
 use sentinel_shared::review::Score;
 use std::sync::Arc;
+
+/// One piece of a hunk as the model reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sequence {
+    /// Tokens, at most the model's length.
+    pub ids: Vec<u32>,
+    /// Where the marks of added lines stand, in order.
+    pub added_at: Vec<usize>,
+}
 
 /// Sequences that are run together, padded to the longest.
 #[derive(Debug)]
 pub struct Batch {
     /// Never empty.
-    pub rows: Vec<Arc<Encoded>>,
+    pub rows: Vec<Arc<Sequence>>,
 }
 
 /// One session of a runtime: it runs one batch at a time.
@@ -37,15 +46,6 @@ pub struct Logits {
     pub category: [f32; 12],
     /// At the mark of each added line.
     pub lines: Vec<f32>,
-}
-
-/// From a logit to a probability that holds on data the model has not seen: `1 / (1 + exp(-(a·x + b)))` (Platt).
-#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
-pub struct Calibration {
-    /// Slope.
-    pub a: f32,
-    /// Intercept.
-    pub b: f32,
 }
 
 impl Batch {

@@ -4,7 +4,7 @@
 //! without a GPU. What a build of the library can do is only known by trying: `is_available` tells what it was built
 //! with, not what the machine has.
 
-use super::{Backend, Batch, Logits, MakeSession};
+use super::{Backend, Batch, Logits, MakeSession, Sequence};
 use crate::review_model::ReviewModel;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -182,7 +182,7 @@ impl Recipe {
 
 impl OrtSession {
     fn warm_up(&mut self) -> Result<()> {
-        let row = crate::tokenizer::Encoded { ids: vec![2; 64], added_at: vec![1] };
+        let row = Sequence { ids: vec![2; 64], added_at: vec![1] };
         self.run(&Batch { rows: vec![row.into()] }).map(drop)
     }
 }

@@ -6,10 +6,10 @@ use super::controls::{Controls, bag};
 use super::measures::{
     average_precision, bootstrap, calibration, macro_f1, mean, precision_of_top, roc_auc, share,
 };
-use crate::backend::{Backend, Batch, Calibration};
+use crate::backend::{Backend, Batch, Sequence};
 use crate::hunks::{Record, Repair};
-use crate::review_model::Manifest;
-use crate::tokenizer::{Encoded, Encoder};
+use crate::review_model::{Calibration, Manifest};
+use crate::tokenizer::Encoder;
 use anyhow::{Context, Result, ensure};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -237,7 +237,7 @@ pub fn judge(
 }
 
 /// Place among the judged, what it is, index of each added line in its hunk.
-type Piece = (usize, Arc<Encoded>, Vec<usize>);
+type Piece = (usize, Arc<Sequence>, Vec<usize>);
 type Scored = (usize, Score, f32, Vec<usize>);
 
 /// Every piece through the sessions, pieces of like length together.
