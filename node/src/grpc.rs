@@ -4,7 +4,7 @@ use crate::batcher::Manners;
 use crate::engine::Engine;
 use crate::metrics::Metrics;
 use crate::policy;
-use crate::server::Readiness;
+use crate::readiness::Readiness;
 use crate::store::{Store, now};
 use futures_util::{Stream, StreamExt, stream};
 use sentinel_proto::convert::status;

@@ -24,6 +24,7 @@ pub mod mine;
 pub mod model;
 pub mod near;
 pub mod policy;
+pub mod readiness;
 pub mod review_model;
 pub mod reviewer;
 pub mod server;
