@@ -1,0 +1,138 @@
+//! What is said on a pull request: reviews, inline comments, the conversation, and reactions.
+
+use super::{Access, Trouble, Turn};
+use reqwest::Method;
+use sentinel_shared::review::Finding;
+use serde::Deserialize;
+use serde_json::json;
+
+/// Pages of reactions to one comment that are read.
+const REACTION_PAGES: usize = 3;
+
+/// A review or comment of ours that is there already.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Said {
+    /// For REST.
+    pub id: u64,
+    /// For GraphQL.
+    #[serde(default)]
+    pub node_id: String,
+    /// Markdown.
+    pub body: Option<String>,
+    /// Who wrote it; null when the account is gone.
+    pub user: Option<Author>,
+    /// Its page.
+    #[serde(default)]
+    pub html_url: String,
+    /// The line it is on; null once that line is gone. Not on reviews.
+    pub line: Option<u32>,
+    /// The file it is on. Not on reviews.
+    #[serde(default)]
+    pub path: String,
+    /// How people reacted to it. Not on reviews.
+    #[serde(default)]
+    pub reactions: Reactions,
+}
+
+/// How many reactions there are.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub struct Reactions {
+    /// Of all kinds.
+    pub total_count: u32,
+}
+
+/// One person's reaction.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Reaction {
+    /// `+1`, `-1`, `heart` and so on.
+    pub content: String,
+    /// Who; null when the account is gone.
+    pub user: Option<Author>,
+}
+
+/// A writer.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Author {
+    /// Login name; an App's ends in `[bot]`.
+    pub login: String,
+}
+
+impl Access<'_> {
+    /// Our reviews of a pull request.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn own_reviews(&self, number: u64) -> Result<Vec<Said>, Trouble> {
+        self.own(&format!("/repos/{}/pulls/{number}/reviews", self.repository)).await
+    }
+
+    /// Our inline comments on a pull request.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn own_comments(&self, number: u64) -> Result<Vec<Said>, Trouble> {
+        self.own(&format!("/repos/{}/pulls/{number}/comments", self.repository)).await
+    }
+
+    /// The reactions to an inline comment.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn reactions(&self, comment: u64) -> Result<Vec<Reaction>, Trouble> {
+        let path = format!("/repos/{}/pulls/comments/{comment}/reactions", self.repository);
+        self.pages(&path, REACTION_PAGES).await
+    }
+
+    /// Our comments in the conversation of a pull request.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn own_answers(&self, number: u64) -> Result<Vec<Said>, Trouble> {
+        self.own(&format!("/repos/{}/issues/{number}/comments", self.repository)).await
+    }
+
+    /// Posts one review with all its comments, or nothing of it; its page.
+    ///
+    /// # Errors
+    /// [`Trouble::Unprocessable`] when one of the lines is not in the diff, and does not say which.
+    pub async fn post_review(
+        &self,
+        turn: Turn,
+        number: u64,
+        head_sha: &str,
+        summary: &str,
+        comments: &[(&Finding, String)],
+    ) -> Result<String, Trouble> {
+        let comment = |(finding, body): &(&Finding, String)| json!({ "path": finding.path, "line": finding.line, "side": "RIGHT", "body": body });
+        let body = json!({
+            "commit_id": head_sha,
+            "event": "COMMENT",
+            "body": summary,
+            "comments": comments.iter().map(comment).collect::<Vec<_>>(),
+        });
+        let posted: Said = self
+            .write(turn, Method::POST, &format!("/repos/{}/pulls/{number}/reviews", self.repository), &body)
+            .await?;
+        Ok(posted.html_url)
+    }
+
+    /// Posts a comment in the conversation; its page.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn post_answer(&self, turn: Turn, number: u64, body: &str) -> Result<String, Trouble> {
+        let path = format!("/repos/{}/issues/{number}/comments", self.repository);
+        let posted: Said = self.write(turn, Method::POST, &path, &json!({ "body": body })).await?;
+        Ok(posted.html_url)
+    }
+
+    /// What this client's account wrote at `path`, of the newest that are looked through.
+    async fn own(&self, path: &str) -> Result<Vec<Said>, Trouble> {
+        let login = self.github.login().await?;
+        let all: Vec<Said> = self.newest_pages(path).await?;
+        Ok(all
+            .into_iter()
+            .filter(|said| said.user.as_ref().is_some_and(|user| user.login == login))
+            .collect())
+    }
+}

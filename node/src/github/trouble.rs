@@ -1,0 +1,65 @@
+//! What an answer of GitHub means for a job.
+
+use sentinel_shared::store::pauses::Reason;
+use std::time::Duration;
+
+/// Why a call did not give what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// What is in the way has nothing to do with the job: it pauses, and nothing is counted against it.
+    Elsewhere {
+        /// What GitHub does to the whole account; None where it is our own side.
+        reason: Option<Reason>,
+        /// For the job's record.
+        what: String,
+        /// How long GitHub asks to wait.
+        after: Option<Duration>,
+    },
+    /// The job itself failed, and may not the next time.
+    Failed(String),
+    /// It never will give it.
+    Refused(String),
+    /// GitHub understood and can't: a comment on a line that is not in the diff.
+    Unprocessable(String),
+    /// There is no such thing, or it is not ours to see.
+    NotFound(String),
+}
+
+impl Trouble {
+    /// For the job's record.
+    #[must_use]
+    pub fn what(&self) -> &str {
+        match self {
+            Self::Elsewhere { what, .. }
+            | Self::Failed(what)
+            | Self::Refused(what)
+            | Self::Unprocessable(what)
+            | Self::NotFound(what) => what,
+        }
+    }
+
+    /// What GitHub does to the whole account.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Elsewhere { reason, .. } => *reason,
+            _ => None,
+        }
+    }
+
+    /// Whether the same may succeed later.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Elsewhere { .. } | Self::Failed(_))
+    }
+
+    /// Of a call that was signed with the App's key.
+    pub(super) fn of_the_key(self) -> Self {
+        match self {
+            Self::Elsewhere { reason: Some(Reason::TokenRefused), what, after } => {
+                Self::Elsewhere { reason: Some(Reason::KeyRefused), what, after }
+            }
+            other => other,
+        }
+    }
+}
