@@ -9,7 +9,7 @@ use sentinel_node::github::{AppKey, Credentials, Github};
 use sentinel_node::hrana::Server;
 use sentinel_node::metrics::Metrics;
 use sentinel_node::review_model::ReviewModel;
-use sentinel_node::reviewer::{Options, Reviewer, Verdicts};
+use sentinel_node::reviewer::{Leases, Options, Reviewer, Verdicts};
 use sentinel_node::store::{Store, now};
 use sentinel_shared::access::Scope;
 use sentinel_shared::feedback::FeedbackRecord;
@@ -19,7 +19,6 @@ use sentinel_shared::store::feedback;
 use sentinel_shared::store::pauses::{self, Breaker};
 use sentinel_shared::store::reviews::{self, JobKind, JobRow};
 use sentinel_shared::store::{Statement, Transaction, Value};
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
@@ -112,7 +111,7 @@ impl Rig {
         let http = sentinel_node::http::client().build().expect("a client");
         let deadline = Duration::from_secs(4);
         Reviewer {
-            owner: name.to_owned(),
+            leases: Leases::of(name.to_owned()),
             github: Github::new(
                 http,
                 &self.github.api_url(),
@@ -130,7 +129,6 @@ impl Rig {
                 verdicts: Verdicts::CheckRun,
                 dashboard_url: Some("https://sentinel.example".to_owned()),
             },
-            held: Mutex::new(HashSet::new()),
         }
     }
 

@@ -2,24 +2,34 @@
 
 use super::{Access, Trouble, Turn};
 use reqwest::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// A check run to be made, or to be brought up to date.
+/// What a check run says, which is to be made or brought up to date.
 #[derive(Debug, Clone, Copy)]
-pub struct CheckRun<'a> {
+pub struct CheckReport<'a> {
     /// What it is called on the commit.
     pub name: &'a str,
     /// Its idempotency key.
     pub external_id: &'a str,
     /// The commit.
     pub head_sha: &'a str,
-    /// `success` or `neutral`.
-    pub conclusion: &'a str,
+    /// Whether it is green.
+    pub conclusion: CheckConclusion,
     /// One line.
     pub title: &'a str,
     /// Markdown.
     pub summary: &'a str,
+}
+
+/// How a check run ended, of the ways that we use: what we say blocks nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckConclusion {
+    /// Green.
+    Success,
+    /// Grey.
+    Neutral,
 }
 
 impl Access<'_> {
@@ -27,7 +37,7 @@ impl Access<'_> {
     ///
     /// # Errors
     /// [`Trouble`].
-    pub async fn put_check_run(&self, turn: Turn, check: &CheckRun<'_>) -> Result<String, Trouble> {
+    pub async fn put_check_run(&self, turn: Turn, check: &CheckReport<'_>) -> Result<String, Trouble> {
         #[derive(Deserialize)]
         struct Runs {
             check_runs: Vec<Run>,

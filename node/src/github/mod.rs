@@ -17,7 +17,7 @@ mod trouble;
 mod writes;
 
 pub use auth::Credentials;
-pub use checks::CheckRun;
+pub use checks::{CheckConclusion, CheckReport};
 pub use client::{Access, DEADLINE, Github};
 pub use comments::{Author, Reaction, Reactions, Said};
 pub use jwt::AppKey;

@@ -1,8 +1,10 @@
 //! The smaller jobs: explaining the last review, and telling why a run failed.
 
-use super::{End, Reviewer, Verdicts, away};
+use super::claim::Claim;
+use super::end::{End, Stop};
+use super::{Reviewer, Verdicts};
 use crate::faults::{Step, reach};
-use crate::github::{Access, CheckRun, Said, Trouble};
+use crate::github::{CheckConclusion, CheckReport, Said};
 use sentinel_shared::access::Scope;
 use sentinel_shared::review::render;
 use sentinel_shared::store::reviews::{self, Leased};
@@ -14,11 +16,10 @@ const CHECK_NAME: &str = "Sentinel: why it failed";
 
 impl Reviewer {
     /// Answers `/sentinel explain` with how the last review came about.
-    pub(super) async fn explain(&self, job: &Leased) -> Result<End, Trouble> {
-        let access = self.github.access(&job.repository, job.installation_id).await?;
-        let answers =
-            self.store.read(&[reviews::last_review(&job.repository, job.number)]).await.map_err(away)?;
-        let rows = answers.first().map_or(Ok(Vec::new()), reviews::job_rows).map_err(away)?;
+    pub(super) async fn explain(&self, job: &Leased) -> Result<End, Stop> {
+        let claim = Claim::of(self, job).await?;
+        let answers = self.store.read(&[reviews::last_review(&job.repository, job.number)]).await?;
+        let rows = answers.first().map_or(Ok(Vec::new()), reviews::job_rows)?;
         let last = rows.into_iter().next();
         let outcome = last.as_ref().and_then(|row| {
             let receipt = &row.result.as_ref()?.receipt;
@@ -27,42 +28,38 @@ impl Reviewer {
         });
         let findings = last.and_then(|row| row.result).map(|result| result.findings).unwrap_or_default();
         let body = render::explanation(&job.key, &findings, outcome.as_deref());
-        self.answer_once(job, &access, job.number, &job.key, &body).await
+        claim.answer_once(job.number, &job.key, &body).await
     }
 
     /// Tells why a run failed, where the team reads it.
-    pub(super) async fn tell_verdict(&self, job: &Leased) -> Result<End, Trouble> {
+    pub(super) async fn tell_verdict(&self, job: &Leased) -> Result<End, Stop> {
         let id = i64::try_from(job.number).unwrap_or(i64::MAX);
-        let answers = self.store.read(&[store::inference_by_id(Scope::All, id)]).await.map_err(away)?;
+        let answers = self.store.read(&[store::inference_by_id(Scope::All, id)]).await?;
         let Ok(inference) = store::first_inference(&answers) else {
             return Ok(End::Needless("the verdict is gone"));
         };
         let Some(head_sha) = inference.head_sha.clone() else {
             return Ok(End::Needless("the run has no commit"));
         };
-        let access = self.github.access(&job.repository, job.installation_id).await?;
+        let claim = Claim::of(self, job).await?;
         let body = self.verdict_body(&inference);
         if self.options.verdicts == Verdicts::CheckRun && self.github.is_app() {
-            let check = CheckRun {
+            let report = CheckReport {
                 name: CHECK_NAME,
                 external_id: &inference.subject,
                 head_sha: &head_sha,
-                conclusion: "neutral",
+                conclusion: CheckConclusion::Neutral,
                 title: &inference.prediction,
                 summary: &body,
             };
-            let turn = match self.turn(job, &access).await? {
-                Ok(turn) => turn,
-                Err(end) => return Ok(end),
-            };
-            let url = access.put_check_run(turn, &check).await?;
+            let url = claim.access.put_check_run(claim.turn().await?, &report).await?;
             reach(Step::CheckRunPosted).await;
             return Ok(End::Done { url, posted: BTreeMap::new() });
         }
-        let Some(pull) = access.pull_of_commit(&head_sha).await? else {
+        let Some(pull) = claim.access.pull_of_commit(&head_sha).await? else {
             return Ok(End::Skipped("the commit is the head of no open pull request"));
         };
-        self.answer_once(job, &access, pull.number, &inference.subject, &body).await
+        claim.answer_once(pull.number, &inference.subject, &body).await
     }
 
     fn verdict_body(&self, inference: &Inference) -> String {
@@ -86,25 +83,17 @@ impl Reviewer {
             model_version: &inference.model_version,
         })
     }
+}
 
+impl Claim<'_> {
     /// Posts a comment in the conversation, unless the one with this marker is there.
-    async fn answer_once(
-        &self,
-        job: &Leased,
-        access: &Access<'_>,
-        number: u64,
-        marker: &str,
-        body: &str,
-    ) -> Result<End, Trouble> {
+    async fn answer_once(&self, number: u64, marker: &str, body: &str) -> Result<End, Stop> {
         let is_it = |said: &&Said| said.body.as_deref().is_some_and(|body| render::is_of_key(body, marker));
-        let earlier = access.own_answers(number).await?;
+        let earlier = self.access.own_answers(number).await?;
         reach(Step::MarkerSought).await;
         let url = match earlier.iter().find(is_it) {
             Some(answer) => answer.html_url.clone(),
-            None => match self.turn(job, access).await? {
-                Ok(turn) => access.post_answer(turn, number, body).await?,
-                Err(end) => return Ok(end),
-            },
+            None => self.access.post_answer(self.turn().await?, number, body).await?,
         };
         reach(Step::ReviewPosted).await;
         Ok(End::Done { url, posted: BTreeMap::new() })

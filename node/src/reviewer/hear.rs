@@ -1,6 +1,6 @@
 //! Reactions to posted comments become feedback: what people think of a finding, in the place where they read it.
 
-use super::{Reviewer, away};
+use super::Reviewer;
 use crate::github::Trouble;
 use crate::store::now;
 use sentinel_shared::feedback::{self, Opinion};
@@ -58,7 +58,7 @@ impl Reviewer {
             for (author, opinions) in said.iter().filter(|(_, opinions)| opinions.len() == 1) {
                 for opinion in opinions {
                     let row = store::feedback::of_finding(&posted.key, finding, *opinion, author, now());
-                    self.store.commit(&row).await.map_err(away)?;
+                    self.store.commit(&row).await?;
                     heard += 1;
                 }
             }

@@ -1,13 +1,15 @@
 //! A result becomes one review on GitHub, at most once.
 
-use super::{End, Reviewer, away, superseded};
+use super::Reviewer;
+use super::claim::Claim;
+use super::end::{End, Stop};
+use super::review::{PullReview, superseded};
 use crate::faults::{Step, reach};
-use crate::github::{Access, CheckRun, PullFile, Said, Trouble, Turn};
+use crate::github::{CheckConclusion, CheckReport, PullFile, Said, Trouble};
 use sentinel_shared::diff::{Place, parse_patch};
 use sentinel_shared::review::Finding;
-use sentinel_shared::review::policy::Policy;
 use sentinel_shared::review::render::{self, Summary};
-use sentinel_shared::store::reviews::{Leased, Renewed, ReviewResult};
+use sentinel_shared::store::reviews::ReviewResult;
 use std::collections::{BTreeMap, BTreeSet};
 use tracing::{info, warn};
 
@@ -16,20 +18,17 @@ const CHECK_NAME: &str = "Sentinel review";
 /// Outdated comments that one review folds: each is one of the 500 writes an hour. The next review folds more.
 const HIDE_MAX: usize = 20;
 
-impl Reviewer {
+/// A finding and what is said of it.
+type Comment<'r> = (&'r Finding, String);
+
+impl PullReview<'_> {
     /// 1. Look for our marker: an answer of GitHub may have been lost after it did what was asked.
     /// 2. Wait for our turn to write, then make sure that the job is still ours and still the newest.
     /// 3. Post everything at once. Where GitHub refuses a line, move what our own check can't place to the summary.
     /// 4. Fold our comments on lines that are gone.
     /// 5. Say on the commit how the review went: never green when it is partial.
-    pub(super) async fn post(
-        &self,
-        job: &Leased,
-        access: &Access<'_>,
-        policy: &Policy,
-        files: &[PullFile],
-        result: &ReviewResult,
-    ) -> Result<End, Trouble> {
+    pub(super) async fn post(&self, result: &ReviewResult) -> Result<End, Stop> {
+        let Claim { reviewer, job, access } = &self.claim;
         // (1)
         let earlier = access.own_reviews(job.number).await?;
         let of_job =
@@ -40,19 +39,18 @@ impl Reviewer {
         let url = match adopted {
             Some(url) => {
                 info!(key = job.key, "review.adopted: it was posted before");
-                self.count(&result.findings, "duplicate");
+                reviewer.count(&result.findings, "duplicate");
                 Some(url)
             }
             // A review that says nothing is noise, unless it is the only way to tell that it is partial.
-            None if result.findings.is_empty() && (self.github.is_app() || !result.receipt.is_partial()) => {
+            None if result.findings.is_empty()
+                && (reviewer.github.is_app() || !result.receipt.is_partial()) =>
+            {
                 None
             }
             None => {
                 // (2) and (3)
-                let url = match self.post_once(job, access, policy, files, result).await? {
-                    Ok(url) => url,
-                    Err(end) => return Ok(end),
-                };
+                let url = self.post_once(result).await?;
                 for finding in &result.findings {
                     *posted.entry(finding.severity.label()).or_insert(0) += 1;
                 }
@@ -61,97 +59,88 @@ impl Reviewer {
         };
         reach(Step::ReviewPosted).await;
         // (4)
-        self.hide_outdated(access, job.number).await?;
+        self.hide_outdated().await?;
         reach(Step::OutdatedHidden).await;
         // (5)
-        let check_url = self.check_run(job, access, policy, result).await?;
+        let check_url = self.post_check_run(result).await?;
         reach(Step::CheckRunPosted).await;
         Ok(End::Done { url: url.or(check_url).unwrap_or_default(), posted })
     }
 
-    async fn post_once(
-        &self,
-        job: &Leased,
-        access: &Access<'_>,
-        policy: &Policy,
-        files: &[PullFile],
-        result: &ReviewResult,
-    ) -> Result<Result<String, End>, Trouble> {
-        let mut comments = Vec::with_capacity(result.findings.len());
-        for finding in &result.findings {
-            let explanation = match &self.explainer {
-                Some(explainer) => explainer.explain(finding).await,
-                None => None,
-            };
-            comments.push((finding, render::comment(finding, policy.speech, explanation.as_deref())));
-        }
-        let turn = match self.turn(job, access).await? {
-            Ok(turn) => turn,
-            Err(end) => return Ok(Err(end)),
-        };
-        let body = summary(job, policy, result, comments.len(), &[]);
-        let refused = match access.post_review(turn, job.number, &result.head_sha, &body, &comments).await {
-            Err(Trouble::Unprocessable(what)) => what,
-            answer => {
-                self.count(&result.findings, "posted");
-                return answer.map(Ok);
+    async fn post_once(&self, result: &ReviewResult) -> Result<String, Stop> {
+        let Claim { reviewer, job, access } = &self.claim;
+        let comments = self.comments_on(result).await;
+        let turn = self.claim.turn().await?;
+        let body = self.summary(result, comments.len(), &[]);
+        match access.post_review(turn, job.number, &result.head_sha, &body, &comments).await {
+            Err(Trouble::Unprocessable(refused)) => {
+                warn!(key = job.key, "review.line_refused: {refused}");
+                self.post_placeable(result, comments).await
             }
-        };
-        warn!(key = job.key, "review.line_refused: {refused}");
+            answer => {
+                reviewer.count(&result.findings, "posted");
+                Ok(answer?)
+            }
+        }
+    }
+
+    /// Posts a review of which GitHub refused a line and did not say which: what our own check can't place in the diff goes
+    /// to the summary.
+    async fn post_placeable(
+        &self,
+        result: &ReviewResult,
+        comments: Vec<Comment<'_>>,
+    ) -> Result<String, Stop> {
+        let Claim { reviewer, job, access } = &self.claim;
         // A commit that was pushed in between makes every line of this one unplaceable.
         let pull = access.pull(job.number).await?;
         if pull.head.sha != result.head_sha {
-            return Ok(Err(superseded(job, pull)));
+            return Err(Stop::End(superseded(job, pull)));
         }
-        let anchors = anchors(files);
-        let (on_a_line, elsewhere): (Vec<_>, Vec<_>) = comments
-            .into_iter()
-            .partition(|(finding, _)| anchors.contains(&(finding.path.as_str(), finding.line)));
+        let anchors = anchors(&self.files);
+        let is_placeable =
+            |(finding, _): &Comment<'_>| anchors.contains(&(finding.path.as_str(), finding.line));
+        let (mut comments, elsewhere): (Vec<_>, Vec<_>) = comments.into_iter().partition(is_placeable);
         let mut unplaced: Vec<Finding> = elsewhere.into_iter().map(|(finding, _)| finding.clone()).collect();
-        let mut comments = on_a_line;
         if unplaced.is_empty() {
-            // GitHub refuses one that our own check finds in the diff, and does not say which.
+            // GitHub refuses one that our own check finds in the diff.
             unplaced = comments.drain(..).map(|(finding, _)| finding.clone()).collect();
         }
-        let turn = match self.turn(job, access).await? {
-            Ok(turn) => turn,
-            Err(end) => return Ok(Err(end)),
-        };
-        let body = summary(job, policy, result, comments.len(), &unplaced);
+        let turn = self.claim.turn().await?;
+        let body = self.summary(result, comments.len(), &unplaced);
         let url = match access.post_review(turn, job.number, &result.head_sha, &body, &comments).await {
             Err(Trouble::Unprocessable(_)) if !comments.is_empty() => {
                 unplaced.extend(comments.drain(..).map(|(finding, _)| finding.clone()));
-                let body = summary(job, policy, result, 0, &unplaced);
+                let body = self.summary(result, 0, &unplaced);
                 access.post_review(access.turn().await?, job.number, &result.head_sha, &body, &[]).await?
             }
             answer => answer?,
         };
-        self.count(comments.iter().map(|(finding, _)| *finding), "posted");
-        self.count(&unplaced, "summary");
-        Ok(Ok(url))
+        reviewer.count(comments.iter().map(|(finding, _)| *finding), "posted");
+        reviewer.count(&unplaced, "summary");
+        Ok(url)
     }
 
-    /// Our turn to write, if the job is still ours and about the newest commit; else how it ends.
-    pub(super) async fn turn(&self, job: &Leased, access: &Access<'_>) -> Result<Result<Turn, End>, Trouble> {
-        let turn = access.turn().await?;
-        reach(Step::WriteAllowed).await;
-        let renewed = self.renew(job).await.map_err(away)?;
-        reach(Step::LeaseRenewed).await;
-        Ok(match renewed {
-            Renewed::Held => Ok(turn),
-            Renewed::Outdated => Err(End::Outdated),
-            Renewed::Lost => Err(End::Lost),
-        })
+    async fn comments_on<'r>(&self, result: &'r ReviewResult) -> Vec<Comment<'r>> {
+        let mut comments = Vec::with_capacity(result.findings.len());
+        for finding in &result.findings {
+            let explanation = match &self.claim.reviewer.explainer {
+                Some(explainer) => explainer.explain(finding).await,
+                None => None,
+            };
+            comments.push((finding, render::comment(finding, self.policy.speech, explanation.as_deref())));
+        }
+        comments
     }
 
     /// Folding is a courtesy: GitHub refusing it does not undo a review.
-    async fn hide_outdated(&self, access: &Access<'_>, number: u64) -> Result<(), Trouble> {
-        let comments = access.own_comments(number).await?;
+    async fn hide_outdated(&self) -> Result<(), Stop> {
+        let access = &self.claim.access;
         let is_ours = |said: &Said| said.body.as_deref().and_then(render::fingerprint_in).is_some();
         let outdated: Vec<&Said> =
-            comments.iter().filter(|said| said.line.is_none() && is_ours(said)).collect();
+            self.comments.iter().filter(|said| said.line.is_none() && is_ours(said)).collect();
         let not_folded = match access.not_folded(&outdated).await {
-            Err(trouble) if trouble.is_passing() => return Err(trouble),
+            Err(trouble) if trouble.is_passing() => return Err(trouble.into()),
             Err(trouble) => {
                 warn!("review.not_folded: {}", trouble.what());
                 return Ok(());
@@ -160,7 +149,7 @@ impl Reviewer {
         };
         for comment in not_folded.into_iter().take(HIDE_MAX) {
             match access.hide_outdated(access.turn().await?, comment).await {
-                Err(trouble) if trouble.is_passing() => return Err(trouble),
+                Err(trouble) if trouble.is_passing() => return Err(trouble.into()),
                 Err(trouble) => warn!("review.not_folded: {}", trouble.what()),
                 Ok(()) => {}
             }
@@ -168,14 +157,9 @@ impl Reviewer {
         Ok(())
     }
 
-    async fn check_run(
-        &self,
-        job: &Leased,
-        access: &Access<'_>,
-        policy: &Policy,
-        result: &ReviewResult,
-    ) -> Result<Option<String>, Trouble> {
-        if !self.github.is_app() {
+    async fn post_check_run(&self, result: &ReviewResult) -> Result<Option<String>, Stop> {
+        let Claim { reviewer, job, access } = &self.claim;
+        if !reviewer.github.is_app() {
             return Ok(None);
         }
         let found = result.findings.len();
@@ -185,18 +169,19 @@ impl Reviewer {
             (0, true) => "Reviewed in part".to_owned(),
             (n, _) => format!("{n} to look at again"),
         };
-        let summary = summary(job, policy, result, found, &[]);
-        let check = CheckRun {
+        let summary = self.summary(result, found, &[]);
+        let is_clean = found == 0 && !partial;
+        let report = CheckReport {
             name: CHECK_NAME,
             external_id: &job.key,
             head_sha: &result.head_sha,
-            conclusion: if found == 0 && !partial { "success" } else { "neutral" },
+            conclusion: if is_clean { CheckConclusion::Success } else { CheckConclusion::Neutral },
             title: &title,
             summary: &summary,
         };
-        match access.put_check_run(access.turn().await?, &check).await {
+        match access.put_check_run(access.turn().await?, &report).await {
             Ok(url) => Ok(Some(url)),
-            Err(trouble) if trouble.is_passing() => Err(trouble),
+            Err(trouble) if trouble.is_passing() => Err(trouble.into()),
             Err(trouble) => {
                 warn!(key = job.key, "review.no_check_run: {}", trouble.what());
                 Ok(None)
@@ -204,32 +189,28 @@ impl Reviewer {
         }
     }
 
+    /// The body that accounts for a review with so many inline comments.
+    fn summary(&self, result: &ReviewResult, shown: usize, unplaced: &[Finding]) -> String {
+        render::summary(&Summary {
+            key: &self.claim.job.key,
+            head_sha: &result.head_sha,
+            receipt: &result.receipt,
+            shown,
+            unplaced,
+            withheld: &result.withheld,
+            model_version: &result.model_version,
+            input_sha256: &result.input_sha256,
+            speech: self.policy.speech,
+        })
+    }
+}
+
+impl Reviewer {
     fn count<'a>(&self, findings: impl IntoIterator<Item = &'a Finding>, status: &str) {
         for finding in findings {
             self.metrics.review_posted.with_label_values(&[finding.severity.label(), status]).inc();
         }
     }
-}
-
-/// The body that accounts for a review with so many inline comments.
-fn summary(
-    job: &Leased,
-    policy: &Policy,
-    result: &ReviewResult,
-    shown: usize,
-    unplaced: &[Finding],
-) -> String {
-    render::summary(&Summary {
-        key: &job.key,
-        head_sha: &result.head_sha,
-        receipt: &result.receipt,
-        shown,
-        unplaced,
-        withheld: &result.withheld,
-        model_version: &result.model_version,
-        input_sha256: &result.input_sha256,
-        speech: policy.speech,
-    })
 }
 
 /// Every (path, line) of the new side that GitHub takes a comment on.

@@ -14,16 +14,15 @@ use crate::listener;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::review_model::ReviewModel;
-use crate::reviewer::{Explainer, Options, Reviewer};
+use crate::reviewer::{Explainer, Leases, Options, Reviewer};
 use crate::store::Store;
 use anyhow::{Context, Result};
 use duties::{LOOK_EVERY, PULL_EVERY, ask_for_missed, hear, watch_queue, work};
 use port::router;
 use rand::distr::{Alphanumeric, SampleString};
 use sentinel_shared::review::policy::Policy;
-use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
@@ -69,7 +68,7 @@ impl Node {
         let settings = &config.settings;
         let explainer = settings.explain_url.as_ref().zip(settings.explain_model.as_ref());
         let reviewer = Reviewer {
-            owner: owner(),
+            leases: Leases::of(owner()),
             github: Github::new(
                 http.clone(),
                 &settings.github_api_url,
@@ -96,7 +95,6 @@ impl Node {
                     .as_ref()
                     .map(|url| url.trim_end_matches('/').to_owned()),
             },
-            held: Mutex::new(HashSet::new()),
         };
         Ok(Self {
             address: listener.local_addr()?,

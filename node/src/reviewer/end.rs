@@ -1,0 +1,200 @@
+//! How the work on a job ends, and what is written down about it.
+
+use super::Reviewer;
+use crate::github::Trouble;
+use crate::store::now;
+use sentinel_shared::review::ReviewJob;
+use sentinel_shared::store::pauses;
+use sentinel_shared::store::reviews::{self, Ending, JobKind, JobStatus, Leased};
+use sentinel_shared::{Error, Result};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// The longest pause between two tries of a job that failed by itself.
+const RETRY_AT_MOST: Duration = Duration::from_secs(3600);
+
+/// How a job's work ended.
+pub(super) enum End {
+    Done {
+        url: String,
+        posted: BTreeMap<&'static str, u32>,
+    },
+    /// GitHub was asked, and what it said leaves nothing to do.
+    Skipped(&'static str),
+    /// There is nothing to do, and GitHub was not asked.
+    Needless(&'static str),
+    /// The pull request has a newer commit, for which this is the job.
+    Superseded(Box<ReviewJob>),
+    /// The pull request has a newer commit, whose job is queued.
+    Outdated,
+    /// Another node has the job.
+    Lost,
+}
+
+/// Why a step of a job is the last: the job is at its end, or something went wrong.
+pub(super) enum Stop {
+    End(End),
+    Trouble(Trouble),
+}
+
+/// What came of a job.
+pub(super) type Outcome = std::result::Result<End, Trouble>;
+
+// === impl End ===
+
+impl End {
+    /// What is written down.
+    fn ending<'e>(&'e self, none: &'e BTreeMap<&'static str, u32>) -> Ending<'e> {
+        let ending = |status, reason| Ending { status, reason, review_url: None, posted: none };
+        match self {
+            Self::Done { url, posted } => {
+                Ending { review_url: Some(url), posted, ..ending(JobStatus::Done, None) }
+            }
+            Self::Skipped(reason) | Self::Needless(reason) => ending(JobStatus::Skipped, Some(reason)),
+            Self::Superseded(_) | Self::Outdated | Self::Lost => {
+                ending(JobStatus::Superseded, Some("a newer commit was pushed"))
+            }
+        }
+    }
+}
+
+// === impl Stop ===
+
+impl Stop {
+    pub(super) fn into_outcome(self) -> Outcome {
+        match self {
+            Self::End(end) => Ok(end),
+            Self::Trouble(trouble) => Err(trouble),
+        }
+    }
+}
+
+impl From<End> for Stop {
+    fn from(end: End) -> Self {
+        Self::End(end)
+    }
+}
+
+impl From<Trouble> for Stop {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Trouble(error.into())
+    }
+}
+
+/// What our own side does not give. Where the store is away or there is too much work, the job is not to blame; what the
+/// store refuses and where the model fails, it may be.
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        let what = error.to_string();
+        match error {
+            Error::StoreUnavailable => {
+                Self::Elsewhere { reason: None, what: "the store is unavailable".to_owned(), after: None }
+            }
+            Error::Overloaded { retry_after_seconds } => {
+                let after = Some(Duration::from_secs(u64::from(retry_after_seconds)));
+                Self::Elsewhere { reason: None, what, after }
+            }
+            _ => Self::Failed(what),
+        }
+    }
+}
+
+// === impl Reviewer ===
+
+impl Reviewer {
+    /// Writes down what came of a job; its new status, None where another node has it.
+    pub(super) async fn conclude(&self, job: &Leased, outcome: Outcome) -> Result<Option<JobStatus>> {
+        let none = BTreeMap::new();
+        let status = match &outcome {
+            Ok(End::Lost) => None,
+            Ok(end) => {
+                if let End::Done { .. } = end {
+                    self.metrics.e2e_latency.observe((now() - job.created_at).max(0) as f64);
+                }
+                if let End::Superseded(newer) = end {
+                    // The event of the newer head may be lost, or have come before this one.
+                    self.store.commit(&reviews::enqueue(JobKind::Review, newer, now())).await?;
+                }
+                self.finish(job, &end.ending(&none), &outcome).await?
+            }
+            Err(trouble @ Trouble::Elsewhere { what, after, .. }) => {
+                self.pause(job, trouble, what, *after).await?
+            }
+            Err(Trouble::Failed(what)) => self.retry(job, what).await?,
+            Err(trouble) => {
+                let reason = Some(trouble.what());
+                let failed = Ending { status: JobStatus::Failed, reason, review_url: None, posted: &none };
+                self.finish(job, &failed, &outcome).await?
+            }
+        };
+        let label = status.map_or("lost", JobStatus::label);
+        self.metrics.job_outcomes.with_label_values(&[label]).inc();
+        match &outcome {
+            Err(trouble) => warn!(key = job.key, outcome = label, "job.ended: {}", trouble.what()),
+            Ok(_) => info!(key = job.key, outcome = label, "job.ended"),
+        }
+        Ok(status)
+    }
+
+    async fn finish(
+        &self,
+        job: &Leased,
+        ending: &Ending<'_>,
+        outcome: &Outcome,
+    ) -> Result<Option<JobStatus>> {
+        let mut transaction = reviews::finish(job.id, self.leases.owner(), ending, now());
+        let is_answered = has_met_github(outcome);
+        if is_answered {
+            let account = self.github.account(job.installation_id, None);
+            transaction.0.extend(pauses::close(self.github.identity(), &account, now()));
+        }
+        let answers = self.store.commit(&transaction).await?;
+        if is_answered && answers.last().is_some_and(|closed| closed.affected > 0) {
+            info!("github.back: the jobs that waited go on");
+        }
+        Ok(answers.first().is_some_and(|rows| rows.affected > 0).then_some(ending.status))
+    }
+
+    /// Puts a job back that failed by itself.
+    async fn retry(&self, job: &Leased, what: &str) -> Result<Option<JobStatus>> {
+        let tries = u32::try_from(job.attempts).unwrap_or(1).clamp(1, 8);
+        let pause = (self.options.retry_after * (1 << (tries - 1))).min(RETRY_AT_MOST);
+        let not_before = now() + seconds(pause);
+        let retry = reviews::retry(job.id, self.leases.owner(), what, not_before, now());
+        reviews::retried(&self.store.commit(&retry).await?)
+    }
+
+    /// Puts a job back that is not to blame, and pauses its account on GitHub where that is what has trouble.
+    async fn pause(
+        &self,
+        job: &Leased,
+        trouble: &Trouble,
+        what: &str,
+        after: Option<Duration>,
+    ) -> Result<Option<JobStatus>> {
+        let after = after.map_or(0, seconds);
+        let mut transaction = pauses::pause(job.id, self.leases.owner(), what, after, now());
+        transaction.0.extend(self.breaker(&job.key, job.installation_id, trouble));
+        pauses::paused(&self.store.commit(&transaction).await?)
+    }
+}
+
+/// Whether GitHub answered the job: then it is there, and its account's breaker is closed.
+fn has_met_github(outcome: &Outcome) -> bool {
+    match outcome {
+        Ok(End::Lost | End::Needless(_)) => false,
+        Ok(_) | Err(Trouble::NotFound(_) | Trouble::Unprocessable(_)) => true,
+        Err(_) => false,
+    }
+}
+
+pub(super) fn seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(0)
+}

@@ -1,0 +1,129 @@
+//! One job, from the queue to GitHub, in steps that can be taken again.
+//!
+//! Here: the order of things and what each failure means for the job. A node may die between any two steps: what it
+//! holds is a lease, what it found is stored before it is posted, and what it posted is found again by its hidden
+//! marker. So a job is done at least once and posted at most once.
+
+mod answers;
+mod claim;
+mod end;
+mod explain;
+mod hear;
+mod lease;
+mod outage;
+mod post;
+mod review;
+
+pub use explain::Explainer;
+pub use lease::Leases;
+
+use crate::engine::Engine;
+use crate::faults::{Step, reach};
+use crate::github::{Github, Trouble};
+use crate::metrics::Metrics;
+use crate::store::{Store, now};
+use end::{End, Outcome, Stop};
+use futures_util::FutureExt;
+use sentinel_shared::Result;
+use sentinel_shared::store::reviews::{self, JobKind, JobStatus, Leased};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How verdicts on failed runs are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Verdicts {
+    /// As a check run on the commit; needs an App.
+    CheckRun,
+    /// As a comment on the pull request whose head the commit is.
+    Comment,
+}
+
+/// What a reviewer may be told.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The pause before the second try; it doubles.
+    pub retry_after: Duration,
+    /// How verdicts are told.
+    pub verdicts: Verdicts,
+    /// The dashboard, for correction links.
+    pub dashboard_url: Option<String>,
+}
+
+/// Takes jobs and does them.
+pub struct Reviewer {
+    /// The jobs that it holds.
+    pub leases: Leases,
+    /// The queue.
+    pub store: Arc<Store>,
+    /// Where reviews go.
+    pub github: Github,
+    /// The model.
+    pub engine: Arc<Engine>,
+    /// For longer explanations, where one is configured.
+    pub explainer: Option<Explainer>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// See [`Options`].
+    pub options: Options,
+}
+
+/// What one call of [`Reviewer::review_once`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Once {
+    /// There was nothing to do.
+    Idle,
+    /// A job ended, or went back to the queue.
+    Worked {
+        /// Its key.
+        key: String,
+        /// How it stands; None where another node has it.
+        status: Option<JobStatus>,
+    },
+}
+
+impl Reviewer {
+    /// Takes one job that is due and does it.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`]: the queue can't be reached.
+    pub async fn review_once(&self) -> Result<Once> {
+        let claim = reviews::claim(self.leases.owner(), self.github.identity(), now());
+        let answers = self.store.commit(&claim).await?;
+        let Some(job) = reviews::claimed(&answers)? else { return Ok(Once::Idle) };
+        self.leases.hold(&job);
+        self.metrics.active_workers.inc();
+        let active = Active(&self.metrics);
+        reach(Step::Claimed).await;
+        let outcome = tokio::select! {
+            () = self.keep_lease(&job) => Ok(End::Lost),
+            outcome = AssertUnwindSafe(self.work(&job)).catch_unwind() => {
+                outcome.unwrap_or_else(|_| Err(Trouble::Failed("the node panicked over it".to_owned())))
+            }
+        };
+        reach(Step::Ending).await;
+        let status = self.conclude(&job, outcome).await?;
+        reach(Step::Ended).await;
+        drop(active);
+        self.leases.let_go(&job);
+        Ok(Once::Worked { key: job.key, status })
+    }
+
+    async fn work(&self, job: &Leased) -> Outcome {
+        let end = match job.kind {
+            JobKind::Review => self.review(job).await,
+            JobKind::Explain => self.explain(job).await,
+            JobKind::Verdict => self.tell_verdict(job).await,
+        };
+        end.or_else(Stop::into_outcome)
+    }
+}
+
+/// Counts a job as worked on, for as long as it is.
+struct Active<'a>(&'a Metrics);
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.0.active_workers.dec();
+    }
+}

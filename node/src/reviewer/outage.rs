@@ -1,0 +1,61 @@
+//! An account of GitHub that has trouble: its breaker is opened for all nodes.
+
+use super::Reviewer;
+use super::end::seconds;
+use crate::github::Trouble;
+use crate::store::now;
+use sentinel_shared::Result;
+use sentinel_shared::store::pauses::{self, Reason};
+use sentinel_shared::store::{Statement, Transaction};
+use tracing::{error, info, warn};
+
+impl Reviewer {
+    /// What opens the breaker of the account that met `trouble`, if the trouble is the account's.
+    pub(super) fn breaker(
+        &self,
+        job: &str,
+        installation: Option<u64>,
+        trouble: &Trouble,
+    ) -> Option<Statement> {
+        let Trouble::Elsewhere { reason: Some(reason), what, after } = trouble else { return None };
+        let account = self.github.account(installation, Some(*reason));
+        if let Some(to_do) = reason.to_do() {
+            error!(account, "github.refuses_us: {}: {to_do}", reason.meaning());
+        }
+        let after = after.map_or(0, seconds);
+        let trouble = pauses::Trouble { account: &account, reason: *reason, what, after, job };
+        Some(pauses::open(self.github.identity(), &trouble, now()))
+    }
+
+    /// Opens the breaker of the account that met `trouble` outside of a job.
+    pub(crate) async fn note(&self, installation: Option<u64>, trouble: &Trouble) {
+        let Some(breaker) = self.breaker("", installation, trouble) else { return };
+        if self.store.commit(&Transaction(vec![breaker])).await.is_err() {
+            warn!("breaker.not_stored: the next job meets the same");
+        }
+    }
+
+    /// Once, when a node starts: asks GitHub whether it accepts us, which a new token or key was given for, and queues
+    /// what an earlier version ended because GitHub was away.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`].
+    pub async fn introduce_once(&self) -> Result<()> {
+        let identity = self.github.identity();
+        let outcome = self.github.introduce().await;
+        let mut statements = vec![pauses::revive(identity, None, now())];
+        match &outcome {
+            Ok(()) => statements.extend(pauses::close_refused(identity, now())),
+            Err(trouble) if matches!(trouble.reason(), Some(Reason::TokenRefused | Reason::KeyRefused)) => {
+                statements.extend(self.breaker("", None, trouble));
+            }
+            Err(trouble) => warn!("github.not_met: {}", trouble.what()),
+        }
+        let answers = self.store.commit(&Transaction(statements)).await?;
+        let jobs = answers.first().map_or(0, |revived| revived.affected);
+        if jobs > 0 {
+            info!(jobs, "jobs.revived: an outage had ended them");
+        }
+        Ok(())
+    }
+}
