@@ -4,7 +4,7 @@
 //! (<https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app>).
 
 use super::jwt::AppKey;
-use super::{Github, Trouble, parse};
+use super::{Github, JobError, parse};
 use crate::store::now;
 use reqwest::Method;
 use sentinel_shared::github::unix_seconds;
@@ -49,17 +49,17 @@ impl Auth {
         matches!(self.credentials, Credentials::App { .. })
     }
 
-    pub(super) fn jwt(&self) -> Result<String, Trouble> {
+    pub(super) fn jwt(&self) -> Result<String, JobError> {
         let Credentials::App { id, key } = &self.credentials else {
-            return Err(Trouble::Refused("only an App has a JWT".to_owned()));
+            return Err(JobError::Refused("only an App has a JWT".to_owned()));
         };
-        key.jwt(id, now()).ok_or_else(|| Trouble::Refused("the App's private key can't sign".to_owned()))
+        key.jwt(id, now()).ok_or_else(|| JobError::Refused("the App's private key can't sign".to_owned()))
     }
 }
 
 impl Github {
     /// The token for an installation, or the one token.
-    pub(super) async fn bearer(&self, installation: Option<u64>) -> Result<String, Trouble> {
+    pub(super) async fn bearer(&self, installation: Option<u64>) -> Result<String, JobError> {
         #[derive(Deserialize)]
         struct Answer {
             token: String,
@@ -68,7 +68,7 @@ impl Github {
         let Some(installation) = installation else {
             return match &self.auth.credentials {
                 Credentials::Token(token) => Ok(String::from_utf8_lossy(token.expose()).into_owned()),
-                Credentials::App { .. } => Err(Trouble::Refused("an App needs an installation".to_owned())),
+                Credentials::App { .. } => Err(JobError::Refused("an App needs an installation".to_owned())),
             };
         };
         let known = |tokens: &HashMap<u64, Bearer>| {
@@ -93,7 +93,7 @@ impl Github {
     }
 
     /// The installation of the App on a repository.
-    pub(super) async fn installation_of(&self, repository: &str) -> Result<u64, Trouble> {
+    pub(super) async fn installation_of(&self, repository: &str) -> Result<u64, JobError> {
         #[derive(Deserialize)]
         struct Answer {
             id: u64,
@@ -104,7 +104,7 @@ impl Github {
     }
 
     /// The login under which we write.
-    pub(super) async fn login(&self) -> Result<String, Trouble> {
+    pub(super) async fn login(&self) -> Result<String, JobError> {
         #[derive(Deserialize)]
         struct Answer {
             login: Option<String>,
@@ -122,7 +122,7 @@ impl Github {
             Credentials::App { .. } => parse(&self.call_as_app(Method::GET, "/app").await?.body)?,
         };
         let login = answer.login.or_else(|| answer.slug.map(|slug| format!("{slug}[bot]")));
-        let login = login.ok_or_else(|| Trouble::Refused("GitHub does not say who we are".to_owned()))?;
+        let login = login.ok_or_else(|| JobError::Refused("GitHub does not say who we are".to_owned()))?;
         *self.auth.login.lock().unwrap_or_else(PoisonError::into_inner) = Some(login.clone());
         Ok(login)
     }

@@ -1,6 +1,6 @@
 //! Check runs on a commit; GitHub lets only Apps make them.
 
-use super::{Access, Trouble, Turn};
+use super::{Access, JobError, Turn};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -36,8 +36,8 @@ impl Access<'_> {
     /// Makes the check run of this key, or brings it up to date; its page.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn put_check_run(&self, turn: Turn, check: &CheckReport<'_>) -> Result<String, Trouble> {
+    /// [`JobError`].
+    pub async fn put_check_run(&self, turn: Turn, check: &CheckReport<'_>) -> Result<String, JobError> {
         #[derive(Deserialize)]
         struct Runs {
             check_runs: Vec<Run>,

@@ -1,8 +1,8 @@
 //! Calls to GitHub: who makes them, how they are bounded, and how an answer is read.
 
 use super::auth::{Auth, Credentials};
+use super::error::JobError;
 use super::pages::{last_page, next_page};
-use super::trouble::Trouble;
 use crate::metrics::Metrics;
 use crate::store::Store;
 use reqwest::Method;
@@ -87,8 +87,8 @@ impl Github {
     /// Asks GitHub who we are: whether it accepts our token or key.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn introduce(&self) -> Result<(), Trouble> {
+    /// [`JobError`].
+    pub async fn introduce(&self) -> Result<(), JobError> {
         self.login().await.map(drop)
     }
 
@@ -100,7 +100,7 @@ impl Github {
         &'a self,
         repository: &'a str,
         installation: Option<u64>,
-    ) -> Result<Access<'a>, Trouble> {
+    ) -> Result<Access<'a>, JobError> {
         let installation = match installation {
             None if self.is_app() => Some(self.installation_of(repository).await?),
             known => known.filter(|_| self.is_app()),
@@ -115,7 +115,7 @@ impl Github {
         path: &str,
         bearer: &str,
         body: Option<&Json>,
-    ) -> Result<Answered, Trouble> {
+    ) -> Result<Answered, JobError> {
         let mut request = self
             .http
             .request(method, format!("{}{path}", self.api))
@@ -136,26 +136,26 @@ impl Github {
         };
         let label = match &outcome {
             Ok(_) => "ok",
-            Err(Trouble::Elsewhere { reason, .. }) => reason.map_or("again", Reason::label),
-            Err(Trouble::Failed(_)) => "again",
-            Err(Trouble::Refused(_)) => "refused",
-            Err(Trouble::Unprocessable(_)) => "unprocessable",
-            Err(Trouble::NotFound(_)) => "not_found",
+            Err(JobError::Elsewhere { reason, .. }) => reason.map_or("again", Reason::label),
+            Err(JobError::Failed(_)) => "again",
+            Err(JobError::Refused(_)) => "refused",
+            Err(JobError::Unprocessable(_)) => "unprocessable",
+            Err(JobError::NotFound(_)) => "not_found",
         };
         self.metrics.github_calls.with_label_values(&[label]).inc();
         outcome
     }
 
     /// A call that the App signs itself.
-    pub(super) async fn call_as_app(&self, method: Method, path: &str) -> Result<Answered, Trouble> {
-        self.call(method, path, &self.auth.jwt()?, None).await.map_err(Trouble::of_the_key)
+    pub(super) async fn call_as_app(&self, method: Method, path: &str) -> Result<Answered, JobError> {
+        self.call(method, path, &self.auth.jwt()?, None).await.map_err(JobError::of_the_key)
     }
 }
 
 // === impl Access ===
 
 impl Access<'_> {
-    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Trouble> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, JobError> {
         parse(&self.call(Method::GET, path, None).await?.body)
     }
 
@@ -165,10 +165,10 @@ impl Access<'_> {
         method: Method,
         path: &str,
         body: Option<&Json>,
-    ) -> Result<Answered, Trouble> {
+    ) -> Result<Answered, JobError> {
         let bearer = self.github.bearer(self.installation).await?;
         match self.github.call(method.clone(), path, &bearer, body).await {
-            Err(trouble) if trouble.reason() == Some(Reason::TokenRefused) && self.installation.is_some() => {
+            Err(error) if error.reason() == Some(Reason::TokenRefused) && self.installation.is_some() => {
                 self.github.forget_bearer(self.installation);
                 let bearer = self.github.bearer(self.installation).await?;
                 self.github.call(method, path, &bearer, body).await
@@ -179,16 +179,16 @@ impl Access<'_> {
 }
 
 /// GitHub can't be reached, or what answers is not GitHub.
-fn away(what: String) -> Trouble {
-    Trouble::Elsewhere { reason: Some(Reason::GithubAway), what, after: None }
+fn away(what: String) -> JobError {
+    JobError::Elsewhere { reason: Some(Reason::GithubAway), what, after: None }
 }
 
 /// What an answer holds. What is no JSON at all is a page that a proxy made while GitHub is away; JSON of another
 /// shape is about this call, and so about this job.
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Trouble> {
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, JobError> {
     serde_json::from_slice(body).map_err(|cause| {
         if cause.is_data() {
-            Trouble::Failed("GitHub answered in another shape".to_owned())
+            JobError::Failed("GitHub answered in another shape".to_owned())
         } else {
             away("GitHub answered with something that is no JSON".to_owned())
         }
@@ -196,7 +196,7 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Trouble> {
 }
 
 /// What an answer means for a job.
-async fn judge(answer: reqwest::Response, path: &str) -> Result<Answered, Trouble> {
+async fn judge(answer: reqwest::Response, path: &str) -> Result<Answered, JobError> {
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
     let body = capped(answer).await?;
     // GitHub's own sentence; it quotes paths and names, never content.
@@ -219,18 +219,18 @@ async fn judge(answer: reqwest::Response, path: &str) -> Result<Answered, Troubl
     let route = path.split('?').next().unwrap_or(path);
     let what = format!("{status} for {route}: {message}");
     warn!("github.answered: {what}");
-    let elsewhere = |reason, what, after| Trouble::Elsewhere { reason: Some(reason), what, after };
+    let elsewhere = |reason, what, after| JobError::Elsewhere { reason: Some(reason), what, after };
     Err(match meaning {
         Meaning::Limited(wait) => elsewhere(Reason::Limited, what, Some(wait)),
         Meaning::Away(wait) => elsewhere(Reason::GithubAway, what, wait),
         Meaning::TokenRefused => elsewhere(Reason::TokenRefused, what, None),
-        Meaning::Unprocessable => Trouble::Unprocessable(what),
-        Meaning::Absent => Trouble::NotFound(what),
-        Meaning::Done | Meaning::Moved | Meaning::Refused => Trouble::Refused(what),
+        Meaning::Unprocessable => JobError::Unprocessable(what),
+        Meaning::Absent => JobError::NotFound(what),
+        Meaning::Done | Meaning::Moved | Meaning::Refused => JobError::Refused(what),
     })
 }
 
-async fn capped(mut answer: reqwest::Response) -> Result<Vec<u8>, Trouble> {
+async fn capped(mut answer: reqwest::Response) -> Result<Vec<u8>, JobError> {
     let mut bytes = Vec::new();
     loop {
         match answer.chunk().await {
@@ -239,7 +239,7 @@ async fn capped(mut answer: reqwest::Response) -> Result<Vec<u8>, Trouble> {
             Err(_) => return Err(away("an answer of GitHub broke off".to_owned())),
         }
         if bytes.len() > ANSWER_LIMIT_BYTES {
-            return Err(Trouble::Refused(format!(
+            return Err(JobError::Refused(format!(
                 "an answer of GitHub is larger than {ANSWER_LIMIT_BYTES} bytes"
             )));
         }
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_page_for_people_is_an_outage_and_json_of_another_shape_is_the_jobs_own_failure() {
-        let reason = |body: &str| parse::<Vec<u32>>(body.as_bytes()).map_err(|trouble| trouble.reason());
+        let reason = |body: &str| parse::<Vec<u32>>(body.as_bytes()).map_err(|error| error.reason());
         assert_eq!(reason("[1]"), Ok(vec![1]));
         assert_eq!(reason("<!doctype html>"), Err(Some(Reason::GithubAway)));
         assert_eq!(reason("[1,"), Err(Some(Reason::GithubAway)));

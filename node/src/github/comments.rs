@@ -1,6 +1,6 @@
 //! What is said on a pull request: reviews, inline comments, the conversation, and reactions.
 
-use super::{Access, Trouble, Turn};
+use super::{Access, JobError, Turn};
 use reqwest::Method;
 use sentinel_shared::review::Finding;
 use serde::Deserialize;
@@ -61,24 +61,24 @@ impl Access<'_> {
     /// Our reviews of a pull request.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn own_reviews(&self, number: u64) -> Result<Vec<Said>, Trouble> {
+    /// [`JobError`].
+    pub async fn own_reviews(&self, number: u64) -> Result<Vec<Said>, JobError> {
         self.own(&format!("/repos/{}/pulls/{number}/reviews", self.repository)).await
     }
 
     /// Our inline comments on a pull request.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn own_comments(&self, number: u64) -> Result<Vec<Said>, Trouble> {
+    /// [`JobError`].
+    pub async fn own_comments(&self, number: u64) -> Result<Vec<Said>, JobError> {
         self.own(&format!("/repos/{}/pulls/{number}/comments", self.repository)).await
     }
 
     /// The reactions to an inline comment.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn reactions(&self, comment: u64) -> Result<Vec<Reaction>, Trouble> {
+    /// [`JobError`].
+    pub async fn reactions(&self, comment: u64) -> Result<Vec<Reaction>, JobError> {
         let path = format!("/repos/{}/pulls/comments/{comment}/reactions", self.repository);
         self.pages(&path, REACTION_PAGES).await
     }
@@ -86,15 +86,15 @@ impl Access<'_> {
     /// Our comments in the conversation of a pull request.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn own_answers(&self, number: u64) -> Result<Vec<Said>, Trouble> {
+    /// [`JobError`].
+    pub async fn own_answers(&self, number: u64) -> Result<Vec<Said>, JobError> {
         self.own(&format!("/repos/{}/issues/{number}/comments", self.repository)).await
     }
 
     /// Posts one review with all its comments, or nothing of it; its page.
     ///
     /// # Errors
-    /// [`Trouble::Unprocessable`] when one of the lines is not in the diff, and does not say which.
+    /// [`JobError::Unprocessable`] when one of the lines is not in the diff, and does not say which.
     pub async fn post_review(
         &self,
         turn: Turn,
@@ -102,7 +102,7 @@ impl Access<'_> {
         head_sha: &str,
         summary: &str,
         comments: &[(&Finding, String)],
-    ) -> Result<String, Trouble> {
+    ) -> Result<String, JobError> {
         let comment = |(finding, body): &(&Finding, String)| json!({ "path": finding.path, "line": finding.line, "side": "RIGHT", "body": body });
         let body = json!({
             "commit_id": head_sha,
@@ -119,15 +119,15 @@ impl Access<'_> {
     /// Posts a comment in the conversation; its page.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn post_answer(&self, turn: Turn, number: u64, body: &str) -> Result<String, Trouble> {
+    /// [`JobError`].
+    pub async fn post_answer(&self, turn: Turn, number: u64, body: &str) -> Result<String, JobError> {
         let path = format!("/repos/{}/issues/{number}/comments", self.repository);
         let posted: Said = self.write(turn, Method::POST, &path, &json!({ "body": body })).await?;
         Ok(posted.html_url)
     }
 
     /// What this client's account wrote at `path`, of the newest that are looked through.
-    async fn own(&self, path: &str) -> Result<Vec<Said>, Trouble> {
+    async fn own(&self, path: &str) -> Result<Vec<Said>, JobError> {
         let login = self.github.login().await?;
         let all: Vec<Said> = self.newest_pages(path).await?;
         Ok(all

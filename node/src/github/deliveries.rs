@@ -4,7 +4,7 @@
 //! (<https://docs.github.com/webhooks/using-webhooks/automatically-redelivering-failed-deliveries-for-a-github-app-webhook>).
 //! Many nodes may ask at once: the worker's ledger takes each delivery once.
 
-use super::{Answered, Github, Trouble, parse};
+use super::{Answered, Github, JobError, parse};
 use reqwest::Method;
 use sentinel_shared::github::unix_seconds;
 use serde::Deserialize;
@@ -39,8 +39,8 @@ impl Github {
     /// Asks for what was not taken and is due at `now`; how many deliveries. Nothing for who is no App.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn redeliver_missed(&self, now: i64) -> Result<usize, Trouble> {
+    /// [`JobError`].
+    pub async fn redeliver_missed(&self, now: i64) -> Result<usize, JobError> {
         if !self.is_app() {
             return Ok(0);
         }

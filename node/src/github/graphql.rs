@@ -1,6 +1,6 @@
 //! GraphQL, for what REST can't do: whether a comment is folded, and folding it.
 
-use super::{Access, Answered, Said, Trouble, Turn, parse};
+use super::{Access, Answered, JobError, Said, Turn, parse};
 use reqwest::Method;
 use sentinel_shared::store::pauses::Reason;
 use serde::Deserialize;
@@ -18,8 +18,8 @@ impl Access<'_> {
     /// Those of `comments` that are not folded yet, in the same order.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn not_folded<'c>(&self, comments: &[&'c Said]) -> Result<Vec<&'c Said>, Trouble> {
+    /// [`JobError`].
+    pub async fn not_folded<'c>(&self, comments: &[&'c Said]) -> Result<Vec<&'c Said>, JobError> {
         #[derive(Deserialize)]
         struct Nodes {
             nodes: Vec<Option<Node>>,
@@ -53,8 +53,8 @@ impl Access<'_> {
     /// Folds a comment of ours as outdated.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn hide_outdated(&self, turn: Turn, comment: &Said) -> Result<(), Trouble> {
+    /// [`JobError`].
+    pub async fn hide_outdated(&self, turn: Turn, comment: &Said) -> Result<(), JobError> {
         let query = "mutation($id: ID!) { minimizeComment(input: {subjectId: $id, classifier: OUTDATED}) \
                      { minimizedComment { isMinimized } } }";
         let body = json!({ "query": query, "variables": { "id": comment.node_id } });
@@ -65,7 +65,7 @@ impl Access<'_> {
 
 /// The `data` of an answer of GraphQL, which says with 200 that it can't
 /// (<https://docs.github.com/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api>).
-fn graphql<T: DeserializeOwned>(answer: &Answered) -> Result<T, Trouble> {
+fn graphql<T: DeserializeOwned>(answer: &Answered) -> Result<T, JobError> {
     #[derive(Deserialize)]
     struct Graph {
         #[serde(default)]
@@ -77,16 +77,16 @@ fn graphql<T: DeserializeOwned>(answer: &Answered) -> Result<T, Trouble> {
     if let Some(error) = graph.errors.first() {
         let what = format!("GraphQL: {}", error["message"].as_str().unwrap_or("no reason given"));
         if error["type"] == "RATE_LIMITED" {
-            return Err(Trouble::Elsewhere {
+            return Err(JobError::Elsewhere {
                 reason: Some(Reason::Limited),
                 what,
                 after: Some(GRAPHQL_LIMITED_FOR),
             });
         }
-        return Err(Trouble::Unprocessable(what));
+        return Err(JobError::Unprocessable(what));
     }
     serde_json::from_value(graph.data)
-        .map_err(|_| Trouble::Failed("GraphQL answered in another shape".to_owned()))
+        .map_err(|_| JobError::Failed("GraphQL answered in another shape".to_owned()))
 }
 
 #[cfg(test)]
@@ -97,7 +97,7 @@ mod tests {
     fn graphql_says_with_200_that_it_limits_us() {
         let of = |body: &str| {
             let answer = Answered { body: body.into(), last_page: None, next: None };
-            graphql::<Json>(&answer).map_err(|trouble| (trouble.reason(), trouble.is_passing()))
+            graphql::<Json>(&answer).map_err(|error| (error.reason(), error.is_passing()))
         };
         assert_eq!(of(r#"{"data":{"a":1}}"#), Ok(json!({ "a": 1 })));
         let limited = r#"{"errors":[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]}"#;

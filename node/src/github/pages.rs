@@ -1,6 +1,6 @@
 //! Lists that GitHub gives in pages.
 
-use super::{Access, Trouble, parse};
+use super::{Access, JobError, parse};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, LINK};
 use serde::de::DeserializeOwned;
@@ -14,7 +14,7 @@ impl Access<'_> {
         &self,
         path: &str,
         pages: usize,
-    ) -> Result<Vec<T>, Trouble> {
+    ) -> Result<Vec<T>, JobError> {
         let mut all = Vec::new();
         for page in 1..=pages {
             let some: Vec<T> = self.get(&page_of(path, page)).await?;
@@ -29,7 +29,7 @@ impl Access<'_> {
 
     /// A list of which the newest items matter and come last: its first page, which says how many there are, and as
     /// many of its last pages as are looked through.
-    pub(super) async fn newest_pages<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, Trouble> {
+    pub(super) async fn newest_pages<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, JobError> {
         let first = self.call(Method::GET, &page_of(path, 1), None).await?;
         let mut all: Vec<T> = parse(&first.body)?;
         let newest = first.last_page.map_or(2, |last| last.saturating_sub(TALK_PAGES - 2).max(2));

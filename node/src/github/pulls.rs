@@ -1,6 +1,6 @@
 //! A pull request: what it is now, its files, and files of its repository.
 
-use super::{Access, Trouble};
+use super::{Access, JobError};
 use sentinel_shared::github::PullRequest;
 use serde::Deserialize;
 
@@ -24,16 +24,16 @@ impl Access<'_> {
     /// The pull request as it is now.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn pull(&self, number: u64) -> Result<PullRequest, Trouble> {
+    /// [`JobError`].
+    pub async fn pull(&self, number: u64) -> Result<PullRequest, JobError> {
         self.get(&format!("/repos/{}/pulls/{number}", self.repository)).await
     }
 
     /// The open pull request that a commit is the head of.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn pull_of_commit(&self, head_sha: &str) -> Result<Option<PullRequest>, Trouble> {
+    /// [`JobError`].
+    pub async fn pull_of_commit(&self, head_sha: &str) -> Result<Option<PullRequest>, JobError> {
         let pulls: Vec<PullRequest> =
             self.pages(&format!("/repos/{}/commits/{head_sha}/pulls", self.repository), 1).await?;
         let is_its_head =
@@ -44,26 +44,26 @@ impl Access<'_> {
     /// The files it changes, as many as GitHub lists.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn files(&self, number: u64) -> Result<Vec<PullFile>, Trouble> {
+    /// [`JobError`].
+    pub async fn files(&self, number: u64) -> Result<Vec<PullFile>, JobError> {
         self.pages(&format!("/repos/{}/pulls/{number}/files", self.repository), FILE_PAGES).await
     }
 
     /// A small text file at a commit; None where there is none.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn text_file(&self, path: &str, commit: &str) -> Result<Option<String>, Trouble> {
+    /// [`JobError`].
+    pub async fn text_file(&self, path: &str, commit: &str) -> Result<Option<String>, JobError> {
         #[derive(Deserialize)]
         struct Content {
             content: Option<String>,
         }
         let url = format!("/repos/{}/contents/{path}?ref={commit}", self.repository);
         let content = match self.get::<Content>(&url).await {
-            Err(Trouble::NotFound(_)) => return Ok(None),
+            Err(JobError::NotFound(_)) => return Ok(None),
             answer => answer?.content,
         };
-        let unreadable = || Trouble::Refused(format!("{path} is no text file"));
+        let unreadable = || JobError::Refused(format!("{path} is no text file"));
         let encoded: String = content.ok_or_else(unreadable)?.split_ascii_whitespace().collect();
         let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, encoded);
         bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok()).map(Some).ok_or_else(unreadable)

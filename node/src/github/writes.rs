@@ -2,7 +2,7 @@
 //!
 //! The account's writes are counted in the database, so all nodes together keep to them.
 
-use super::{Access, Answered, Trouble, parse};
+use super::{Access, Answered, JobError, parse};
 use crate::store::now_ms;
 use reqwest::Method;
 use sentinel_shared::store::reviews;
@@ -23,13 +23,13 @@ impl Access<'_> {
     /// Waits for this account's turn to write.
     ///
     /// # Errors
-    /// [`Trouble::Elsewhere`] when it does not come soon, or the store is away.
-    pub async fn turn(&self) -> Result<Turn, Trouble> {
+    /// [`JobError::Elsewhere`] when it does not come soon, or the store is away.
+    pub async fn turn(&self) -> Result<Turn, JobError> {
         let account = self.github.account(self.installation, None);
         let started = Instant::now();
         loop {
             // Others of our own write: that says nothing about GitHub.
-            let again = |what: &str| Trouble::Elsewhere { reason: None, what: what.to_owned(), after: None };
+            let again = |what: &str| JobError::Elsewhere { reason: None, what: what.to_owned(), after: None };
             let answers = self.github.store.commit(&reviews::take_write(&account, now_ms())).await;
             let answers = answers.map_err(|_| again("the store is unavailable"))?;
             if answers.last().is_some_and(|rows| rows.affected == 1) {
@@ -50,7 +50,7 @@ impl Access<'_> {
         method: Method,
         path: &str,
         body: &Json,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, JobError> {
         parse(&self.write_answered(turn, method, path, body).await?.body)
     }
 
@@ -61,7 +61,7 @@ impl Access<'_> {
         method: Method,
         path: &str,
         body: &Json,
-    ) -> Result<Answered, Trouble> {
+    ) -> Result<Answered, JobError> {
         let Turn(()) = turn;
         self.call(method, path, Some(body)).await
     }

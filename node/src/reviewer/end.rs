@@ -1,7 +1,7 @@
 //! How the work on a job ends, and what is written down about it.
 
 use super::Reviewer;
-use crate::github::Trouble;
+use crate::github::JobError;
 use crate::store::now;
 use sentinel_shared::review::ReviewJob;
 use sentinel_shared::store::pauses;
@@ -35,11 +35,11 @@ pub(super) enum End {
 /// Why a step of a job is the last: the job is at its end, or something went wrong.
 pub(super) enum Stop {
     End(End),
-    Trouble(Trouble),
+    Error(JobError),
 }
 
 /// What came of a job.
-pub(super) type Outcome = std::result::Result<End, Trouble>;
+pub(super) type Outcome = std::result::Result<End, JobError>;
 
 // === impl End ===
 
@@ -65,7 +65,7 @@ impl Stop {
     pub(super) fn into_outcome(self) -> Outcome {
         match self {
             Self::End(end) => Ok(end),
-            Self::Trouble(trouble) => Err(trouble),
+            Self::Error(error) => Err(error),
         }
     }
 }
@@ -76,21 +76,21 @@ impl From<End> for Stop {
     }
 }
 
-impl From<Trouble> for Stop {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
+impl From<JobError> for Stop {
+    fn from(error: JobError) -> Self {
+        Self::Error(error)
     }
 }
 
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
-        Self::Trouble(error.into())
+        Self::Error(error.into())
     }
 }
 
 /// What our own side does not give. Where the store is away or there is too much work, the job is not to blame; what the
 /// store refuses and where the model fails, it may be.
-impl From<Error> for Trouble {
+impl From<Error> for JobError {
     fn from(error: Error) -> Self {
         let what = error.to_string();
         match error {
@@ -124,12 +124,12 @@ impl Reviewer {
                 }
                 self.finish(job, &end.ending(&none), &outcome).await?
             }
-            Err(trouble @ Trouble::Elsewhere { what, after, .. }) => {
-                self.pause(job, trouble, what, *after).await?
+            Err(error @ JobError::Elsewhere { what, after, .. }) => {
+                self.pause(job, error, what, *after).await?
             }
-            Err(Trouble::Failed(what)) => self.retry(job, what).await?,
-            Err(trouble) => {
-                let reason = Some(trouble.what());
+            Err(JobError::Failed(what)) => self.retry(job, what).await?,
+            Err(error) => {
+                let reason = Some(error.what());
                 let failed = Ending { status: JobStatus::Failed, reason, review_url: None, posted: &none };
                 self.finish(job, &failed, &outcome).await?
             }
@@ -137,7 +137,7 @@ impl Reviewer {
         let label = status.map_or("lost", JobStatus::label);
         self.metrics.job_outcomes.with_label_values(&[label]).inc();
         match &outcome {
-            Err(trouble) => warn!(key = job.key, outcome = label, "job.ended: {}", trouble.what()),
+            Err(error) => warn!(key = job.key, outcome = label, "job.ended: {}", error.what()),
             Ok(_) => info!(key = job.key, outcome = label, "job.ended"),
         }
         Ok(status)
@@ -175,13 +175,13 @@ impl Reviewer {
     async fn pause(
         &self,
         job: &Leased,
-        trouble: &Trouble,
+        error: &JobError,
         what: &str,
         after: Option<Duration>,
     ) -> Result<Option<JobStatus>> {
         let after = after.map_or(0, seconds);
         let mut transaction = pauses::pause(job.id, self.leases.owner(), what, after, now());
-        transaction.0.extend(self.breaker(&job.key, job.installation_id, trouble));
+        transaction.0.extend(self.breaker(&job.key, job.installation_id, error));
         pauses::paused(&self.store.commit(&transaction).await?)
     }
 }
@@ -190,7 +190,7 @@ impl Reviewer {
 fn has_met_github(outcome: &Outcome) -> bool {
     match outcome {
         Ok(End::Lost | End::Needless(_)) => false,
-        Ok(_) | Err(Trouble::NotFound(_) | Trouble::Unprocessable(_)) => true,
+        Ok(_) | Err(JobError::NotFound(_) | JobError::Unprocessable(_)) => true,
         Err(_) => false,
     }
 }

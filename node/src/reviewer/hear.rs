@@ -1,7 +1,7 @@
 //! Reactions to posted comments become feedback: what people think of a finding, in the place where they read it.
 
 use super::Reviewer;
-use crate::github::Trouble;
+use crate::github::JobError;
 use crate::store::now;
 use sentinel_shared::feedback::{self, Opinion};
 use sentinel_shared::review::Finding;
@@ -24,16 +24,16 @@ impl Reviewer {
         match self.hear(&posted).await {
             Ok(0) => {}
             Ok(opinions) => info!(key = posted.key, opinions, "reactions.heard"),
-            Err(trouble) => {
-                warn!(key = posted.key, "reactions.not_heard: {}", trouble.what());
-                self.note(posted.installation_id, &trouble).await;
+            Err(error) => {
+                warn!(key = posted.key, "reactions.not_heard: {}", error.what());
+                self.note(posted.installation_id, &error).await;
             }
         }
         Ok(true)
     }
 
     /// Stores what people think of each finding; how many opinions there are.
-    async fn hear(&self, posted: &Posted) -> Result<usize, Trouble> {
+    async fn hear(&self, posted: &Posted) -> Result<usize, JobError> {
         if posted.findings.is_empty() {
             return Ok(0);
         }

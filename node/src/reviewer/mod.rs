@@ -19,7 +19,7 @@ pub use lease::Leases;
 
 use crate::engine::Engine;
 use crate::faults::{Step, reach};
-use crate::github::{Github, Trouble};
+use crate::github::{Github, JobError};
 use crate::metrics::Metrics;
 use crate::store::{Store, now};
 use end::{End, Outcome, Stop};
@@ -98,7 +98,7 @@ impl Reviewer {
         let outcome = tokio::select! {
             () = self.keep_lease(&job) => Ok(End::Lost),
             outcome = AssertUnwindSafe(self.work(&job)).catch_unwind() => {
-                outcome.unwrap_or_else(|_| Err(Trouble::Failed("the node panicked over it".to_owned())))
+                outcome.unwrap_or_else(|_| Err(JobError::Failed("the node panicked over it".to_owned())))
             }
         };
         reach(Step::Ending).await;

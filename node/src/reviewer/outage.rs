@@ -2,7 +2,7 @@
 
 use super::Reviewer;
 use super::end::seconds;
-use crate::github::Trouble;
+use crate::github::JobError;
 use crate::store::now;
 use sentinel_shared::Result;
 use sentinel_shared::store::pauses::{self, Reason};
@@ -10,14 +10,14 @@ use sentinel_shared::store::{Statement, Transaction};
 use tracing::{error, info, warn};
 
 impl Reviewer {
-    /// What opens the breaker of the account that met `trouble`, if the trouble is the account's.
+    /// What opens the breaker of the account that met `error`, if it is the account's.
     pub(super) fn breaker(
         &self,
         job: &str,
         installation: Option<u64>,
-        trouble: &Trouble,
+        error: &JobError,
     ) -> Option<Statement> {
-        let Trouble::Elsewhere { reason: Some(reason), what, after } = trouble else { return None };
+        let JobError::Elsewhere { reason: Some(reason), what, after } = error else { return None };
         let account = self.github.account(installation, Some(*reason));
         if let Some(to_do) = reason.to_do() {
             error!(account, "github.refuses_us: {}: {to_do}", reason.meaning());
@@ -27,9 +27,9 @@ impl Reviewer {
         Some(pauses::open(self.github.identity(), &trouble, now()))
     }
 
-    /// Opens the breaker of the account that met `trouble` outside of a job.
-    pub(crate) async fn note(&self, installation: Option<u64>, trouble: &Trouble) {
-        let Some(breaker) = self.breaker("", installation, trouble) else { return };
+    /// Opens the breaker of the account that met `error` outside of a job.
+    pub(crate) async fn note(&self, installation: Option<u64>, error: &JobError) {
+        let Some(breaker) = self.breaker("", installation, error) else { return };
         if self.store.commit(&Transaction(vec![breaker])).await.is_err() {
             warn!("breaker.not_stored: the next job meets the same");
         }
@@ -46,10 +46,10 @@ impl Reviewer {
         let mut statements = vec![pauses::revive(identity, None, now())];
         match &outcome {
             Ok(()) => statements.extend(pauses::close_refused(identity, now())),
-            Err(trouble) if matches!(trouble.reason(), Some(Reason::TokenRefused | Reason::KeyRefused)) => {
-                statements.extend(self.breaker("", None, trouble));
+            Err(error) if matches!(error.reason(), Some(Reason::TokenRefused | Reason::KeyRefused)) => {
+                statements.extend(self.breaker("", None, error));
             }
-            Err(trouble) => warn!("github.not_met: {}", trouble.what()),
+            Err(error) => warn!("github.not_met: {}", error.what()),
         }
         let answers = self.store.commit(&Transaction(statements)).await?;
         let jobs = answers.first().map_or(0, |revived| revived.affected);

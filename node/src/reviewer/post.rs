@@ -5,7 +5,7 @@ use super::claim::Claim;
 use super::end::{End, Stop};
 use super::review::{PullReview, superseded};
 use crate::faults::{Step, reach};
-use crate::github::{CheckConclusion, CheckReport, PullFile, Said, Trouble};
+use crate::github::{CheckConclusion, CheckReport, JobError, PullFile, Said};
 use sentinel_shared::diff::{Place, parse_patch};
 use sentinel_shared::review::Finding;
 use sentinel_shared::review::render::{self, Summary};
@@ -73,7 +73,7 @@ impl PullReview<'_> {
         let turn = self.claim.turn().await?;
         let body = self.summary(result, comments.len(), &[]);
         match access.post_review(turn, job.number, &result.head_sha, &body, &comments).await {
-            Err(Trouble::Unprocessable(refused)) => {
+            Err(JobError::Unprocessable(refused)) => {
                 warn!(key = job.key, "review.line_refused: {refused}");
                 self.post_placeable(result, comments).await
             }
@@ -109,7 +109,7 @@ impl PullReview<'_> {
         let turn = self.claim.turn().await?;
         let body = self.summary(result, comments.len(), &unplaced);
         let url = match access.post_review(turn, job.number, &result.head_sha, &body, &comments).await {
-            Err(Trouble::Unprocessable(_)) if !comments.is_empty() => {
+            Err(JobError::Unprocessable(_)) if !comments.is_empty() => {
                 unplaced.extend(comments.drain(..).map(|(finding, _)| finding.clone()));
                 let body = self.summary(result, 0, &unplaced);
                 access.post_review(access.turn().await?, job.number, &result.head_sha, &body, &[]).await?
@@ -140,17 +140,17 @@ impl PullReview<'_> {
         let outdated: Vec<&Said> =
             self.comments.iter().filter(|said| said.line.is_none() && is_ours(said)).collect();
         let not_folded = match access.not_folded(&outdated).await {
-            Err(trouble) if trouble.is_passing() => return Err(trouble.into()),
-            Err(trouble) => {
-                warn!("review.not_folded: {}", trouble.what());
+            Err(error) if error.is_passing() => return Err(error.into()),
+            Err(error) => {
+                warn!("review.not_folded: {}", error.what());
                 return Ok(());
             }
             Ok(not_folded) => not_folded,
         };
         for comment in not_folded.into_iter().take(HIDE_MAX) {
             match access.hide_outdated(access.turn().await?, comment).await {
-                Err(trouble) if trouble.is_passing() => return Err(trouble.into()),
-                Err(trouble) => warn!("review.not_folded: {}", trouble.what()),
+                Err(error) if error.is_passing() => return Err(error.into()),
+                Err(error) => warn!("review.not_folded: {}", error.what()),
                 Ok(()) => {}
             }
         }
@@ -181,9 +181,9 @@ impl PullReview<'_> {
         };
         match access.put_check_run(access.turn().await?, &report).await {
             Ok(url) => Ok(Some(url)),
-            Err(trouble) if trouble.is_passing() => Err(trouble.into()),
-            Err(trouble) => {
-                warn!(key = job.key, "review.no_check_run: {}", trouble.what());
+            Err(error) if error.is_passing() => Err(error.into()),
+            Err(error) => {
+                warn!(key = job.key, "review.no_check_run: {}", error.what());
                 Ok(None)
             }
         }

@@ -4,7 +4,7 @@ use super::Reviewer;
 use super::claim::Claim;
 use super::end::{End, Stop};
 use crate::faults::{Step, reach};
-use crate::github::{Access, PullFile, Said, Trouble};
+use crate::github::{Access, JobError, PullFile, Said};
 use crate::policy;
 use sentinel_shared::github::PullRequest;
 use sentinel_shared::review::plan::{ChangedFile, Plan};
@@ -121,10 +121,10 @@ impl<'a> PullReview<'a> {
 }
 
 /// The policy on the base; a file that can't be followed is a reason to stop, not to guess.
-async fn read_policy(access: &Access<'_>, base: &str) -> Result<Policy, Trouble> {
+async fn read_policy(access: &Access<'_>, base: &str) -> Result<Policy, JobError> {
     match access.text_file(rules::PATH, base).await? {
         None => Ok(Policy::default()),
-        Some(yaml) => policy::parse(&yaml).map_err(|error| Trouble::Refused(error.to_string())),
+        Some(yaml) => policy::parse(&yaml).map_err(|error| JobError::Refused(error.to_string())),
     }
 }
 

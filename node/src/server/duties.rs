@@ -84,7 +84,7 @@ pub(super) async fn ask_for_missed(reviewer: Arc<Reviewer>) {
             match reviewer.github.redeliver_missed(now()).await {
                 Ok(0) => {}
                 Ok(deliveries) => info!(deliveries, "deliveries.asked_for_again"),
-                Err(trouble) => warn!("deliveries.not_asked_for: {}", trouble.what()),
+                Err(error) => warn!("deliveries.not_asked_for: {}", error.what()),
             }
         }
         tokio::time::sleep(MISSED_EVERY).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Why a call did not give what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum JobError {
     /// What is in the way has nothing to do with the job: it pauses, and nothing is counted against it.
     Elsewhere {
         /// What GitHub does to the whole account; None where it is our own side.
@@ -25,7 +25,7 @@ pub enum Trouble {
     NotFound(String),
 }
 
-impl Trouble {
+impl JobError {
     /// For the job's record.
     #[must_use]
     pub fn what(&self) -> &str {
