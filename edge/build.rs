@@ -1,4 +1,4 @@
-//! Says what to do when the compiled model is not there yet.
+//! Fails with an instruction when the compiled model does not exist yet.
 
 use std::path::PathBuf;
 

@@ -1,14 +1,15 @@
-//! Between many callers and few sessions: a bounded queue, batches by token budget, turns for all, and no work for the
-//! dead.
+//! The queue between many callers and few model sessions.
 //!
-//! One task owns the queue. Each caller (one review, or one call) has a line of its own in it, and the lines take turns,
-//! so that nobody waits behind all that another brought. Sequences of like length go together, so that little is padding.
+//! One task owns the queue. Each caller (one review or one call) has its own line in it, and the lines take turns, so
+//! nobody waits behind everything that another caller brought. Sequences of similar length are batched together, to
+//! keep padding small.
 //!
-//! A caller in a hurry is refused at the door, at once and typed, when the queue is full or when what is before it would
-//! outlast its deadline; once inside, it has its room. A caller with time waits for room sequence by sequence, and all of
-//! them together leave a part of the queue to those in a hurry. What nobody waits for any more leaves the queue at once.
+//! Admission control uses estimated wait time as well as queue length. A caller with a deadline is rejected immediately
+//! if the queue is full or if the work ahead of it would outlast its deadline; once admitted, it has its room. A caller
+//! that can wait reserves room sequence by sequence, and all such callers together leave part of the queue to the
+//! others. Work whose caller went away leaves the queue at once.
 //!
-//! A session that panics is dropped and made anew; its callers get an error.
+//! A session that panics is dropped and replaced. Its callers get an error.
 
 mod lines;
 

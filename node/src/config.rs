@@ -1,4 +1,4 @@
-//! What `sentinel serve` is told, read once and refused whole: every bad key is named at once.
+//! The settings of `sentinel serve`. They are read once, and an error names every bad setting.
 
 use crate::backend::ort::{self, Provider};
 use crate::batcher::Limits;
@@ -12,109 +12,112 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Every setting is a flag and a variable; secrets are better given as variables.
+/// Every setting is a flag and an environment variable. Give secrets as variables.
 #[derive(Debug, Clone, Args)]
 pub struct Settings {
-    /// Where to listen: gRPC, gRPC-web, /healthz, /readyz and /metrics on one port.
+    /// The address to listen on. gRPC, gRPC-web, /healthz, /readyz and /metrics share one port.
     #[arg(long, env = "SENTINEL_LISTEN", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
-    /// What callers must send as a bearer token.
+    /// The bearer token that callers must send.
     #[arg(long, env = "SENTINEL_NODE_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// The database the edge writes to: libsql://… of Turso, or the address of a `sentinel db`.
+    /// The database that the worker uses: libsql://… at Turso, or the address of a `sentinel db`.
     #[arg(long, env = "TURSO_DATABASE_URL")]
     database_url: Option<String>,
-    /// Its token.
+    /// The token for the database.
     #[arg(long, env = "TURSO_AUTH_TOKEN", hide_env_values = true)]
     database_token: Option<String>,
-    /// A personal access token; or give an App.
+    /// A personal access token, if there is no App.
     #[arg(long, env = "GITHUB_TOKEN", hide_env_values = true)]
     github_token: Option<String>,
-    /// The App's id.
+    /// The id of the GitHub App.
     #[arg(long, env = "GITHUB_APP_ID")]
     github_app_id: Option<String>,
-    /// The App's private key: PEM, or the path of a PEM file.
+    /// The App's private key: PEM text, or the path of a PEM file.
     #[arg(long, env = "GITHUB_APP_PRIVATE_KEY", hide_env_values = true)]
     github_app_private_key: Option<String>,
-    /// GitHub's API; another one for GitHub Enterprise Server.
+    /// The address of GitHub's API; set it for GitHub Enterprise Server.
     #[arg(long, env = "GITHUB_API_URL", default_value = "https://api.github.com")]
     pub github_api_url: String,
-    /// Ask the database for jobs, so that nobody need reach this node: for one behind NAT.
+    /// Poll the database for jobs. The node then needs no inbound port and can be behind NAT.
     #[arg(long, env = "SENTINEL_PULL")]
     pub pull: bool,
-    /// Jobs worked on at once.
+    /// The number of jobs that run at once.
     #[arg(long, env = "SENTINEL_JOBS", default_value_t = 2)]
     pub jobs: usize,
-    /// What runs the model.
+    /// The hardware that runs the model.
     #[arg(long, env = "SENTINEL_PROVIDER", value_enum, default_value_t = Provider::Auto)]
     provider: Provider,
-    /// Sessions of the model; one a core on a CPU, two on a GPU.
+    /// The number of model sessions; by default one per core on a CPU, two on a GPU.
     #[arg(long, env = "SENTINEL_SESSIONS")]
     sessions: Option<usize>,
-    /// A folder with another review model.
+    /// The folder of another review model.
     #[arg(long, env = "SENTINEL_REVIEW_MODEL")]
     pub model: Option<PathBuf>,
-    /// Who may sign that model (`sentinel model keygen`, `sign`), comma-separated; without it, it is loaded unsigned.
+    /// The public keys that may sign that model (`sentinel model keygen`, `sign`), comma-separated. Without them, the
+    /// model is loaded unsigned.
     #[arg(long, env = "SENTINEL_MODEL_PUBLIC_KEYS")]
     pub model_keys: Option<String>,
-    /// Where libonnxruntime is, if not where it is looked for.
+    /// The path of libonnxruntime, if it is not in one of the usual places.
     #[arg(long, env = "ORT_DYLIB_PATH")]
     onnxruntime: Option<PathBuf>,
-    /// Tokens of one batch; 1024 on a CPU, where a batch gains little, 16384 on a GPU.
+    /// The largest number of tokens in one batch; by default 1024 on a CPU, where batches gain little, and 16384 on a
+    /// GPU.
     #[arg(long, env = "SENTINEL_BATCH_TOKENS")]
     batch_tokens: Option<usize>,
-    /// Milliseconds a batch that is not full waits for more; 0 on a CPU, 5 on a GPU.
+    /// The milliseconds that a batch waits to fill up; by default 0 on a CPU and 5 on a GPU.
     #[arg(long, env = "SENTINEL_BATCH_WAIT_MS")]
     batch_wait_ms: Option<u64>,
-    /// Tokens that may wait for the model; beyond, callers are refused at once.
+    /// The largest number of tokens that may wait for the model. Callers beyond that are refused at once.
     #[arg(long, env = "SENTINEL_QUEUE_TOKENS", default_value_t = 65_536)]
     queue_tokens: usize,
-    /// The certificate, PEM; with --tls-key makes the port speak TLS.
+    /// The TLS certificate as PEM. Together with --tls-key it makes the port speak TLS.
     #[arg(long, env = "SENTINEL_TLS_CERT")]
     tls_cert: Option<PathBuf>,
-    /// Its private key, PEM.
+    /// The private key of the TLS certificate as PEM.
     #[arg(long, env = "SENTINEL_TLS_KEY")]
     tls_key: Option<PathBuf>,
-    /// How verdicts on failed runs are told, where the edge asks for it.
+    /// How verdicts on failed runs are published, if the worker asks for it.
     #[arg(long, env = "SENTINEL_VERDICTS", value_enum, default_value_t = Verdicts::CheckRun)]
     pub verdicts: Verdicts,
-    /// The dashboard's address, for links by which people correct a verdict.
+    /// The address of the dashboard, for the links with which people correct a verdict.
     #[arg(long, env = "SENTINEL_DASHBOARD_URL")]
     pub dashboard_url: Option<String>,
-    /// An OpenAI-compatible API that adds an explanation to each finding, e.g. http://127.0.0.1:11434/v1. Off without.
+    /// An OpenAI-compatible API that adds an explanation to each finding, e.g. http://127.0.0.1:11434/v1. Without it
+    /// there are no such explanations.
     #[arg(long, env = "SENTINEL_EXPLAIN_URL")]
     pub explain_url: Option<String>,
-    /// Its model.
+    /// The name of the model that writes explanations.
     #[arg(long, env = "SENTINEL_EXPLAIN_MODEL")]
     pub explain_model: Option<String>,
-    /// Its key.
+    /// The key for the API that writes explanations.
     #[arg(long, env = "SENTINEL_EXPLAIN_KEY", hide_env_values = true)]
     explain_key: Option<String>,
-    /// Seconds before the second try of a job that failed by itself; doubles with each.
+    /// The seconds before a job that failed through its own fault is tried again; doubles with each try.
     #[arg(long, env = "SENTINEL_RETRY_SECONDS", default_value_t = 30)]
     pub retry_seconds: u64,
-    /// Seconds that running jobs are given when the node is told to stop.
+    /// The seconds that running jobs have to finish when the node is told to stop.
     #[arg(long, env = "SENTINEL_DRAIN_SECONDS", default_value_t = 25)]
     pub drain_seconds: u64,
 }
 
-/// Settings that were checked.
+/// The settings after all checks.
 pub struct Config {
-    /// As given.
+    /// The settings as they were given.
     pub settings: Settings,
-    /// What callers must send.
+    /// The bearer token that callers must send.
     pub token: Secret,
-    /// The database.
+    /// The address of the database, as HTTP.
     pub database_url: String,
-    /// Its token.
+    /// The token for the database.
     pub database_token: Option<Secret>,
-    /// Who we are to GitHub; taken when the client is made.
+    /// Our identity at GitHub. The client takes it out when it is created.
     pub credentials: Option<Credentials>,
-    /// (certificate, key), PEM.
+    /// The certificate and its private key, both PEM.
     pub tls: Option<(Vec<u8>, Vec<u8>)>,
-    /// The explainer's key.
+    /// The key for the API that writes explanations.
     pub explain_key: Option<Secret>,
-    /// Who may sign another review model; empty where any is taken.
+    /// The keys that may sign another review model; empty if any model is loaded.
     pub model_keys: PublicKeys,
 }
 
@@ -122,7 +125,7 @@ impl Config {
     /// Checks every setting.
     ///
     /// # Errors
-    /// Names each that is missing or wrong, and what it should be.
+    /// Names each setting that is missing or wrong, and what it should be.
     pub fn new(mut settings: Settings) -> Result<Self> {
         let mut wrong = Vec::new();
         let secret = |value: &mut Option<String>| value.take().as_deref().and_then(Secret::new);
@@ -189,14 +192,14 @@ impl Config {
         }
     }
 
-    /// How the model is run.
+    /// The options for running the model.
     #[must_use]
     pub fn backend(&self) -> ort::Options {
         let Settings { provider, sessions, onnxruntime, .. } = &self.settings;
         ort::Options { provider: *provider, sessions: *sessions, library: onnxruntime.clone() }
     }
 
-    /// How batches are made on `provider`.
+    /// The limits of the queue and of batches on `provider`.
     #[must_use]
     pub fn limits(&self, provider: Provider) -> Limits {
         let (tokens, wait) = if provider == Provider::Cpu { (1024, 0) } else { (16_384, 5) };

@@ -1,4 +1,4 @@
-//! Labelled CI failures, one JSON object a line, and the telemetry each gives the model.
+//! Labelled CI failures, one JSON object per line, and the telemetry that the model reads from each.
 
 use anyhow::{Context, Result};
 use sentinel_shared::excerpt::Excerpt;
@@ -13,7 +13,7 @@ use std::path::Path;
 /// One labelled failure. Fields that tell the label (`tool`, `note`) are not read.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Record {
-    /// Unique.
+    /// The record's id, unique in its file.
     pub id: String,
     /// The cause a careful maintainer names.
     pub label: FailureClass,
@@ -32,7 +32,7 @@ pub struct Record {
     /// Name of the job.
     #[serde(default)]
     pub job_name: Option<String>,
-    /// `owner/name`.
+    /// The repository as `owner/name`.
     #[serde(default)]
     pub repo: Option<String>,
     /// Where the record comes from; for reporting only, never an input.

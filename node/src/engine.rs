@@ -1,4 +1,5 @@
-//! From a plan to findings: encode, run, choose. What the command line, the gRPC service and the reviewer share.
+//! Turns a plan into findings: encodes hunks, runs the model, chooses what is shown. The command line, the gRPC service
+//! and the reviewer share it.
 
 use crate::backend::Sequence;
 use crate::backend::ort::{Options, Pool, Provider};
@@ -31,9 +32,9 @@ const IN_FLIGHT: usize = 16;
 pub struct Engine {
     /// What the model is.
     pub manifest: Manifest,
-    /// What runs it.
+    /// The hardware that runs the model.
     pub provider: Provider,
-    /// The queue.
+    /// The queue in front of the model.
     pub batcher: Batcher,
     encoder: Encoder,
     metrics: Arc<Metrics>,

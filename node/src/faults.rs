@@ -1,5 +1,6 @@
-//! The named points between taking a job and its end. In a debug build the fault suite stops the node at any of
-//! them; in a release build reaching one does nothing.
+//! Named steps between taking a job and ending it.
+//!
+//! In a debug build, the fault suite stops the node at any of them. In a release build, reaching a step does nothing.
 
 /// A point that a job passes, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,7 +24,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// All of them.
+    /// Every named step of a job.
     pub const ALL: [Self; 15] = [
         Self::Claimed,
         Self::PullRead,

@@ -1,4 +1,4 @@
-//! `sentinel.review.v1.ReviewService`: bytes to types, types to the engine and the queue, and back.
+//! `sentinel.review.v1.ReviewService`: parses requests, hands them to the engine or the queue, and answers.
 
 use crate::batcher::Manners;
 use crate::engine::Engine;
@@ -48,9 +48,9 @@ const PATCH_TOO_LONG: Error = Error::ParameterInvalid {
     expected: "at most about 9,000 lines: send its hunks one by one",
 };
 
-/// The service.
+/// The gRPC service of a node.
 pub struct Service {
-    /// The model.
+    /// The model that scores hunks.
     pub engine: Arc<Engine>,
     /// The queue of jobs.
     pub store: Arc<Store>,
@@ -58,7 +58,7 @@ pub struct Service {
     pub wake: Arc<Notify>,
     /// Whether work is taken.
     pub readiness: Arc<Readiness>,
-    /// What is counted.
+    /// The metrics that each call updates.
     pub metrics: Arc<Metrics>,
     /// For callers who name the file: compiled once, since a call may be refused in less time than that takes.
     pub everything: Policy,

@@ -1,4 +1,4 @@
-//! The one kind of HTTP client: rustls with ring, bounded connecting, few redirects.
+//! The HTTP client that everything uses: rustls with ring, bounded connecting, few redirects.
 
 use std::time::Duration;
 

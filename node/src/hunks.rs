@@ -1,4 +1,4 @@
-//! Labelled hunks, one JSON object a line: what the review model is trained on and scored with.
+//! Labelled hunks, one JSON object per line. The review model is trained and scored on them.
 
 use anyhow::{Context, Result};
 use sentinel_shared::diff::{Hunk, parse_patch};
@@ -32,18 +32,18 @@ pub struct Record {
 pub struct Input<'a> {
     /// In the new tree.
     pub path: &'a str,
-    /// By the path.
+    /// The language, chosen by the file's path.
     pub language: Language,
-    /// What changed.
+    /// The hunk that is labelled.
     pub hunk: Hunk<'a>,
 }
 
 /// What was mended, and how much it mattered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repair {
-    /// How much.
+    /// The severity of the repair that followed.
     pub severity: Severity,
-    /// In what respect.
+    /// The aspect that the repair was about.
     pub category: Category,
 }
 

@@ -1,8 +1,9 @@
-//! The native side of Sentinel.
+//! The native side of Sentinel: the `sentinel` command and everything that it runs.
 //!
-//! Here: the command line ([`cli`]), the model it embeds ([`model`]), labelled data and how well a model does
-//! on it ([`dataset`], [`hunks`], [`mine`], [`evaluation`]), and the embedded database server ([`hrana`]). Decisions are
-//! `sentinel_shared`'s; the edge is never imported.
+//! Reviews: [`server`] puts one port together, [`reviewer`] takes jobs, [`engine`] turns a plan into findings,
+//! [`batcher`] queues work for the [`backend`], and [`github`] posts. Models: [`model`] and [`review_model`] are the
+//! embedded ones, [`dataset`], [`hunks`] and [`mine`] are labelled data, [`evaluation`] scores models. [`hrana`] is the
+//! embedded database server. Decisions belong to `sentinel_shared`; this crate never imports the edge.
 
 pub mod backend;
 pub mod batcher;

@@ -1,7 +1,7 @@
-//! Accepting connections: how many, how long each may be silent, and what one may hold in memory.
+//! Accepts connections, and limits how many there are, how long each may be silent, and how much memory one may hold.
 //!
-//! The node, `sentinel db` and the MCP server over HTTP all serve through [`serve`]. HTTP/1 and HTTP/2, with TLS or
-//! without. Not here: routes, tokens, the size of bodies.
+//! The node, `sentinel db` and the MCP server over HTTP all use [`serve`]: HTTP/1 and HTTP/2, with or without TLS.
+//! Routes, tokens and the size of bodies are not decided here.
 
 use anyhow::{Context as _, Result};
 use axum::body::{Body, Bytes, HttpBody};
@@ -63,7 +63,7 @@ const PING_ANSWER: Duration = Duration::from_secs(10);
 /// What differs between listeners.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at once.
+    /// The largest number of connections at once.
     pub connections: usize,
     /// How long an answer may make no progress; None where answers are streams that stay open.
     pub stalled: Option<Duration>,

@@ -1,7 +1,7 @@
 //! Sentinel's tools for assistants, over the Model Context Protocol (<https://modelcontextprotocol.io>).
 //!
-//! Here: what each tool takes and answers. `analyze_log` and `review_diff` run the models in this process; the other
-//! three ask a worker, where one is configured. Not here: transports, which `sentinel mcp` chooses.
+//! This file defines what each tool takes and answers. `analyze_log` and `review_diff` run the models in this process.
+//! The other three ask a worker, if one is configured. `sentinel mcp` chooses the transport.
 
 use crate::backend::ort::Options;
 use crate::engine::Engine;
@@ -67,7 +67,7 @@ struct GroundTruth {
     original_pred: Option<String>,
     /// What it really was: one of the ten classes by its full name, for example "Network Error".
     corrected_label: String,
-    /// Who says so.
+    /// The name of the person who corrects the verdict.
     author_id: String,
 }
 

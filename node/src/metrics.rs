@@ -1,6 +1,6 @@
-//! Every metric of the node, in one place. The doc comment of a field is its help text.
+//! Every metric of the node. The doc comment of a field is its help text.
 //!
-//! Labels come from closed sets: no repository, user or path is a label.
+//! Labels come from closed sets. A repository, user or path is never a label.
 
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,

@@ -1,4 +1,4 @@
-//! The failure model this binary carries, and how another one is loaded in its place.
+//! The failure model that is embedded in this binary, and loading another one in its place.
 
 use anyhow::{Context, Result};
 use sentinel_shared::artifact::{ModelBundle, Sources};

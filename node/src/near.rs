@@ -1,7 +1,7 @@
-//! Hunks that say nearly the same: kept out of training where they are in the set that judges it.
+//! Finds hunks that are nearly the same, to keep them out of training when they are in the evaluation set.
 //!
 //! MinHash with banding (Broder 1997; Leskovec, Rajaraman, Ullman, *Mining of Massive Datasets*, 3.4) finds candidates
-//! over shingles of four words of the changed lines; the share of shingles they really have in common decides.
+//! over shingles of four words of the changed lines. The share of shingles that they really have in common decides.
 
 use sentinel_shared::diff::{Hunk, Place};
 use std::collections::HashMap;

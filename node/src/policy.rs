@@ -1,4 +1,4 @@
-//! `.github/sentinel.yml` from YAML. What it means is `sentinel_shared::review::policy`'s.
+//! Parses `.github/sentinel.yml`. `sentinel_shared::review::policy` defines what it means.
 
 use sentinel_shared::review::policy::{Policy, PolicyFile};
 use sentinel_shared::{Error, Result};

@@ -1,4 +1,4 @@
-//! The reviewing model this binary carries, and how another one is loaded in its place.
+//! The review model that is embedded in this binary, and loading another one in its place.
 
 use anyhow::{Context, Result, ensure};
 use sentinel_shared::artifact::signed::{PrivateKey, PublicKeys};
@@ -23,7 +23,7 @@ const TOKENS_MAX: usize = 2048;
 /// What a model is and how its outputs are read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Manifest {
-    /// `review_v<major>.<minor>`
+    /// The version, as `review_v<major>.<minor>`.
     pub model_version: String,
     /// The longest sequence, in tokens.
     pub max_tokens: usize,
@@ -46,11 +46,11 @@ pub struct Calibration {
 
 /// A model whose files are those of its manifest.
 pub struct ReviewModel {
-    /// What it is.
+    /// Version, calibration and thresholds of the model.
     pub manifest: Manifest,
-    /// `tokenizer.json`
+    /// The bytes of `tokenizer.json`.
     pub tokenizer: Cow<'static, [u8]>,
-    /// `model.onnx`
+    /// The bytes of `model.onnx`.
     pub onnx: Cow<'static, [u8]>,
     /// `controls.json`: what the model is compared with.
     pub controls: Cow<'static, [u8]>,

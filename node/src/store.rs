@@ -1,7 +1,7 @@
-//! The database the edge writes too: Turso, or `sentinel db`. Carries `sentinel_shared::store`'s statements.
+//! The node's client for the database, Turso or `sentinel db`. It sends the statements of `sentinel_shared::store`.
 //!
-//! One transaction is one HTTP request, so a lease is taken or not taken in one round trip, and nothing stays open
-//! on a connection when the node dies.
+//! One transaction is one HTTP request. A lease therefore takes one round trip, and no connection stays open when the
+//! node dies.
 
 use sentinel_shared::signature::Secret;
 use sentinel_shared::store::hrana::{self, Lock, Refusal};
@@ -22,13 +22,13 @@ pub struct Store {
     token: Option<Secret>,
 }
 
-/// Unix seconds.
+/// The current time in Unix seconds.
 #[must_use]
 pub fn now() -> i64 {
     now_ms() / 1000
 }
 
-/// Unix milliseconds.
+/// The current time in Unix milliseconds.
 #[must_use]
 pub fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)

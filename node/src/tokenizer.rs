@@ -1,10 +1,10 @@
-//! A hunk to the numbers the model reads.
+//! Turns a hunk into the token ids that the model reads.
 //!
 //! `<bos> <lang:Rust> <at:7> <shift:2> path <sep> section <sep> <ctx> line <del> line <add> line … <eos>`: every line
-//! begins with its mark, so line feeds need no token, and blanks at its start are kept. `<at:…>` is how far down its
-//! file the hunk stands, `<shift:…>` by how many lines the change has moved it; both are powers of two, so that they
-//! tell large files and changes from small ones and no single place. Only the path, its language and the hunk go in.
-//! Marks are entries of the vocabulary that no text can spell.
+//! begins with its mark, so line feeds need no token, and leading blanks are kept. `<at:…>` says how far down its file
+//! the hunk stands, `<shift:…>` by how many lines the change moved it. Both are powers of two, so they separate large
+//! files and changes from small ones and identify no single place. Only path, language and hunk go in. Text cannot
+//! spell a mark, because marks are entries of the vocabulary by themselves.
 
 use crate::backend::Sequence;
 use crate::review_model::ReviewModel;

@@ -1,4 +1,4 @@
-//! A worker as its operator's programs see it: the JSON API over HTTP, with the API key.
+//! A client for the worker's JSON API, used by the operator's commands.
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -7,18 +7,18 @@ use sentinel_shared::store::telemetry::StoredTelemetry;
 use serde_json::Value;
 use std::time::Duration;
 
-/// How long a worker may take for one answer.
+/// The time that a worker has for one answer.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// The most of one JSON answer that is read.
+/// The largest part of a JSON answer that is read.
 const ANSWER_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Where a worker is, and who asks.
+/// The address of a worker and the key to use.
 #[derive(Debug, Args)]
 pub struct Worker {
-    /// The worker's address.
+    /// The address of the worker.
     #[arg(long, env = "SENTINEL_URL")]
     pub url: String,
-    /// Its API key.
+    /// The API key for the worker.
     #[arg(long, env = "SENTINEL_API_KEY", hide_env_values = true)]
     pub api_key: String,
 }
@@ -29,7 +29,7 @@ impl Worker {
     /// Posts a body.
     ///
     /// # Errors
-    /// When the worker is away, or with what its problem document says.
+    /// The worker cannot be reached, or the text of its problem document.
     pub fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Value> {
         let request = agent(DEADLINE).post(self.address(path));
         let request = request.header("x-api-key", &self.api_key).header("content-type", content_type);
@@ -44,7 +44,7 @@ impl Worker {
         json(self.ask(path))
     }
 
-    /// Deletes what `path` names.
+    /// Sends a DELETE for `path`.
     ///
     /// # Errors
     /// As [`Worker::post`].
@@ -52,7 +52,7 @@ impl Worker {
         json(agent(DEADLINE).delete(self.address(path)).header("x-api-key", &self.api_key).call())
     }
 
-    /// Uploads a signed bundle in `author`'s name.
+    /// Uploads a signed bundle in the name of `author`.
     ///
     /// # Errors
     /// As [`Worker::post`].
@@ -61,7 +61,7 @@ impl Worker {
         self.post(&path, "application/octet-stream", signed)
     }
 
-    /// The signed bundle of a registered version.
+    /// Downloads the signed bundle of a registered version.
     ///
     /// # Errors
     /// As [`Worker::post`].
@@ -71,10 +71,10 @@ impl Worker {
         body.read_to_vec().context("reading the bundle")
     }
 
-    /// Stored telemetry since a Unix time, oldest first, handed over page by page.
+    /// Downloads stored telemetry since a Unix time, oldest first, and calls `each` for every record.
     ///
     /// # Errors
-    /// As [`Worker::post`], and whatever `each` returns.
+    /// As [`Worker::post`], and the errors of `each`.
     pub fn telemetry(
         &self,
         since: i64,
@@ -101,7 +101,7 @@ impl Worker {
     }
 }
 
-/// A client that takes any status as an answer, and waits for a whole one so long.
+/// A client that accepts any status as an answer and limits the time of a whole call.
 pub(crate) fn agent(deadline: Duration) -> ureq::Agent {
     let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(deadline));
     config.build().new_agent()
@@ -123,7 +123,7 @@ fn json(answer: Sent) -> Result<Value> {
     body.read_json().context("the worker did not answer in JSON")
 }
 
-/// A query parameter's value (RFC 3986, section 2.3).
+/// Encodes the value of a query parameter (RFC 3986, section 2.3).
 pub(crate) fn url_encoded(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let encode =

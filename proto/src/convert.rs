@@ -1,4 +1,4 @@
-//! What messages mean in `sentinel_shared`'s types. The one place that knows both.
+//! Converts between messages and the types of `sentinel_shared`. No other file knows both.
 
 use crate::v1;
 use sentinel_shared::github::RepositoryName;

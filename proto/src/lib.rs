@@ -1,12 +1,11 @@
-//! The wire between edge, node and programs: `sentinel.review.v1`.
+//! The wire types between edge, node and other programs: `sentinel.review.v1`.
 //!
-//! Here: messages, client and server, generated at build time by `protox` and `tonic-prost-build`, and what the
-//! messages mean in `sentinel_shared`'s types ([`convert`]). Not here: a transport. The edge brings fetch, the
-//! node brings HTTP/2.
+//! Messages, client and server are generated at build time by `protox` and `tonic-prost-build`. [`convert`] maps them
+//! to the types of `sentinel_shared`. There is no transport here: the edge uses fetch, the node HTTP/2.
 
 pub mod convert;
 
-/// `sentinel/review/v1/review.proto`.
+/// The generated types of `sentinel/review/v1/review.proto`.
 #[expect(
     missing_docs,
     clippy::all,

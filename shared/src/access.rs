@@ -1,7 +1,7 @@
-//! Who may see and do what: keys, their roles, and the installation they are held to.
+//! Keys, their roles, and the installation that a key may be limited to.
 //!
-//! Here: what a key is and what its holder may. Not here: where keys are stored ([`crate::store::access`]), and the one
-//! key of the configuration (`SENTINEL_API_KEY`), whose holder is the operator.
+//! This file defines what a key is and what its holder may do. [`crate::store::access`] stores keys. The one key in the
+//! configuration (`SENTINEL_API_KEY`) belongs to the operator and is not stored.
 
 use crate::signature::Secret;
 use crate::{Error, Result, hex};
@@ -40,7 +40,7 @@ pub enum Scope {
     Installation(u64),
 }
 
-/// Who asks.
+/// The caller of the API: its name, its role and its scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     /// The key's name, or `operator`.

@@ -1,4 +1,4 @@
-//! What the dashboard reads: one JSON document made from stored totals and the model's manifest.
+//! The JSON that the dashboard reads, made from stored totals and the model's manifest.
 
 use crate::artifact::Manifest;
 use crate::classifier::Calibration;
@@ -13,7 +13,7 @@ pub const WINDOW: u32 = 100;
 /// If the mean confidence over the window is below this, the badge says that the model needs retraining.
 const CONFIDENCE_FLOOR: f64 = 0.45;
 
-/// `GET /api/dashboard`.
+/// The answer of `GET /api/dashboard`.
 #[derive(Debug, Serialize)]
 pub struct Dashboard {
     health: Health,
@@ -38,10 +38,10 @@ struct Health {
     last_drift_check: Option<String>,
 }
 
-/// `GET /api/registry`.
+/// The answer of `GET /api/registry`.
 #[derive(Debug, Serialize)]
 pub struct Registry<'a> {
-    /// What serves.
+    /// The version of the model that serves.
     latest: &'a str,
     retrain_suggested: bool,
     /// The manifest of what serves.

@@ -1,7 +1,7 @@
-//! One enum of facts for everything that can go wrong, and its meaning for each protocol.
+//! Everything that can go wrong, as one enum of facts, and its meaning in each protocol.
 //!
-//! `Display` is what a caller may read. What only an operator may read (a cause, an upstream body) is logged
-//! by the shell that saw it, and never becomes part of an [`Error`].
+//! `Display` is the text for the caller. Text for the operator (a cause, an upstream body) is logged by the shell that
+//! saw it and never becomes part of an [`Error`].
 
 /// The result of anything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -12,7 +12,7 @@ pub enum Error {
     /// A secret this endpoint needs is not configured; it stays closed.
     #[error("{0} is not configured, so this endpoint is closed")]
     SecretMissing(&'static str),
-    /// No `X-Hub-Signature-256` header.
+    /// The `X-Hub-Signature-256` header is missing.
     #[error("the X-Hub-Signature-256 header is missing")]
     SignatureMissing,
     /// The signature header is not `sha256=` and 64 hexadecimal digits.
@@ -57,7 +57,7 @@ pub enum Error {
     /// A parameter is outside its documented range.
     #[error("{name} must be {expected}")]
     ParameterInvalid {
-        /// The parameter's name.
+        /// The name of the query parameter.
         name: &'static str,
         /// What it must be.
         expected: &'static str,
@@ -89,7 +89,7 @@ pub enum Error {
     /// A diff that can't be read; says where.
     #[error("line {line} of the diff: {reason}")]
     DiffInvalid {
-        /// From 1.
+        /// The line of the input, counted from 1.
         line: usize,
         /// What is wrong with it.
         reason: &'static str,
@@ -129,9 +129,9 @@ pub enum Code {
     UnsupportedMediaType,
     /// Understood JSON that lacks what the event needs.
     Unprocessable,
-    /// Over a rate.
+    /// The caller is over a rate limit.
     ResourceExhausted,
-    /// No such thing.
+    /// The thing that was asked for does not exist.
     NotFound,
     /// The caller's time is over.
     DeadlineExceeded,

@@ -1,7 +1,7 @@
-//! What a verdict about a failed run is made from beyond its delivery, and how long what is missing is waited for.
+//! What a verdict needs beyond its delivery, and how long the worker waits for what is missing.
 //!
-//! Here: which part of a log was read, what a reader should know of it, and what to do while GitHub gives nothing.
-//! Not here: asking GitHub. The worker does that.
+//! This file defines which part of a log was read, what a reader should know about it, and what to do while GitHub
+//! gives nothing. The worker asks GitHub.
 
 use crate::github::answer::Meaning;
 use serde::Serialize;
@@ -27,7 +27,7 @@ const TOKEN_WAIT_SECONDS: i64 = 300;
 /// Which part of a log was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogPart {
-    /// All of it.
+    /// The whole log was read.
     Whole,
     /// Its last [`LOG_END_BYTES`]: the numbers of its lines are not known.
     End,
@@ -67,7 +67,7 @@ pub enum Trouble {
 pub enum Plan {
     /// Try again at `at`, in Unix seconds.
     Wait {
-        /// When.
+        /// When to try again, in Unix seconds.
         at: i64,
         /// Whether a verdict is stored in the meantime.
         tells: bool,
@@ -86,7 +86,7 @@ pub struct LogEnd {
 // === impl Note ===
 
 impl Note {
-    /// All of them.
+    /// Every kind of note.
     pub const ALL: [Self; 5] =
         [Self::LogAwaited, Self::LogGivenUp, Self::LogBeginning, Self::JobsCut, Self::LaterJob];
 

@@ -1,4 +1,4 @@
-//! A failed run: its ten possible causes, and the telemetry that is known about it.
+//! A failed run: its ten possible causes, and what is known about it.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ pub enum FailureClass {
     /// Another host could not be reached or broke off.
     #[serde(rename = "Network Error")]
     Network,
-    /// Authentication or authorisation.
+    /// Authentication or authorisation was refused.
     #[serde(rename = "Permission Error")]
     Permission,
     /// Memory, disk, quota, a lost runner.
@@ -45,7 +45,7 @@ pub enum FailureClass {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conclusion {
-    /// The run failed.
+    /// The run ended with a failure.
     Failure,
     /// The run was ended by a limit.
     TimedOut,
@@ -59,14 +59,14 @@ pub enum Conclusion {
 pub enum Subject {
     /// A whole workflow run, by attempt.
     Run {
-        /// `workflow_run.id`.
+        /// GitHub's `workflow_run.id`.
         run_id: u64,
         /// `workflow_run.run_attempt`, 1 when GitHub sends null.
         run_attempt: u32,
     },
     /// One job of a run. An Actions check run has the id of its job, so both deliveries share this key.
     Job {
-        /// `workflow_job.id` or `check_run.id`.
+        /// GitHub's `workflow_job.id` or `check_run.id`.
         job_id: u64,
         /// `workflow_job.run_id`, where the event has it.
         run_id: Option<u64>,
@@ -78,29 +78,29 @@ pub enum Subject {
 /// The telemetry of one failed run, as its delivery tells it. Absent is `None`, never a made-up value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FailureRecord {
-    /// What failed.
+    /// The run or job that failed.
     pub subject: Subject,
-    /// `owner/name`.
+    /// The repository as `owner/name`.
     pub repository: String,
     /// The App installation the delivery came through.
     pub installation_id: Option<u64>,
     /// Login of whoever started the run.
     pub author: Option<String>,
-    /// The workflow's name.
+    /// The name of the workflow.
     pub workflow: Option<String>,
     /// The job's name, for job and check deliveries.
     pub job: Option<String>,
-    /// How it ended.
+    /// How GitHub says the run ended.
     pub conclusion: Conclusion,
     /// What the delivery itself says about the failure (`check_run.output`), if anything.
     pub summary: Option<String>,
-    /// The commit.
+    /// The SHA of the commit that the run tested.
     pub head_sha: Option<String>,
     /// Where a person reads about it.
     pub html_url: Option<String>,
-    /// Unix seconds.
+    /// When the run started, in Unix seconds.
     pub started_at: Option<i64>,
-    /// Unix seconds.
+    /// When the run ended, in Unix seconds.
     pub ended_at: Option<i64>,
     /// Labels of the runner, for job deliveries.
     #[serde(default)]

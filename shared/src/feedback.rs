@@ -1,5 +1,4 @@
-//! What a person says about a verdict ([`Feedback`]) or a finding ([`Opinion`]); stored by
-//! [`crate::store::feedback`].
+//! What people say about a verdict ([`Feedback`]) or a finding ([`Opinion`]). [`crate::store::feedback`] stores it.
 
 use crate::failure::FailureClass;
 use crate::text;
@@ -13,9 +12,9 @@ pub const AUTHOR_CHARS: usize = 64;
 /// One correction, or a confirmation when the class is the verdict's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Feedback {
-    /// Which inference.
+    /// The id of the inference that is corrected.
     pub inference_id: i64,
-    /// What it was.
+    /// The class that the person says is right.
     pub corrected: FailureClass,
     /// Who says so, for the audit: the name of the key it came with.
     pub author: String,
@@ -26,7 +25,7 @@ pub struct Feedback {
 pub enum Opinion {
     /// A thumbs-up on the comment.
     Useful,
-    /// A thumbs-down.
+    /// The person gave a thumbs-down.
     NotUseful,
     /// `/sentinel ignore`: the whole review was not wanted.
     Dismissed,
@@ -67,14 +66,14 @@ struct Body {
 /// One row of the audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FeedbackRecord {
-    /// Row id; grows.
+    /// The row's id; later rows have larger ids.
     pub id: i64,
-    /// RFC 3339.
+    /// When it was stored, as RFC 3339.
     pub timestamp: String,
-    /// Which inference.
+    /// The inference, if the feedback is about a verdict.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inference_id: Option<i64>,
-    /// Or which review.
+    /// The key of the review's job, if the feedback is about a review.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_key: Option<String>,
     /// And the fingerprint of its finding; `*` where all of it was dismissed.
@@ -84,7 +83,7 @@ pub struct FeedbackRecord {
     pub original_pred: String,
     /// What the author says it was; of a finding an [`Opinion`].
     pub corrected_label: String,
-    /// Who.
+    /// The name of the key or the GitHub login that gave the feedback.
     pub author_id: String,
 }
 
@@ -93,7 +92,7 @@ pub struct FeedbackRecord {
 pub struct FeedbackStats {
     /// Rows about verdicts, confirmations included.
     pub total_records: u64,
-    /// People.
+    /// The number of different authors.
     pub unique_authors: u64,
     /// Share of rows that name another class than the verdict; 0 without rows.
     pub correction_rate: f64,

@@ -1,7 +1,8 @@
-//! The payload and API fields that are read, and no others. Everything GitHub documents as nullable is an `Option`.
+//! The fields of GitHub's payloads and answers that Sentinel reads. Every field that GitHub documents as nullable is an
+//! `Option`.
 //!
 //! Schemas: <https://docs.github.com/webhooks/webhook-events-and-payloads> and
-//! <https://docs.github.com/rest/actions/workflow-jobs>. What an answer's status means is [`answer`]'s.
+//! <https://docs.github.com/rest/actions/workflow-jobs>. [`answer`] says what the status of an answer means.
 
 pub mod answer;
 mod repository;
@@ -14,14 +15,14 @@ use serde::Deserialize;
 /// Who or what an event belongs to.
 #[derive(Debug, Deserialize)]
 pub struct Repository {
-    /// `owner/name`.
+    /// The repository as `owner/name`.
     pub full_name: Option<String>,
 }
 
 /// The App installation a delivery came through.
 #[derive(Debug, Deserialize)]
 pub struct Installation {
-    /// Its id.
+    /// The id that GitHub gave the installation.
     pub id: Option<u64>,
     /// Whose it is. Told only by events about the installation itself; every other tells the id alone.
     pub account: Option<Actor>,
@@ -30,7 +31,7 @@ pub struct Installation {
 /// A person or a bot.
 #[derive(Debug, Deserialize)]
 pub struct Actor {
-    /// Login name.
+    /// The login name of the account.
     pub login: Option<String>,
     /// `User`, `Bot` or `Organization`.
     #[serde(rename = "type")]
@@ -42,7 +43,7 @@ pub struct Actor {
 pub struct Payload {
     /// What happened to the thing the event is about.
     pub action: Option<String>,
-    /// Where.
+    /// The repository that the event is about.
     pub repository: Option<Repository>,
     /// Through which App installation.
     pub installation: Option<Installation>,
@@ -50,17 +51,17 @@ pub struct Payload {
     pub sender: Option<Actor>,
     /// Present for `pull_request`, and there the same as in [`PullRequest`]; events of its reviews have none.
     pub number: Option<u64>,
-    /// Present for `workflow_run`.
+    /// Present in events of the kind `workflow_run`.
     pub workflow_run: Option<WorkflowRun>,
-    /// Present for `workflow_job`.
+    /// Present in events of the kind `workflow_job`.
     pub workflow_job: Option<WorkflowJob>,
-    /// Present for `check_run`.
+    /// Present in events of the kind `check_run`.
     pub check_run: Option<CheckRun>,
-    /// Present for `pull_request`.
+    /// Present in events of the kind `pull_request`.
     pub pull_request: Option<PullRequest>,
-    /// Present for `issue_comment`.
+    /// Present in events of the kind `issue_comment`.
     pub comment: Option<Comment>,
-    /// Present for `issue_comment`.
+    /// Present in events of the kind `issue_comment`.
     pub issue: Option<Issue>,
 }
 
@@ -69,7 +70,7 @@ pub struct Payload {
 pub struct PullRequest {
     /// Unique in its repository.
     pub number: u64,
-    /// `open` or `closed`.
+    /// Whether the pull request is `open` or `closed`.
     pub state: Option<String>,
     /// Not meant to be reviewed yet.
     #[serde(default)]
@@ -77,25 +78,25 @@ pub struct PullRequest {
     /// How many files it changes; not in every delivery.
     #[serde(default)]
     pub changed_files: u64,
-    /// What it brings.
+    /// The branch with the changes.
     pub head: Branch,
-    /// Where it goes.
+    /// The branch that the changes go into.
     pub base: Branch,
 }
 
 /// One side of a pull request.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Branch {
-    /// The commit.
+    /// The SHA of the branch's latest commit.
     pub sha: String,
 }
 
 /// A comment in a conversation.
 #[derive(Debug, Deserialize)]
 pub struct Comment {
-    /// Unique.
+    /// The comment's id, unique across GitHub.
     pub id: u64,
-    /// Markdown.
+    /// The text of the comment, in Markdown.
     pub body: Option<String>,
     /// What its author is to the repository: `OWNER`, `MEMBER`, `COLLABORATOR`, `CONTRIBUTOR`, `NONE` and others.
     pub author_association: Option<String>,
@@ -112,7 +113,7 @@ pub struct Issue {
     pub pull_request: Option<serde::de::IgnoredAny>,
 }
 
-/// `workflow_run`.
+/// The `workflow_run` object of a payload.
 #[derive(Debug, Deserialize)]
 pub struct WorkflowRun {
     /// Unique per run; attempts share it.
@@ -123,13 +124,13 @@ pub struct WorkflowRun {
     pub run_attempt: Option<u32>,
     /// How it ended; null until it did.
     pub conclusion: Option<String>,
-    /// The commit.
+    /// The SHA of the commit that the run tested.
     pub head_sha: Option<String>,
     /// The page of the run.
     pub html_url: Option<String>,
-    /// RFC 3339.
+    /// When this attempt started, as RFC 3339.
     pub run_started_at: Option<String>,
-    /// RFC 3339.
+    /// When the run last changed, as RFC 3339.
     pub updated_at: Option<String>,
     /// Null when the account is gone.
     pub actor: Option<Actor>,
@@ -142,23 +143,23 @@ pub struct WorkflowJob {
     pub id: Option<u64>,
     /// The run it belongs to.
     pub run_id: Option<u64>,
-    /// From 1.
+    /// The attempt of the run, counted from 1.
     pub run_attempt: Option<u32>,
-    /// The job's name.
+    /// The name of the job.
     pub name: Option<String>,
-    /// The workflow's name.
+    /// The name of the job's workflow.
     pub workflow_name: Option<String>,
     /// How it ended; null until it did.
     pub conclusion: Option<String>,
-    /// The commit.
+    /// The SHA of the commit that the job tested.
     pub head_sha: Option<String>,
     /// The page of the job.
     pub html_url: Option<String>,
-    /// RFC 3339.
+    /// When the job started, as RFC 3339.
     pub started_at: Option<String>,
     /// RFC 3339; null until it ended.
     pub completed_at: Option<String>,
-    /// The runner's labels.
+    /// The labels that the job asked of its runner.
     #[serde(default)]
     pub labels: Vec<String>,
     /// Its steps, in order.
@@ -173,9 +174,9 @@ pub struct Step {
     pub name: Option<String>,
     /// How it ended; null until it did.
     pub conclusion: Option<String>,
-    /// RFC 3339.
+    /// When the step started, as RFC 3339.
     pub started_at: Option<String>,
-    /// RFC 3339.
+    /// When the step ended, as RFC 3339.
     pub completed_at: Option<String>,
 }
 
@@ -199,7 +200,7 @@ fn failed(conclusion: Option<&str>) -> bool {
     conclusion.and_then(Conclusion::parse).is_some()
 }
 
-/// `check_run`.
+/// The `check_run` object of a payload.
 #[derive(Debug, Deserialize)]
 pub struct CheckRun {
     /// For Actions, the id of the job.
@@ -208,33 +209,33 @@ pub struct CheckRun {
     pub name: Option<String>,
     /// How it ended; null until it did.
     pub conclusion: Option<String>,
-    /// The commit.
+    /// The SHA of the commit that was checked.
     pub head_sha: Option<String>,
     /// The page of the check.
     pub html_url: Option<String>,
-    /// RFC 3339.
+    /// When the check started, as RFC 3339.
     pub started_at: Option<String>,
-    /// RFC 3339.
+    /// When the check ended, as RFC 3339.
     pub completed_at: Option<String>,
     /// What the check has to say.
     pub output: Option<CheckOutput>,
 }
 
-/// `check_run.output`.
+/// The `check_run.output` object of a payload.
 #[derive(Debug, Deserialize)]
 pub struct CheckOutput {
-    /// One line.
+    /// The title, one line of text.
     pub title: Option<String>,
-    /// Markdown.
+    /// The summary, in Markdown.
     pub summary: Option<String>,
 }
 
-/// `GET /repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{n}/jobs`.
+/// One page of `GET /repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{n}/jobs`.
 #[derive(Debug, Deserialize)]
 pub struct JobsPage {
     /// How many there are on all pages.
     pub total_count: u64,
-    /// This page's.
+    /// The jobs on this page.
     pub jobs: Vec<WorkflowJob>,
 }
 

@@ -1,4 +1,4 @@
-//! Hexadecimal, as signatures, digests and keys are written.
+//! Hexadecimal text, the form of signatures, digests and keys.
 
 /// `bytes` in lower-case digits.
 #[must_use]

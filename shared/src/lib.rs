@@ -1,15 +1,18 @@
-//! What Sentinel decides, with nothing of how it is carried out.
+//! Every decision that Sentinel makes, without carrying any of them out.
 //!
 //! # In scope
-//! Bytes to types ([`signature`], [`webhook`]), a job log to the lines that matter ([`excerpt`]; what
-//! is missing of it is waited for as [`evidence`] says), those lines
-//! to 884 numbers ([`features`]), the numbers to a verdict ([`classifier`]), a verdict to SQL ([`store`]) and
-//! to what the dashboard reads ([`dashboard`]), and many verdicts to whether the world has moved ([`drift`]). A diff
-//! to hunks ([`diff`]), and a model's scores of those to a review ([`review`]). Who may see which of it ([`access`]).
+//!
+//! * Failed runs: [`signature`] and [`webhook`] turn bytes into an action, [`excerpt`] finds the lines of a log that
+//!   matter, [`evidence`] says how long to wait for a missing log, [`features`] turns those lines into 884 numbers, and
+//!   [`classifier`] turns the numbers into a verdict. [`drift`] compares many verdicts with the training data.
+//! * Pull requests: [`diff`] parses hunks, and [`review`] turns a model's scores into a review.
+//! * Both: [`store`] has the SQL, [`dashboard`] the JSON that the dashboard reads, and [`access`] says who may see
+//!   what.
 //!
 //! # Out of scope
-//! I/O, clocks, environment, randomness, threads and async. Time is an argument called `now`, in Unix seconds.
-//! The shells that act on these decisions are `edge` (a Cloudflare Worker) and `node` (a native binary).
+//!
+//! I/O, clocks, environment, randomness, threads and async. Time is an argument called `now`, in Unix seconds. The
+//! shells that act on the decisions are `edge` (a Cloudflare Worker) and `node` (a native binary).
 
 pub mod access;
 pub mod artifact;

@@ -1,11 +1,12 @@
-//! What looks like a secret or an e-mail address is taken out of a line before it is stored or told to anyone.
+//! Removes what looks like a secret or an e-mail address from a line, before the line is stored or shown.
 //!
-//! GitHub masks the secrets it knows in its logs; this is for those it does not know, and for diffs. Shapes are those
-//! their makers publish (<https://docs.github.com/code-security/secret-scanning/introduction/supported-secret-scanning-patterns>);
-//! a secret without a shape is found where it is assigned to a name that says so. This is the one list: what is stored,
-//! what a review quotes and what `sentinel mine` leaves out are decided here.
+//! GitHub masks the secrets that it knows in its logs. This file finds those that it does not know, and those in diffs.
+//! The shapes are the ones that their makers publish
+//! (<https://docs.github.com/code-security/secret-scanning/introduction/supported-secret-scanning-patterns>). A secret
+//! without a shape is found where it is assigned to a telling name. This is the only list: it decides what is stored,
+//! what a review quotes, and what `sentinel mine` leaves out.
 //!
-//! A line is read twice where it may be encoded: with `%XX`, `\n`, `\u0041` and the like decoded, and as it stands.
+//! A line that may be encoded is read twice: as it stands, and with `%XX`, `\n`, `\u0041` and the like decoded.
 
 use regex::{Captures, Regex};
 use std::borrow::Cow;

@@ -1,7 +1,7 @@
-//! Who sent these bytes: the webhook HMAC and the API key, both compared in constant time.
+//! Checks the webhook's HMAC and the API key, both in constant time.
 //!
-//! A [`Verified`] body can only be had from [`WebhookSecrets::verify`], so nothing parses bytes that were
-//! not checked first. Source: <https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries>.
+//! Only [`WebhookSecrets::verify`] creates a [`Verified`] body, so nothing parses bytes that were not checked first.
+//! Source: <https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries>.
 
 use crate::{Error, Result, hex};
 use hmac::{Hmac, KeyInit, Mac};

@@ -1,8 +1,8 @@
-//! Text of strangers (names, paths, log lines) made visible before it leaves for a store, a page or a terminal.
+//! Makes strangers' text (names, paths, log lines) visible before it goes to the database, a page or a terminal.
 //!
-//! [`line`] and [`lines`] are the one place that decides which characters are spelt out: control characters, characters
-//! that change the direction of writing (CVE-2021-42574), and characters that nobody sees. [`printed`] and
-//! [`printed_lines`] also keep text from giving orders to a CI runner that reads the output.
+//! [`line`] and [`lines`] decide which characters are spelled out: control characters, characters that change the
+//! direction of writing (CVE-2021-42574), and invisible characters. [`printed`] and [`printed_lines`] also keep text
+//! from giving commands to a CI runner that reads the output.
 
 use serde_json::Value as Json;
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! What a WebAssembly module does once, before anything else. Only compiled for that target.
+//! Runs the constructors of a WebAssembly module, once and before anything else. Only compiled for that target.
 
 /// Runs the constructors of statics (tract registers its operators in them). Call it once, at the start.
 ///

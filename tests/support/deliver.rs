@@ -1,4 +1,4 @@
-//! Webhook deliveries as GitHub makes them: signed, with the headers GitHub sends.
+//! Sends webhook deliveries as GitHub does: signed and with GitHub's headers.
 
 use sentinel_shared::signature::{Secret, Signature};
 use serde_json::Value;
@@ -6,28 +6,28 @@ use std::time::Duration;
 
 /// One delivery to be posted; every field can be made wrong.
 pub struct Delivery {
-    /// `X-GitHub-Event`.
+    /// The kind of event, for `X-GitHub-Event`.
     pub event: String,
-    /// `X-GitHub-Delivery`.
+    /// The delivery's id, for `X-GitHub-Delivery`.
     pub id: String,
-    /// `Content-Type`.
+    /// The `Content-Type` of the body.
     pub content_type: String,
     /// `X-Hub-Signature-256`; None sends none.
     pub signature: Option<Vec<u8>>,
-    /// `Prefer: wait`.
+    /// Whether `Prefer: wait` asks for the verdict.
     pub wait: bool,
-    /// The raw body.
+    /// The raw body of the request.
     pub body: Vec<u8>,
 }
 
-/// What came back.
+/// What the worker answered to a request.
 #[derive(Debug)]
 pub struct Answer {
-    /// HTTP status.
+    /// The HTTP status of the answer.
     pub status: u16,
-    /// `Content-Type`.
+    /// The `Content-Type` of the answer.
     pub content_type: String,
-    /// `Location`.
+    /// The `Location` header of the answer.
     pub location: Option<String>,
     /// The body, as JSON where it is JSON.
     pub body: Value,

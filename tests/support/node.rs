@@ -1,5 +1,5 @@
-//! A node in this process: a real database server, the fake GitHub, the real model, and a reviewer whose steps a
-//! test takes one by one.
+//! A node inside the test's process: a real database server, the fake GitHub, the real model, and a reviewer that a
+//! test runs step by step.
 
 use crate::github::{APP_ID, FakeGithub, TOKEN, app_key};
 use sentinel_node::backend::ort::{Options as Backend, Provider};
@@ -61,7 +61,7 @@ UPDATE job_pauses SET since = since - ?1",
 /// Who a reviewer is to GitHub.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Identity {
-    /// A personal token.
+    /// The node uses a personal access token.
     Person,
     /// An App: may make check runs.
     App,
@@ -69,7 +69,7 @@ pub enum Identity {
 
 /// One database and one GitHub.
 pub struct Rig {
-    /// The world.
+    /// The GitHub that the node talks to.
     pub github: FakeGithub,
     /// The database's address stays when it goes away and comes back.
     pub address: SocketAddr,

@@ -1,8 +1,8 @@
 //! The local stack: a libSQL file behind `sentinel db`, and the worker in workerd under wrangler.
 //!
-//! Everything listens on loopback on a free port. Each process leads a group of its own, and dropping it
-//! stops that group, so wrangler's children do not outlive a failed test. A watcher beside it stops the group when this
-//! process ends without dropping anything: by Ctrl-C, or killed.
+//! Everything listens on loopback on a free port. Each process leads its own group, and dropping it stops that group,
+//! so wrangler's children do not outlive a failed test. A watcher stops the group if this process ends without dropping
+//! anything, by Ctrl-C or killed.
 
 use anyhow::{Context, Result, bail};
 use std::fs::File;
@@ -16,11 +16,12 @@ use std::time::{Duration, Instant};
 /// The longest a server may take to answer its first request.
 const START_LIMIT: Duration = Duration::from_secs(90);
 
-/// Where [`free_port`] looks.
+/// The first port that [`free_port`] tries.
 const FIRST_PORT: u16 = 10_000;
 const PORTS: u16 = 20_000;
 
-/// <https://github.com/cloudflare/workerd/blob/main/src/workerd/server/workerd.capnp>
+/// The configuration that starts the worker, in the format of
+/// <https://github.com/cloudflare/workerd/blob/main/src/workerd/server/workerd.capnp>.
 const WORKERD_CONFIG: &str = r#"using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
@@ -53,7 +54,7 @@ pub struct Programs {
 pub struct Server {
     child: Child,
     watcher: Watcher,
-    /// Where it answers.
+    /// The address at which it answers.
     pub url: String,
     log: PathBuf,
 }

@@ -1,10 +1,11 @@
-//! Two node processes, a database process and a GitHub, and a schedule that is hard on all of them at once: nodes are
-//! killed and frozen, the database dies, GitHub limits, lies, refuses the token and goes away for half an hour. At the
-//! end every pull request has one review, and no job was given up.
+//! Two node processes, a database process and a fake GitHub under constant faults.
 //!
-//! A run is made from a seed, which is printed; `SENTINEL_CHAOS_SEED` repeats it. `cargo xtask test chaos` queues 300
-//! jobs; every test run queues a few. Time is compressed: while the run lasts, the pauses in the database run
-//! [`COMPRESSION`] times as fast, so that an outage of half an hour takes half a minute.
+//! Nodes are killed and frozen, the database dies, and GitHub limits, lies, refuses the token and goes away for half an
+//! hour. At the end every pull request has one review, and no job was given up.
+//!
+//! Each run is made from a seed, which is printed; `SENTINEL_CHAOS_SEED` repeats it. `cargo xtask test chaos` queues
+//! 300 jobs; every test run queues a few. Time is compressed: during the run, the pauses in the database run
+//! [`COMPRESSION`] times as fast, so an outage of half an hour takes half a minute.
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;

@@ -1,4 +1,4 @@
-//! `sentinel review` and `sentinel jobs` as a person and a program call them.
+//! `sentinel review` and `sentinel jobs`, called as a person and as a program.
 
 use sentinel_shared::store::reviews::JobKind;
 use sentinel_tests::github::{FakeGithub, Fault, Log, Run, TOKEN};

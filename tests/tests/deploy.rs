@@ -1,6 +1,6 @@
-//! The files of `deploy/`, held against what reads them: schemas, a linter, and the program's own settings.
+//! Checks the files in `deploy/` with schemas, with a linter, and against the program's own settings.
 //!
-//! Prometheus' and Grafana's files are tested with what they read, in the edge's tests.
+//! The edge's tests check the files of Prometheus and Grafana, with the programs that read them.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 

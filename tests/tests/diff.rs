@@ -1,4 +1,4 @@
-//! The diff parser on what people really wrote, and on much of it.
+//! The diff parser on recorded diffs of real repositories and on generated ones.
 
 use sentinel_node::review_model::ReviewModel;
 use sentinel_node::tokenizer::Encoder;

@@ -1,5 +1,6 @@
-//! The worker in workerd, the real database server behind it and a fake GitHub beside it, as a sender, an
-//! operator and an attacker meet them. One stack for all tests, so the trials run one after the other.
+//! The worker in workerd, with the real database server and a fake GitHub, as senders, operators and attackers use it.
+//!
+//! All tests share one stack, so they run one after the other.
 
 #[path = "edge/access.rs"]
 mod access;

@@ -1,9 +1,8 @@
-//! A job survives whatever happens to it: the node dies at every step between taking it and its end, the database
-//! goes away, GitHub fails before and after it did what was asked. Afterwards no job is lost and nothing is said
-//! twice.
+//! A job survives every fault: the node dies at every step, the database goes away, GitHub fails before and after it
+//! did what was asked.
 //!
-//! Each run is made from a seed, which is printed; `SENTINEL_FAULT_SEED` repeats a series, and
-//! `cargo xtask test faults` makes 320 runs.
+//! Afterwards no job is lost and nothing is posted twice. Each run is made from a seed, which is printed;
+//! `SENTINEL_FAULT_SEED` repeats a series. `cargo xtask test faults` makes 320 runs.
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;

@@ -1,5 +1,5 @@
-//! The same numbers everywhere: features as scikit-learn computes them, probabilities as LightGBM does, from the
-//! ONNX file and from its compiled form, natively and in wasm.
+//! The same numbers everywhere: features as scikit-learn computes them, and probabilities as LightGBM computes them,
+//! from the ONNX file and from its compiled form, natively and in wasm.
 //!
 //! Regenerate with `python -m sentinel_training goldens`.
 

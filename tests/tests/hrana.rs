@@ -1,5 +1,5 @@
-//! The embedded database server, as the clients people use meet it: raw Hrana, the `libsql` crate's remote
-//! client, and npm's `@libsql/client`.
+//! The embedded database server with the clients that people use: raw Hrana, the `libsql` crate's remote client, and
+//! npm's `@libsql/client`.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 

@@ -1,4 +1,4 @@
-//! `sentinel mine` on histories that are made here, commit by commit.
+//! `sentinel mine` on histories that the tests make, commit by commit.
 
 use sentinel_tests::stack::work_folder;
 use serde_json::Value;

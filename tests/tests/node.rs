@@ -1,5 +1,5 @@
-//! The node as a process, as programs and operators meet it: gRPC, gRPC-web, TLS, health, reflection, metrics, and
-//! what it does when it is asked for more than it can.
+//! The node as a process, as programs and operators use it: gRPC, gRPC-web, TLS, health, reflection, metrics, and
+//! overload.
 
 use anyhow::Context as _;
 use libtest_mimic::{Arguments, Failed, Trial};

@@ -1,4 +1,4 @@
-//! Recorded pull requests of real repositories, reviewed by the defaults.
+//! Recorded pull requests of real repositories, reviewed with the default settings.
 
 use sentinel_shared::diff;
 use sentinel_shared::review::policy::Policy;

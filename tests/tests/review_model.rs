@@ -1,4 +1,4 @@
-//! The review model as those who judge and train it meet it: `sentinel eval review` and `sentinel encode`.
+//! The review model as trainers and evaluators use it: `sentinel eval review` and `sentinel encode`.
 
 use sentinel_node::backend::ort::{Options, Pool, Provider};
 use sentinel_node::review_model::ReviewModel;

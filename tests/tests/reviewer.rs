@@ -1,4 +1,4 @@
-//! One job at a time through a real database, the real model and a GitHub that refuses what GitHub refuses.
+//! One job at a time, through a real database, the real model and a fake GitHub that refuses what GitHub refuses.
 
 use sentinel_node::faults::{Step, panicking_at};
 use sentinel_node::github::DEADLINE;

@@ -1,8 +1,8 @@
 //! Sentinel's decisions for JavaScript: classify a job log or a record, cut an excerpt, check a diff, check a webhook
 //! signature.
 //!
-//! A wrapper and nothing else: every function is one call into `sentinel_shared`, with its errors as strings and its
-//! answers as JSON texts. `npm/` makes a package of it, with types.
+//! Every function is one call into `sentinel_shared`. Errors become strings and answers become JSON text. `npm/` makes
+//! a package with types from it.
 
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::diff;

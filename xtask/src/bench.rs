@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: speed, side by side with what it replaces, in one run.
+//! `cargo xtask bench`: measures speed, next to the program that each part replaces, in one run.
 
 use crate::build::Programs;
 use crate::tools::cache;
@@ -8,31 +8,33 @@ use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Measure speed, side by side with what it replaces, in one run.
+/// Measure speed, next to the program that each part replaces, in one run.
 #[derive(Args)]
 pub(crate) struct Bench {
     #[command(subcommand)]
     what: What,
-    /// Write what was printed into docs/benchmarks.md, and into README.md where that shows it.
+    /// Write the figures into docs/benchmarks.md, and into README.md if it shows them.
     #[arg(long, global = true)]
     write: bool,
 }
 
 #[derive(Clone, Subcommand)]
 enum What {
-    /// A prediction against ONNX Runtime and LightGBM's own predictor, one row at a time; features and excerpts.
+    /// Measure predictions next to ONNX Runtime and LightGBM's own predictor, one row at a time; features and excerpts.
     Classifier,
-    /// Webhooks a second, latency and CPU of workerd, with storing, at concurrency 1 and 50; the first verdict.
+    /// Measure webhooks per second, latency and CPU of workerd, with storing, at concurrency 1 and 50; the first
+    /// verdict.
     Edge,
-    /// Worker, node and database together at half the rate they sustain: errors, latency, memory.
+    /// Measure errors, latency and memory of worker, node and database together, at half the rate that they sustain.
     Load {
-        /// How long.
+        /// How many minutes the load lasts.
         #[arg(long, default_value_t = 10.0)]
         minutes: f64,
     },
-    /// Chunks a second, latency, CPU and memory of the node, beside TorchScript behind a Python gRPC server.
+    /// Measure chunks per second, latency, CPU and memory of the node, next to TorchScript behind a Python gRPC server.
     Node {
-        /// A Python in which `pip install './training[bench]'` was said: with torch, too large to be installed here.
+        /// A Python with `pip install './training[bench]'`. It needs torch, which is too large to be installed by this
+        /// command.
         #[arg(long, env = "SENTINEL_BENCH_PYTHON")]
         python: PathBuf,
     },
@@ -61,7 +63,7 @@ impl Bench {
     }
 }
 
-/// The reference's rounds and ours alternate, so that a busy machine slows both.
+/// The rounds of the reference and ours alternate, so that a busy machine slows both.
 fn classifier() -> Result<Command> {
     let python = training::python("failure")?;
     step("building with optimisation");

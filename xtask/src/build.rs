@@ -1,4 +1,4 @@
-//! From sources to programs: the native binaries, the compiled model, and the worker.
+//! Builds the native programs, the compiled model and the worker.
 
 use crate::tools::{Tools, chromium, promtool};
 use crate::{cargo, root, run, step, target};
@@ -8,12 +8,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What Cloudflare's free plan takes is 3 MB; ours keeps its distance.
+/// Cloudflare's free plan accepts 3 MB. The limit is lower, to leave room.
 const BUNDLE_LIMIT_BYTES: usize = 2_500_000;
-/// As worker-build calls it for the worker.
+/// The options that worker-build gives wasm-opt.
 const WASM_OPT: [&str; 1] = ["-O"];
 
-/// Everything the local stack and the tests start.
+/// The programs that the local stack and the tests start.
 pub(crate) struct Programs {
     pub(crate) sentinel: PathBuf,
     pub(crate) demo: PathBuf,
@@ -23,18 +23,18 @@ pub(crate) struct Programs {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Size {
-    /// Without wasm-opt, which takes minutes.
+    /// A build without wasm-opt, which takes minutes.
     Quick,
     Optimised,
 }
 
 impl Programs {
-    /// Builds all that `dev` and `test` need.
+    /// Builds everything that `dev` and `test` need.
     pub(crate) fn for_development() -> Result<Self> {
         Self::build(Size::Quick)
     }
 
-    /// The same with the worker as it is deployed, to be measured.
+    /// Builds the same with the worker as it is deployed, for measuring.
     pub(crate) fn for_measuring() -> Result<Self> {
         Self::build(Size::Optimised)
     }
@@ -46,7 +46,7 @@ impl Programs {
         Ok(Self { sentinel: target.join("sentinel"), demo: target.join("demo"), worker, tools })
     }
 
-    /// A command that finds everything by the variables `tests/support/stack.rs` reads.
+    /// A command with the variables from which `tests/support/stack.rs` learns where everything is.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
@@ -77,7 +77,7 @@ fn native() -> Result<PathBuf> {
     Ok(target()?.join("debug"))
 }
 
-/// Translates the model, natively and checked, if a source is newer than the translation.
+/// Translates the model natively and checks it, if a source is newer than the translation.
 fn compiled_model(sentinel: &Path) -> Result<()> {
     let folder = root().join("models/failure");
     let bundle = folder.join("compiled.bundle");
@@ -92,7 +92,7 @@ fn compiled_model(sentinel: &Path) -> Result<()> {
     run(Command::new(sentinel).args(["model", "compile", "--out"]).arg(&bundle))
 }
 
-/// Builds the worker, and the npm package's wasm beside it: one build, so that tract is compiled once.
+/// Builds the worker and the npm package's wasm in one build, so that tract is compiled once.
 fn worker(tools: &Tools, size: Size) -> Result<PathBuf> {
     let target = target()?;
     compiled_model(&target.join("debug/sentinel"))?;
@@ -128,12 +128,12 @@ fn worker(tools: &Tools, size: Size) -> Result<PathBuf> {
     Ok(out)
 }
 
-/// Where the npm package is put together.
+/// The folder in which the npm package is put together.
 fn package_folder() -> PathBuf {
     root().join("wasm-pkg/dist")
 }
 
-/// Puts the npm package together, and what the playground needs of it where the worker serves files from.
+/// Puts the npm package together, and copies the playground's part to the folder that the worker serves files from.
 fn package(tools: &Tools, target: &Path, size: Size) -> Result<()> {
     let (sources, out) = (root().join("wasm-pkg/npm"), package_folder());
     let mut bindgen = Command::new(&tools.wasm_bindgen);
@@ -167,7 +167,7 @@ pub(crate) fn pack() -> Result<()> {
     run(Command::new("npm").current_dir(&folder).args(["pack", "--pack-destination"]).arg(target()?))
 }
 
-/// Builds what `wrangler deploy` uploads, and holds it to its size.
+/// Builds what `wrangler deploy` uploads, and checks its size.
 pub(crate) fn bundle() -> Result<usize> {
     let programs = Programs::for_measuring()?;
     let mut total = 0;

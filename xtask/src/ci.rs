@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: what must pass on main.
+//! `cargo xtask ci`: runs everything that main must pass.
 
 use crate::build::{self, Programs};
 use crate::fuzz::Fuzz;
@@ -60,8 +60,8 @@ fn lints() -> Result<()> {
     run(cargo()?.args(wasm).args(["-p", "sentinel-edge", "-p", "sentinel-wasm", "--", "-D", "warnings"]))
 }
 
-/// Which crates may depend on which, under which licences, and whether any is known to be unsafe; the crates where
-/// cargo-deny is installed. Of npm's packages none is shipped.
+/// Checks dependencies, licences and advisories. Crates are checked if cargo-deny is installed. No npm package is
+/// shipped.
 fn dependencies() -> Result<()> {
     run(Command::new("npm").current_dir(root().join("tools")).args(["audit", "--omit=dev"]))?;
     let installed =
@@ -73,7 +73,8 @@ fn dependencies() -> Result<()> {
     run(Command::new("cargo-deny").current_dir(root()).arg("check"))
 }
 
-/// What `wrangler deploy` would send, with every binding, and nothing sent. Its build is the bundle's, which is there.
+/// Checks what `wrangler deploy` would send, with every binding, without sending it. It uses the bundle that was built
+/// before.
 fn deploy() -> Result<()> {
     let wrangler = Tools::ensure()?.node_bin("wrangler");
     let out = target()?.join("deploy");
@@ -86,7 +87,8 @@ fn deploy() -> Result<()> {
     Ok(())
 }
 
-/// Half a minute each: what a change breaks at once. Longer runs find what is rare: `cargo xtask fuzz --seconds 600`.
+/// Fuzzes each target for half a minute, which finds what a change breaks at once. Longer runs find what is rare:
+/// `cargo xtask fuzz --seconds 600`.
 fn fuzz() -> Result<()> {
     Fuzz::short().run()
 }

@@ -1,4 +1,4 @@
-//! The documents' figures: each section is replaced by what a program printed, never typed.
+//! Replaces the figures in the documents, section by section, with what a program printed.
 
 use crate::root;
 use anyhow::{Context, Result, ensure};
@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 /// The documents that show figures.
 const DOCUMENTS: [&str; 2] = ["README.md", "docs/benchmarks.md"];
 
-/// Replaces the section called `name` by `text`, in each document that has it.
+/// Replaces the section called `name` with `text`, in each document that has it.
 pub(crate) fn write(name: &str, text: &str) -> Result<()> {
     let mut written = false;
     for document in DOCUMENTS {

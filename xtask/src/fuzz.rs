@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: what eats bytes from outside, under libFuzzer and AddressSanitizer.
+//! `cargo xtask fuzz`: runs the parsers of outside input under libFuzzer and AddressSanitizer.
 
 use crate::tools::cargo_fuzz;
 use crate::{root, run, step, target};
@@ -8,43 +8,43 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
-/// The targets, by the names of their files.
+/// The targets. Each is the name of a file.
 const TARGETS: [&str; 8] = ["bundle", "diff", "excerpt", "grpc", "hrana", "policy", "redact", "webhook"];
 const SHORT_SECONDS: u32 = 30;
-/// Targets that run beside each other.
+/// The number of targets that run at once.
 const LANES: usize = 2;
 /// The largest input, in bytes: more than the seeds, so that several can be joined.
 const INPUT_MAX_BYTES: usize = 16 * 1024;
 
-/// Fuzz the parsers of whatever comes from outside.
+/// Fuzz the parsers of outside input.
 ///
-/// Starts from the seeds in tests/fuzz/seeds and what earlier runs found in Cargo's output folder. Ends with an error
-/// and the input's path where a target crashes; `--target NAME --input FILE` runs that one input again.
+/// Starts from the seeds in tests/fuzz/seeds and from what earlier runs found, in Cargo's output folder. If a target
+/// crashes, ends with an error and the path of the input; `--target NAME --input FILE` runs that input again.
 #[derive(Args)]
 pub(crate) struct Fuzz {
-    /// Only this target.
+    /// Fuzz only this target.
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(TARGETS))]
     target: Option<String>,
-    /// How long each target runs, in seconds.
+    /// The seconds that each target runs.
     #[arg(long, default_value_t = SHORT_SECONDS)]
     seconds: u32,
-    /// Run this input and nothing else.
+    /// Run only this input.
     #[arg(long, requires = "target")]
     input: Option<PathBuf>,
 }
 
-/// What libFuzzer said of one target.
+/// The result of one target, as libFuzzer reports it.
 struct Outcome {
     target: String,
     executions: u64,
-    /// Edges of the program that were reached.
+    /// The number of the program's edges that were reached.
     edges: u64,
-    /// Where it crashed.
+    /// Where the target crashed, if it did.
     crash: Option<String>,
 }
 
 impl Fuzz {
-    /// All targets, for as long as CI has.
+    /// All targets, for as long as CI runs them.
     pub(crate) fn short() -> Self {
         Self { target: None, seconds: SHORT_SECONDS, input: None }
     }
@@ -109,7 +109,7 @@ impl Fuzz {
     }
 }
 
-/// Builds the targets; the folder they are in.
+/// Builds the targets and returns their folder.
 fn programs(targets: &[&str]) -> Result<PathBuf> {
     let tool = cargo_fuzz()?;
     let folder = target()?.join("fuzz/target");
@@ -123,7 +123,7 @@ fn programs(targets: &[&str]) -> Result<PathBuf> {
     Ok(folder.join(host()?).join("release"))
 }
 
-/// The triple that is compiled for, as rustc names this machine.
+/// The target triple of this machine, as rustc names it.
 fn host() -> Result<String> {
     let output = Command::new("rustc").current_dir(root()).arg("-vV").output().context("starting rustc")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

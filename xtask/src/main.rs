@@ -1,4 +1,4 @@
-//! Every chore of this repository: `cargo xtask --help`.
+//! Every chore of this repository; `cargo xtask --help` lists them.
 
 mod bench;
 mod build;
@@ -15,8 +15,8 @@ use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Build, run, test and measure Sentinel. Tools are fetched once, into a cache folder
-/// ($SENTINEL_CACHE, else ~/.cache/sentinel).
+/// Build, run, test and measure Sentinel. Tools are downloaded once, into a cache folder ($SENTINEL_CACHE, else
+/// ~/.cache/sentinel).
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
@@ -26,50 +26,51 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Start the local stack (database, fake GitHub, worker in workerd, node) and replay a real failed run.
+    /// Start the local stack (database, fake GitHub, worker in workerd, node) and deliver a recorded failed run.
     ///
-    /// Prints the verdict and the dashboard's address. With --once, stops after the verdict and exits 0 only
-    /// if the dashboard's JSON holds it. Everything after `--` goes to the stack, e.g. `-- --port 8787`.
+    /// Prints the verdict and the dashboard's address. With --once, stops after the verdict and exits with 0 only if
+    /// the dashboard's JSON contains it. Everything after `--` goes to the stack, e.g. `-- --port 8787`.
     Dev {
         /// Stop after the verdict.
         #[arg(long)]
         once: bool,
-        /// Replay a pull request too, and show its review.
+        /// Also deliver a pull request and show its review.
         #[arg(long)]
         review: bool,
-        /// For the stack itself; see `cargo xtask dev -- --help`.
+        /// Options of the stack; see `cargo xtask dev -- --help`.
         #[arg(last = true)]
         rest: Vec<String>,
     },
-    /// Install the tools and ONNX Runtime into the cache folder; every other task does so itself.
+    /// Install the tools and ONNX Runtime into the cache folder. Every other task does this by itself.
     Tools,
     /// Run all tests: units, the database server, the worker in workerd, the node, the dashboard in Chromium.
     ///
-    /// `cargo xtask test faults` makes the long run of the fault suite: 320 jobs through randomised failures.
-    /// `cargo xtask test chaos` sends 300 jobs through killed nodes, a killed database and outages of GitHub.
-    /// `cargo xtask test browser` runs what needs Chromium, and keeps its pictures in Cargo's output folder.
+    /// `cargo xtask test faults` makes the long run of the fault suite: 320 jobs through randomised failures. `cargo
+    /// xtask test chaos` sends 300 jobs through killed nodes, a killed database and outages of GitHub. `cargo xtask
+    /// test browser` runs the tests that need Chromium, and keeps screenshots in Cargo's output folder.
     Test {
-        /// Passed to `cargo test`, e.g. a test's name.
+        /// Arguments for `cargo test`, e.g. a test's name.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
     },
-    /// What must pass before pushing: format, lints for both targets, tests, bundle size, the main job.
+    /// Run everything that main must pass: format, lints for both targets, bundle size, the local stack, tests,
+    /// training, fuzz targets.
     Ci,
     /// Check the code for what clippy has no lint for; `cargo xtask ci` does so too.
     Lint {
         #[command(subcommand)]
         lint: Lint,
     },
-    /// What must pass of the Python in training/: ruff, mypy, its tests, and a small model re-trained.
+    /// Check the Python in training/: ruff, mypy, its tests, and a small model that is trained again.
     Training,
-    /// Measure speed, side by side with what it replaces, in one run.
+    /// Measure speed, next to the program that each part replaces, in one run.
     Bench(bench::Bench),
     Fuzz(fuzz::Fuzz),
     /// Build the optimised worker for `wrangler deploy` and print its size.
     Bundle,
     /// Build the npm package as it is published, and pack it into Cargo's output folder.
     Pack,
-    /// Score a shipped model with its baselines, and write the figures into the README.
+    /// Score a shipped model next to its baselines, and write the figures into the README.
     Eval(eval::Eval),
 }
 
@@ -105,9 +106,9 @@ fn main() -> Result<()> {
     }
 }
 
-/// Of the long run; every test run makes a short one.
+/// The jobs of the long fault run. Every test run makes a short one.
 const FAULT_RUNS: &str = "320";
-/// Jobs of the long chaos run.
+/// The jobs of the long chaos run.
 const CHAOS_JOBS: &str = "300";
 
 fn test(rest: &[String]) -> Result<()> {
@@ -135,21 +136,21 @@ fn test(rest: &[String]) -> Result<()> {
     run(&mut command)
 }
 
-/// The repository, as cargo tells it at run time: an output folder that several checkouts share may hold this program as
-/// another one of them built it.
+/// The root of the repository, from the variable that cargo sets at run time. If several checkouts share an output
+/// folder, another checkout may have built this program.
 fn root() -> PathBuf {
     let package = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     package.join("..").canonicalize().expect("the manifest's folder has a parent")
 }
 
-/// Cargo's output folder: the one this program was built into.
+/// Cargo's output folder, the one that this program was built into.
 fn target() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     Ok(program.ancestors().nth(2).context("cargo builds into <target>/<profile>/")?.to_owned())
 }
 
-/// A `cargo` command in the repository, building where this program was built.
+/// A `cargo` command in the repository that builds into the same output folder.
 fn cargo() -> Result<Command> {
     let mut command = Command::new("cargo");
     command.current_dir(root()).env("CARGO_TARGET_DIR", target()?);
@@ -157,8 +158,9 @@ fn cargo() -> Result<Command> {
     Ok(command)
 }
 
-/// Takes away what `cargo run` told this program about its own package: build scripts that look at it (ring's does)
-/// would run again, and everything above them, at each change between `cargo xtask` and plain cargo.
+/// Removes the variables with which `cargo run` describes this program's own package. Build scripts that read them
+/// (ring's does) would run again, with everything that depends on them, at each change between `cargo xtask` and plain
+/// cargo.
 fn forget_this_package(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let told = name.to_str().is_some_and(|name| {
@@ -181,7 +183,7 @@ fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Tells where a long chore is.
+/// Prints the progress of a long chore.
 fn step(what: &str) {
     eprintln!("==> {what}");
 }

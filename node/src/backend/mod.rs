@@ -1,4 +1,4 @@
-//! What runs the model. Every detail of the runtime stays behind [`Backend`]; only [`ort`] names it.
+//! Runs the review model. [`Backend`] hides every detail of the runtime; only [`ort`] names it.
 
 pub mod ort;
 
@@ -49,7 +49,7 @@ pub struct Logits {
 }
 
 impl Batch {
-    /// The longest sequence.
+    /// The length of the longest sequence.
     #[must_use]
     pub fn length(&self) -> usize {
         self.rows.iter().map(|row| row.ids.len()).max().unwrap_or(0)

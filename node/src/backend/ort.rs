@@ -1,8 +1,8 @@
-//! ONNX Runtime: where its library is, which execution provider runs, and a pool of sessions on it.
+//! ONNX Runtime: finds its library, chooses the execution provider, and keeps a pool of sessions.
 //!
-//! The only file that names `ort`. The library is found at run time, so one binary serves machines with and
-//! without a GPU. What a build of the library can do is only known by trying: `is_available` tells what it was built
-//! with, not what the machine has.
+//! This is the only file that names `ort`. The library is loaded at run time, so one binary serves machines with and
+//! without a GPU. Only a trial shows what a machine can do: `is_available` reports what the library was built with, not
+//! what the machine has.
 
 use super::{Backend, Batch, Logits, MakeSession, Sequence};
 use crate::review_model::ReviewModel;
@@ -27,11 +27,11 @@ pub const VERSION: &str = "1.31.1";
 pub enum Provider {
     /// The first of CUDA, CoreML and CPU that works here.
     Auto,
-    /// An NVIDIA GPU.
+    /// An NVIDIA GPU, with CUDA.
     Cuda,
-    /// Apple's accelerators.
+    /// Apple's GPU and neural engine, with Core ML.
     Coreml,
-    /// The processor.
+    /// The CPU, on every machine.
     Cpu,
 }
 

@@ -1,4 +1,4 @@
-//! What waits: a line for each caller, and whose turn it is.
+//! The waiting sequences: one line per caller, and the order in which the lines take turns.
 
 use super::Item;
 use std::collections::VecDeque;

@@ -1,4 +1,4 @@
-//! `sentinel bench`: how long this machine takes for one prediction, one feature vector and one large log.
+//! `sentinel bench`: measures one prediction, one feature vector and one large log on this machine.
 
 use crate::model;
 use anyhow::{Context, Result};
@@ -14,13 +14,13 @@ const REPEATS: usize = 2000;
 const LOG_BYTES: usize = 100 * 1000;
 const LARGE_LOG_BYTES: usize = 100 * 1000 * 1000;
 
-/// Time the classifier's parts; `cargo xtask bench classifier` puts other runtimes beside it.
+/// Measure the classifier on this machine. `cargo xtask bench classifier` compares it with other runtimes.
 #[derive(Debug, Args)]
 pub(super) struct Bench {
-    /// One row in, ten probabilities out.
+    /// Measure one prediction: one row in, ten probabilities out.
     #[arg(long)]
     predict: bool,
-    /// A 100 KB log to features and to a verdict, and a 100 MB log to its excerpt.
+    /// Measure the features and the verdict of a 100 KB log, and the excerpt of a 100 MB log.
     #[arg(long)]
     features: bool,
 }
@@ -59,7 +59,7 @@ impl Bench {
     }
 }
 
-/// Rows like real ones: features of logs that differ.
+/// Rows like real ones: the features of different logs.
 fn rows(bundle: &ModelBundle) -> Result<Vec<FeatureVector>> {
     let messages = [
         "no space left on device",
@@ -79,7 +79,7 @@ fn rows(bundle: &ModelBundle) -> Result<Vec<FeatureVector>> {
     Ok(rows)
 }
 
-/// A log of ordinary chatter with trouble near its end.
+/// A log of ordinary output with an error near its end.
 fn log_of(bytes: usize) -> Vec<u8> {
     let chatter =
         b"2026-01-01T00:00:00.1234567Z    Compiling some-crate v1.2.3 (/home/runner/work/project/project)\n";

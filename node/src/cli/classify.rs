@@ -1,4 +1,4 @@
-//! `sentinel classify`: a job log in, a verdict out.
+//! `sentinel classify`: reads a job log and prints a verdict.
 
 use crate::model;
 use anyhow::{Context, Result};
@@ -13,23 +13,23 @@ use std::path::PathBuf;
 
 /// Say why a job failed, from its log.
 ///
-/// Reads a GitHub Actions job log (or any build log) of any size, finds the lines that matter, and names one
-/// of ten causes with its confidence, the terms that decided it and the line it points at; or `Unknown` when
-/// the model is not sure.
+/// Reads a GitHub Actions job log (or any build log) of any size and finds the lines that matter. Prints one of ten
+/// causes with its confidence, the terms that decided it and the line it points at, or `Unknown` if the model is not
+/// sure.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  sentinel classify job.log\n  gh run view 123 --log-failed | sentinel classify - --json"
 )]
 pub(super) struct Classify {
-    /// The log; `-` reads standard input.
+    /// The log file; `-` reads standard input.
     log: PathBuf,
-    /// Name of the failed step, if known.
+    /// The name of the failed step, if you know it.
     #[arg(long)]
     step: Option<String>,
-    /// Name of the failed job, if known.
+    /// The name of the failed job, if you know it.
     #[arg(long)]
     job: Option<String>,
-    /// Directory of another model (manifest.json, features.json, patterns.toml, model.onnx).
+    /// The folder of another model (manifest.json, features.json, patterns.toml, model.onnx).
     #[arg(long)]
     model: Option<PathBuf>,
     /// Print one JSON document.
@@ -62,7 +62,7 @@ impl Classify {
     }
 }
 
-/// Reads to the end, whatever the length.
+/// Reads the log to its end, however long it is.
 pub(super) fn read_excerpt(mut log: impl Read) -> Result<Excerpt> {
     let mut finder = ExcerptFinder::new();
     let mut buffer = vec![0; 1 << 16];

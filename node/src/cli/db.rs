@@ -1,4 +1,4 @@
-//! `sentinel db`: a libSQL file over Hrana HTTP, for development and single-machine deployments.
+//! `sentinel db`: serves a libSQL file over Hrana HTTP, for development and single-machine deployments.
 
 use super::stop::stopped;
 use crate::hrana::{Limits, Server, Tokens};
@@ -9,40 +9,40 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long open requests are given to tell their clients that the server stops: what runs is interrupted first.
+/// How long open requests have to tell their clients that the server stops. Running statements are interrupted first.
 const DRAIN: Duration = Duration::from_secs(2);
-/// What may be left then waits for another process's lock or the disk, and is let go.
+/// After that, statements that still wait for another process's lock or for the disk are abandoned.
 const LAST_WAIT: Duration = Duration::from_secs(1);
-/// How long a client may take to fetch an answer.
+/// The time that a client has to fetch an answer.
 const STALLED: Duration = Duration::from_secs(90);
 
-/// Serve a libSQL file over HTTP, as Turso would.
+/// Serve a libSQL file over HTTP, as Turso does.
 ///
-/// The file is created and its schema brought up to date. Speaks Hrana 2 and 3 (`/v2/pipeline`,
-/// `/v3/pipeline`, `/v3/cursor`), so the worker, `@libsql/client` and the `libsql` crate all work against it.
+/// Creates the file if it is missing and updates its schema. Speaks Hrana 2 and 3 (`/v2/pipeline`, `/v3/pipeline`,
+/// `/v3/cursor`), so the worker, `@libsql/client` and the `libsql` crate can use it.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sentinel db --file sentinel.db --listen 127.0.0.1:8080")]
 pub(super) struct Db {
-    /// The database file.
+    /// The path of the database file.
     #[arg(long, env = "SENTINEL_DB_PATH", default_value = "sentinel.db")]
     file: PathBuf,
-    /// Where to listen; port 0 picks a free one, which is printed.
+    /// The address to listen on. Port 0 picks a free port, which is printed.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Bearer token that clients must send; needed to listen on anything but loopback. Several, by commas or by
-    /// repeating it, so that one can follow the other.
+    /// The bearer token that clients must send. Required on any address but loopback. Several tokens are allowed,
+    /// separated by commas or by repeating the flag, to rotate them.
     #[arg(long, env = "TURSO_AUTH_TOKEN", hide_env_values = true, value_delimiter = ',')]
     token: Vec<String>,
-    /// Bearer token that is good for reading alone; also several.
+    /// A bearer token that allows reading only. Several tokens are allowed.
     #[arg(long, env = "SENTINEL_DB_READ_TOKEN", hide_env_values = true, value_delimiter = ',')]
     read_only_token: Vec<String>,
-    /// Seconds one statement may run; three times that a whole request.
+    /// The seconds that one statement may run. A whole request may run three times as long.
     #[arg(long, env = "SENTINEL_DB_STATEMENT_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     statement_seconds: u64,
-    /// The certificate, PEM; with --tls-key makes the port speak TLS.
+    /// The TLS certificate as PEM. Together with --tls-key it makes the port speak TLS.
     #[arg(long, env = "SENTINEL_DB_TLS_CERT", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
-    /// Its private key, PEM.
+    /// The private key of the TLS certificate as PEM.
     #[arg(long, env = "SENTINEL_DB_TLS_KEY", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! `sentinel doctor`: asks every part of a deployment whether it does its work, and says what to fix.
+//! `sentinel doctor`: checks every part of a deployment and says how to fix what does not work.
 
 use crate::worker_api::{Worker, agent};
 use anyhow::Result;
@@ -8,14 +8,14 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// How long each part may take to answer.
+/// The time that each part has to answer.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// The most of one answer that is read.
+/// The largest part of one answer that is read.
 const ANSWER_LIMIT_BYTES: u64 = 1 << 20;
 
-/// Check a deployment end to end, and say what to fix. Changes nothing.
+/// Check a deployment end to end and say what to fix. Changes nothing.
 ///
-/// Asks the worker, through it the database and the model, and where given the node. Exits with 1 when something
+/// Checks the worker, through it the database and the model, and the node if --node is given. Exits with 1 if something
 /// does not work.
 #[derive(Debug, Args)]
 #[command(
@@ -25,7 +25,7 @@ const ANSWER_LIMIT_BYTES: u64 = 1 << 20;
 pub(super) struct Doctor {
     #[command(flatten)]
     worker: Worker,
-    /// The node's address, if it can be reached from here.
+    /// The address of the node, if it can be reached from here.
     #[arg(long, env = "SENTINEL_NODE_URL")]
     node: Option<String>,
     /// Print one JSON document.
@@ -33,7 +33,7 @@ pub(super) struct Doctor {
     json: bool,
 }
 
-/// What one check found.
+/// The result of one check.
 struct Finding {
     about: &'static str,
     state: State,
@@ -43,7 +43,7 @@ struct Finding {
 #[derive(Clone, Copy, PartialEq)]
 enum State {
     Works,
-    /// It works, and something about it should be known.
+    /// It works, but the operator should know something about it.
     Note,
     Broken,
 }
@@ -116,7 +116,7 @@ impl Doctor {
         }
     }
 
-    /// What reading logs needs is tried by the worker itself, with its token and on the last failed run.
+    /// The worker itself tries to read a log, with its token and on the last failed run.
     fn logs(&self, version: &str, known: &Value) -> Finding {
         let about = "worker";
         let checked = match self.get("/api/github", true) {
@@ -178,7 +178,7 @@ impl Doctor {
         }
     }
 
-    /// A delivery that nobody signed must be refused; nothing of it is kept but a count.
+    /// An unsigned delivery must be refused. Only a count of it is stored.
     fn webhook(&self) -> Finding {
         let about = "webhook";
         let sent = agent(DEADLINE)

@@ -1,4 +1,5 @@
-//! `sentinel encode`: labelled hunks to the tokens the review model is trained on. The only place they are made.
+//! `sentinel encode`: turns labelled hunks into the tokens that the review model is trained on. Tokens are made nowhere
+//! else.
 
 use crate::dataset;
 use crate::evaluation::controls::bag;
@@ -14,27 +15,27 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Turn labelled hunks into the tokens the review model reads, one JSON line a piece.
+/// Turn labelled hunks into the tokens that the review model reads, one JSON line per piece.
 ///
-/// Of each record only `hunk`, `path` and the language of the path become tokens. Labels are copied beside them.
+/// Only `hunk`, `path` and the language of the path become tokens. Labels are copied beside them.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  sentinel encode --data train.jsonl.zst --apart-from test.jsonl.zst --out train.tokens.jsonl"
 )]
 pub(super) struct Encode {
-    /// Labelled hunks: JSON lines, plain, .gz or .zst.
+    /// The labelled hunks: JSON lines, plain, .gz or .zst.
     #[arg(long)]
     data: PathBuf,
-    /// Leave out hunks that say nearly the same as one in here, such as the set that will judge the model.
+    /// Leave out hunks that are nearly the same as one in this file, such as the evaluation set.
     #[arg(long, value_name = "FILE")]
     apart_from: Vec<PathBuf>,
-    /// A folder with another model, whose tokenizer is used.
+    /// The folder of another model, whose tokenizer is used.
     #[arg(long)]
     model: Option<PathBuf>,
-    /// Write also what the controls read: the hashed bag of words and the number of added lines.
+    /// Also write the input of the controls: the hashed bag of words and the number of added lines.
     #[arg(long)]
     bag: bool,
-    /// Where to write.
+    /// The file to write.
     #[arg(long)]
     out: PathBuf,
 }

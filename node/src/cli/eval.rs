@@ -1,4 +1,4 @@
-//! `sentinel eval`: how well a model does on labelled data, with baselines beside it.
+//! `sentinel eval`: scores a model on labelled data, next to its baselines.
 
 use crate::backend::ort::{Options, Pool, Provider};
 use crate::evaluation::classifier::{Report, WordBaseline};
@@ -32,10 +32,10 @@ enum What {
 /// Score the failure classifier on JSON lines with `excerpt` and `label` (and `alt_label`, `step_name`, `job_name`).
 #[derive(Debug, Args)]
 struct ClassifierEval {
-    /// Labelled records: JSON lines, plain or gzip.
+    /// The labelled records: JSON lines, plain or gzip.
     #[arg(long)]
     data: PathBuf,
-    /// Directory of another model, with its baseline.json.
+    /// The folder of another model, with its baseline.json.
     #[arg(long)]
     model: Option<PathBuf>,
     /// Print one JSON document.
@@ -45,21 +45,21 @@ struct ClassifierEval {
 
 /// Score the review model on labelled hunks: JSON lines with `hunk`, `path`, `repo`, `severity`, `category`, `lines`.
 ///
-/// Of each record the model sees `hunk` and `path` only. Beside it on the same hunks: no model, the hunk's size, its
-/// words without their order, and the model against labels that were shuffled.
+/// The model sees only `hunk` and `path`. The controls on the same hunks are: no model, the hunk's size, its words
+/// without their order, and the model against shuffled labels.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sentinel eval review --data test.jsonl.zst --json")]
 struct ReviewEval {
-    /// Labelled hunks: JSON lines, plain, .gz or .zst.
+    /// The labelled hunks: JSON lines, plain, .gz or .zst.
     #[arg(long)]
     data: PathBuf,
-    /// A folder with another model, and its controls.json.
+    /// The folder of another model, with its controls.json.
     #[arg(long)]
     model: Option<PathBuf>,
-    /// What runs the model.
+    /// The hardware that runs the model.
     #[arg(long, value_enum, default_value = "auto")]
     provider: Provider,
-    /// Write also what was predicted for each hunk, as JSON lines.
+    /// Also write the prediction for each hunk to this file, as JSON lines.
     #[arg(long)]
     predictions: Option<PathBuf>,
     /// Print one JSON document.

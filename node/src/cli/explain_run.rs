@@ -1,4 +1,4 @@
-//! `sentinel explain-run`: why the jobs of a GitHub Actions run failed, from inside the run and without a server.
+//! `sentinel explain-run`: explains the failed jobs of a GitHub Actions run, from inside the run and without a server.
 
 use super::classify::read_excerpt;
 use crate::model;
@@ -18,60 +18,60 @@ use std::path::PathBuf;
 use std::time::Duration;
 use ureq::ResponseExt as _;
 
-/// For one call; of a log's download, until it begins.
+/// The time limit of one call; for a log, until its download begins.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// The most of one log that is read.
+/// The largest part of one log that is read.
 const LOG_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
-/// Jobs that are explained; a matrix that fails as a whole fails for one reason.
+/// The largest number of jobs that are explained. If a whole matrix fails, it usually fails for one reason.
 const JOBS_MAX: usize = 20;
-/// Pages of jobs that are looked through, of 100 each.
+/// The largest number of pages of jobs, with 100 jobs each.
 const PAGES: u32 = 10;
-/// Tries of one call while GitHub limits us or is not well.
+/// The number of tries of one call while GitHub limits us or is down.
 const TRIES: u32 = 3;
-/// The longest wait between two: a job of the workflow waits with us.
+/// The longest wait between two tries. It is short, because a job of the workflow waits too.
 const WAIT_AT_MOST: Duration = Duration::from_secs(60);
-/// The wait where GitHub names none.
+/// The wait if GitHub names none.
 const WAIT: Duration = Duration::from_secs(2);
-/// The most of a refusal that is read: its message tells a limit from a missing permission.
+/// The largest part of a refusal that is read. Its message distinguishes a limit from a missing permission.
 const REFUSAL_LIMIT_BYTES: u64 = 4096;
 
 /// Say why the jobs of a GitHub Actions run failed.
 ///
-/// Made for a last job of the same workflow (see action.yml): reads the logs of the failed jobs with the workflow's
-/// token, writes an annotation and a summary for each, and exits with 0: the run has failed already.
+/// Runs as the last job of the same workflow (see action.yml). Reads the logs of the failed jobs with the workflow's
+/// token and writes an annotation and a summary for each. Exits with 0, because the run has failed already.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example, with what Actions sets by itself:\n  GITHUB_TOKEN=${{ github.token }} sentinel explain-run\n\
                   Anywhere:\n  GITHUB_TOKEN=… sentinel explain-run --repository owner/name --run-id 123 --json"
 )]
 pub(super) struct ExplainRun {
-    /// `owner/name`.
+    /// The repository as `owner/name`.
     #[arg(long, env = "GITHUB_REPOSITORY")]
     repository: String,
-    /// The run.
+    /// The id of the failed run.
     #[arg(long, env = "GITHUB_RUN_ID")]
     run_id: u64,
-    /// Which attempt of it.
+    /// The attempt of the run.
     #[arg(long, env = "GITHUB_RUN_ATTEMPT", default_value_t = 1)]
     attempt: u32,
-    /// A token that may read Actions: `permissions: { actions: read }`.
+    /// A token that may read Actions (`permissions: { actions: read }`).
     #[arg(long, env = "GITHUB_TOKEN", hide_env_values = true)]
     token: String,
-    /// GitHub's API.
+    /// The address of GitHub's API.
     #[arg(long, env = "GITHUB_API_URL", default_value = "https://api.github.com")]
     api: String,
-    /// Where to add the summary, in Markdown.
+    /// The file that the summary is appended to, in Markdown.
     #[arg(long, env = "GITHUB_STEP_SUMMARY")]
     summary: Option<PathBuf>,
-    /// Directory of another failure model.
+    /// The folder of another failure model.
     #[arg(long)]
     model: Option<PathBuf>,
-    /// Print one JSON document, and no annotations.
+    /// Print one JSON document instead of annotations.
     #[arg(long)]
     json: bool,
 }
 
-/// A failed job, and why.
+/// A failed job and the reason.
 struct Explained {
     job: WorkflowJob,
     verdict: Verdict,
@@ -139,7 +139,7 @@ impl ExplainRun {
         Ok(failed)
     }
 
-    /// None where there is no log (any more).
+    /// None if there is no log, or no longer one.
     fn explain(&self, model: &ModelBundle, job: &WorkflowJob) -> Result<Option<Verdict>> {
         let Some(id) = job.id else { return Ok(None) };
         let path = format!("/repos/{}/actions/jobs/{id}/logs", self.repository);
@@ -151,8 +151,8 @@ impl ExplainRun {
         Ok(Some(model.classify_log(&excerpt, failed_step(job), job.name.as_deref())?))
     }
 
-    /// None for what does not exist. A log is redirected to a storage host, which must not see the token: ureq sends
-    /// it nowhere but to the first host.
+    /// None if the address does not exist. A log is redirected to a storage host, which must not see the token; ureq
+    /// sends the token only to the first host.
     #[expect(clippy::disallowed_methods, reason = "this command has its thread to itself")]
     fn get(&self, path: &str) -> Result<Option<ureq::http::Response<ureq::Body>>> {
         let mut tries = 1;
@@ -231,7 +231,9 @@ impl Explained {
         told
     }
 
+    /// The command that makes Actions show an annotation, as
     /// <https://docs.github.com/actions/reference/workflow-commands-for-github-actions#setting-an-error-message>
+    /// describes it.
     fn annotation(&self) -> String {
         let prediction = &self.verdict.prediction;
         let title = format!("{} ({:.0} %)", prediction.verdict(), prediction.confidence * 100.0);
@@ -266,7 +268,7 @@ fn failed_step(job: &WorkflowJob) -> Option<&str> {
     job.failed_step()?.name.as_deref()
 }
 
-/// As a workflow command's data, so that no log line becomes a command.
+/// Escapes text for a workflow command, so that no log line becomes a command.
 fn escaped(text: &str, more: &[char]) -> String {
     let mut escaped = String::new();
     for letter in text.chars() {

@@ -1,4 +1,5 @@
-//! `sentinel features`: labelled records to what the training reads. The only place features are computed.
+//! `sentinel features`: turns labelled records into the features that training reads. Features are computed nowhere
+//! else.
 
 use crate::dataset;
 use crate::model;
@@ -12,22 +13,22 @@ use std::path::PathBuf;
 
 /// Turn labelled records into telemetry or into the 884-column matrix.
 ///
-/// Without `--fitted`, writes one JSON line a record: its telemetry, with the masked text the vocabulary is
-/// chosen from. With `--fitted`, writes a NumPy file of float32, one row a record, in record order.
+/// Without `--fitted`, writes one JSON line per record: its telemetry, with the masked text from which the vocabulary
+/// is chosen. With `--fitted`, writes a NumPy file of float32 with one row per record, in the order of the records.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  sentinel features --data train.jsonl --out telemetry.jsonl\n  \
                         sentinel features --data train.jsonl --fitted features.json --out matrix.npy")]
 pub(super) struct Features {
-    /// Labelled records: JSON lines, plain or gzip.
+    /// The labelled records: JSON lines, plain or gzip.
     #[arg(long)]
     data: PathBuf,
-    /// Signatures to use instead of the embedded ones.
+    /// The patterns.toml to use instead of the embedded one.
     #[arg(long)]
     patterns: Option<PathBuf>,
-    /// Fitted transformers; makes the matrix.
+    /// The features.json with the fitted transformers; makes the matrix.
     #[arg(long)]
     fitted: Option<PathBuf>,
-    /// Where to write.
+    /// The file to write.
     #[arg(long)]
     out: PathBuf,
 }
@@ -70,7 +71,7 @@ impl Features {
     }
 }
 
-/// NumPy's format 1.0 (<https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>).
+/// The header of NumPy's format 1.0 (<https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>).
 fn write_npy_header(out: &mut impl Write, rows: usize) -> std::io::Result<()> {
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {WIDTH}), }}");
     let unpadded = 10 + header.len() + 1;

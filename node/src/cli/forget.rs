@@ -1,4 +1,4 @@
-//! `sentinel forget`: every row of one repository, deleted.
+//! `sentinel forget`: deletes every row of one repository.
 
 use crate::worker_api::{Worker, url_encoded};
 use anyhow::{Result, ensure};
@@ -7,15 +7,15 @@ use sentinel_shared::text::{printed, printed_json};
 
 /// Delete everything that is stored about one repository: verdicts, reviews, corrections, deliveries.
 ///
-/// Needs an admin key. Counters and drift histograms name no repository and stay; what was posted on GitHub stays there.
+/// Requires an admin key. Counters and drift histograms name no repository and stay. Posts on GitHub stay too.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sentinel forget owner/name --yes")]
 pub(super) struct Forget {
-    /// `owner/name`.
+    /// The repository to forget, as `owner/name`.
     repository: String,
     #[command(flatten)]
     worker: Worker,
-    /// Really: it can't be undone.
+    /// Confirm the deletion, which cannot be undone.
     #[arg(long)]
     yes: bool,
     /// Print one JSON document.

@@ -1,4 +1,4 @@
-//! `sentinel jobs`: what the queue holds, and another try for what was given up.
+//! `sentinel jobs`: shows the queue and retries jobs that were given up.
 
 use crate::store::{Store, now};
 use anyhow::{Context, Result, ensure};
@@ -10,17 +10,17 @@ use sentinel_shared::store::reviews::{self, JobRow, JobStatus};
 use sentinel_shared::text::{printed, printed_json};
 use serde_json::json;
 
-/// List the jobs of pull requests, and queue dead ones again.
+/// List the jobs of pull requests and retry dead ones.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  sentinel jobs list\n  sentinel jobs dead --json\n  \
     sentinel jobs retry owner/name#7@0a1b2c…\n  sentinel jobs retry --dead")]
 pub(super) struct Jobs {
     #[command(subcommand)]
     action: Action,
-    /// The database the edge writes to.
+    /// The address of the database.
     #[arg(long, env = "TURSO_DATABASE_URL", global = true)]
     database_url: Option<String>,
-    /// Its token.
+    /// The token for the database.
     #[arg(long, env = "TURSO_AUTH_TOKEN", hide_env_values = true, global = true)]
     database_token: Option<String>,
     /// Print one JSON document.
@@ -30,23 +30,23 @@ pub(super) struct Jobs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// The latest jobs.
+    /// Show the latest jobs.
     List {
-        /// Only those of this status: queued, running, done, skipped, failed, dead or superseded.
+        /// Show only jobs with this status: queued, running, done, skipped, failed, dead or superseded.
         #[arg(long)]
         status: Option<String>,
-        /// How many.
+        /// How many jobs to show.
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
     },
-    /// Jobs that were given up after three errors of their own, or after three days of pauses.
+    /// Show the jobs that were given up, after three failures of their own or after three days of waiting.
     Dead,
     /// Queue a job again that ended without a review.
     Retry {
-        /// Its key.
+        /// The key of the job, as `sentinel jobs list` shows it.
         #[arg(required_unless_present = "dead")]
         key: Option<String>,
-        /// All that are dead.
+        /// Retry all dead jobs.
         #[arg(long, conflicts_with = "key")]
         dead: bool,
     },
@@ -102,7 +102,7 @@ impl Jobs {
     }
 }
 
-/// Why a job waits, and until when.
+/// The reason why a job waits, and until when.
 fn waiting(row: &JobRow) -> String {
     let Some(wait) = &row.wait else { return String::new() };
     let reason = wait.reason.as_deref().and_then(Reason::parse);

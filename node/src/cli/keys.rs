@@ -1,4 +1,4 @@
-//! `sentinel keys`: keys to the dashboard and the API, handed out by the operator.
+//! `sentinel keys`: creates, lists and revokes keys for the dashboard and the API.
 
 use crate::worker_api::Worker;
 use anyhow::{Context, Result};
@@ -6,9 +6,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use sentinel_shared::text::{printed, printed_json};
 use serde_json::{Value, json};
 
-/// Hand out keys to the dashboard and the API, list and revoke them.
+/// Create, list and revoke keys for the dashboard and the API.
 ///
-/// Needs the operator's key (SENTINEL_API_KEY), or an admin key that is held to no installation.
+/// Requires the operator's key (SENTINEL_API_KEY), or an admin key that is not limited to one installation.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  sentinel keys create --name dashboard --role read\n  \
     sentinel keys create --name acme --role admin --installation 4711\n  sentinel keys list\n  sentinel keys revoke 3")]
@@ -24,32 +24,32 @@ pub(super) struct Keys {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Make a key and print it. It is stored as a hash, so this is the only time it is seen.
+    /// Create a key and print it. Only its hash is stored, so it cannot be shown again.
     Create {
-        /// What it is for.
+        /// A name that says what the key is for.
         #[arg(long)]
         name: String,
-        /// What its holder may do.
+        /// What the key allows.
         #[arg(long, value_enum, default_value_t = Role::Read)]
         role: Role,
-        /// The App installation whose rows alone it sees.
+        /// Limit the key to the rows of this App installation.
         #[arg(long)]
         installation: Option<u64>,
     },
-    /// The keys there are, revoked ones among them.
+    /// List all keys, with the revoked ones.
     List,
-    /// End a key, and every browser that signed in with it.
+    /// Revoke a key, and end every browser session that was opened with it.
     Revoke {
-        /// Its number in `sentinel keys list`.
+        /// The number of the key in `sentinel keys list`.
         id: i64,
     },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Role {
-    /// Look, correct verdicts, try the classifier.
+    /// The key allows reading, correcting verdicts and classifying logs.
     Read,
-    /// Also replay and redeliver, and without --installation promote models and make keys.
+    /// The key also allows replaying and redelivering; without --installation also promoting models and creating keys.
     Admin,
 }
 

@@ -1,4 +1,4 @@
-//! `sentinel mcp`: the tools for assistants, over standard input and output or HTTP.
+//! `sentinel mcp`: serves the tools for assistants, over standard input and output or over HTTP.
 
 use super::stop::stopped;
 use crate::backend::ort::{Options, Provider};
@@ -23,43 +23,43 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long open calls are given when the server stops.
+/// The time that open calls have when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Give an assistant Sentinel's tools: analyze_log, review_diff, recent_failures, submit_ground_truth,
+/// Offer Sentinel's tools to an assistant: analyze_log, review_diff, recent_failures, submit_ground_truth,
 /// get_feedback_stats.
 ///
 /// Speaks the Model Context Protocol over standard input and output, or with --http over streamable HTTP. The models
-/// run here; corrections and history are a worker's, named by SENTINEL_URL and SENTINEL_API_KEY.
+/// run in this process. Corrections and history need a worker: set SENTINEL_URL and SENTINEL_API_KEY.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  claude mcp add sentinel -- sentinel mcp\n  \
                   SENTINEL_MCP_TOKEN=… sentinel mcp --http 127.0.0.1:9090    # http://127.0.0.1:9090/mcp")]
 pub(super) struct Mcp {
-    /// Serve over HTTP at this address instead.
+    /// Serve over HTTP at this address.
     #[arg(long, value_name = "ADDRESS", requires = "token")]
     http: Option<SocketAddr>,
-    /// What HTTP callers must send as a bearer token.
+    /// The bearer token that HTTP callers must send.
     #[arg(long, env = "SENTINEL_MCP_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// Hosts by which HTTP callers may name this server, beside localhost.
+    /// Host names by which HTTP callers may call this server, in addition to localhost.
     #[arg(long, value_name = "HOST")]
     allow_host: Vec<String>,
-    /// The worker whose history and corrections are asked.
+    /// The worker that has the history and takes corrections.
     #[arg(long, env = "SENTINEL_URL", requires = "api_key")]
     url: Option<String>,
-    /// Its API key.
+    /// The API key for the worker.
     #[arg(long, env = "SENTINEL_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
-    /// Directory of another failure model.
+    /// The folder of another failure model.
     #[arg(long)]
     model: Option<PathBuf>,
-    /// A folder with another review model.
+    /// The folder of another review model.
     #[arg(long, env = "SENTINEL_REVIEW_MODEL")]
     review_model: Option<PathBuf>,
-    /// What runs the review model.
+    /// The hardware that runs the review model.
     #[arg(long, value_enum, default_value_t = Provider::Cpu)]
     provider: Provider,
-    /// Where libonnxruntime is, if not where it is looked for.
+    /// The path of libonnxruntime, if it is not in one of the usual places.
     #[arg(long, env = "ORT_DYLIB_PATH")]
     onnxruntime: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! `sentinel mine`: labelled hunks from a team's own history.
+//! `sentinel mine`: makes labelled hunks from a team's own history.
 
 use crate::hunks::Record;
 use crate::mine::{Options, mine, split};
@@ -9,30 +9,31 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Make training data of a repository's own history: which hunks later had to be mended, how, and where.
+/// Make training data from a repository's own history: which hunks were repaired later, how, and where.
 ///
 /// Reads the mainline of HEAD with git and changes nothing. Writes train.jsonl, valid.jsonl and test.jsonl (split by
-/// time) and recent.jsonl (mended, but too young to have harmless hunks beside them). E-mail addresses are replaced,
-/// and hunks that hold a key or token are left out. The files hold your code: keep them where that may lie.
+/// time) and recent.jsonl (repaired hunks that are too young to have harmless ones beside them). E-mail addresses are
+/// replaced, and hunks with a key or token are left out. The files hold your code, so store them where your code may be
+/// stored.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  sentinel mine --repo . --out mined\n  sentinel eval review --data mined/test.jsonl"
 )]
 pub(super) struct Mine {
-    /// A clone, with its history.
+    /// A clone with its history.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
-    /// The folder to write into; made where it is missing.
+    /// The folder to write into. It is created if it is missing.
     #[arg(long)]
     out: PathBuf,
-    /// How records name the repository [default: the folder's name].
+    /// The name of the repository in the records [default: the folder's name].
     #[arg(long)]
     name: Option<String>,
-    /// Read at most the newest so many commits of the mainline.
+    /// Read at most this many of the newest commits of the mainline.
     #[arg(long, default_value_t = 6000)]
     commits: usize,
-    /// A hunk is harmless when nothing in it was mended for so many days. Less finds more in a young repository, and
-    /// is more often wrong.
+    /// A hunk counts as harmless if nothing in it was repaired for this many days. A smaller number finds more hunks in
+    /// a young repository, but more labels are wrong.
     #[arg(long, default_value_t = 730)]
     settled_days: u16,
     /// Print one JSON document.

@@ -1,4 +1,4 @@
-//! The command line: one file a command. `--json` prints one JSON document for programs; errors go to stderr.
+//! The command line, with one file per command. `--json` prints one JSON document for programs. Errors go to stderr.
 
 mod bench;
 mod classify;
@@ -58,7 +58,7 @@ impl Cli {
     /// Runs the chosen command to its end.
     ///
     /// # Errors
-    /// Whatever the command could not do, with what to do about it.
+    /// What the command could not do, and what to do about it.
     pub fn run(self) -> Result<ExitCode> {
         match self.command {
             Command::Review(command) => return command.run(),
@@ -84,7 +84,7 @@ impl Cli {
     }
 }
 
-/// Lines for an operator, as JSON with SENTINEL_LOG_FORMAT=json; SENTINEL_LOG chooses (default: info).
+/// Starts the log. SENTINEL_LOG sets the level (default: info), and SENTINEL_LOG_FORMAT=json writes JSON.
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SENTINEL_LOG")
         .unwrap_or_else(|_| "info,ort=warn".into());

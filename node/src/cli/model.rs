@@ -1,4 +1,4 @@
-//! `sentinel model`: what a model is, its compiled and signed forms, and which one a worker serves.
+//! `sentinel model`: shows, compiles, signs and uploads failure models, and chooses the one that a worker serves.
 
 use crate::model;
 use crate::review_model::ReviewModel;
@@ -14,7 +14,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Show, compile or sign a failure model, and choose which one a worker serves.
+/// Show, compile or sign a failure model, and choose the one that a worker serves.
 #[derive(Debug, Args)]
 #[command(
     after_help = "A model from training to traffic:\n  sentinel model keygen --out model.key         # once; \
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
                   sentinel model promote lgbm_v3.3 --url https://sentinel.example.workers.dev"
 )]
 pub(super) struct Model {
-    /// Directory of another model (manifest.json, features.json, patterns.toml, drift.json, model.onnx).
+    /// The folder of another model (manifest.json, features.json, patterns.toml, drift.json, model.onnx).
     #[arg(long, global = true)]
     model: Option<PathBuf>,
     #[command(subcommand)]
@@ -34,68 +34,68 @@ pub(super) struct Model {
 enum Action {
     /// Print the manifest as JSON.
     Show,
-    /// Translate the ONNX file once, natively, into the checked form the worker embeds.
+    /// Translate the ONNX file into the checked form that the worker embeds.
     Compile {
-        /// Where to write the bundle.
+        /// The file to write the bundle to.
         #[arg(long)]
         out: PathBuf,
     },
-    /// Make a key pair: the private key goes to a new file, the public one is printed.
+    /// Create a key pair. The private key goes to a new file; the public key is printed.
     Keygen {
-        /// The private key's file; must not exist.
+        /// The file for the private key. It must not exist yet.
         #[arg(long)]
         out: PathBuf,
     },
-    /// Compile and sign a failure model, for `push`; or put manifest.sig into the directory of a review model, for
-    /// `sentinel serve --model`.
+    /// Sign a model: compile and sign a failure model for `push`, or put manifest.sig into the folder of a review model
+    /// for `sentinel serve --model`.
     Sign {
-        /// The private key's file.
+        /// The file with the private key.
         #[arg(long)]
         key: PathBuf,
-        /// Where to write the signed bundle of a failure model.
+        /// The file to write the signed bundle of a failure model to.
         #[arg(long)]
         out: Option<PathBuf>,
     },
     /// Check a signed bundle as a worker does, and print its manifest.
     Verify {
-        /// The signed bundle.
+        /// The file with the signed bundle.
         file: PathBuf,
-        /// Trusted keys, comma-separated.
+        /// The public keys that may sign models, comma-separated.
         #[arg(long, env = "SENTINEL_MODEL_PUBLIC_KEYS")]
         public_keys: String,
     },
     /// Upload a signed bundle as a candidate.
     Push {
-        /// The signed bundle.
+        /// The file with the signed bundle.
         file: PathBuf,
         #[command(flatten)]
         operator: Operator,
     },
     /// Make an uploaded version serve, from the next request on.
     Promote {
-        /// The version.
+        /// The version to promote, as `sentinel model registry` shows it.
         version: String,
         #[command(flatten)]
         operator: Operator,
     },
-    /// Make serve again what served before the last change.
+    /// Serve the model again that served before the last change.
     Rollback {
         #[command(flatten)]
         operator: Operator,
     },
-    /// List what was uploaded, and every change of what serves.
+    /// List the uploaded models and every change of the serving one.
     Registry {
         #[command(flatten)]
         worker: Worker,
     },
 }
 
-/// Who changes the registry.
+/// The person who changes the registry.
 #[derive(Debug, Args)]
 struct Operator {
     #[command(flatten)]
     worker: Worker,
-    /// Your name, for the audit.
+    /// Your name, for the audit log.
     #[arg(long, env = "USER", default_value = "cli")]
     author: String,
 }

@@ -1,4 +1,4 @@
-//! `sentinel replay`: what another model would have said of stored deliveries.
+//! `sentinel replay`: shows what another model would have said about stored deliveries.
 
 use crate::model;
 use crate::worker_api::Worker;
@@ -13,9 +13,9 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Run stored deliveries through another model and show which verdicts would have changed. Changes nothing.
+/// Run stored deliveries through another model and show which verdicts would change. Changes nothing.
 ///
-/// The model reads the masked text as it was stored, with the signatures of the model of that time.
+/// The model reads the masked text as it was stored, with the patterns of the model that served then.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  sentinel replay --since 24h --model lgbm_v3.3\n  \
                         sentinel replay --since 7d --model-dir candidate/ --json")]
@@ -25,13 +25,13 @@ pub(super) struct Replay {
     /// How far to look back: a number and s, m, h or d.
     #[arg(long, default_value = "24h", value_parser = duration)]
     since: Duration,
-    /// A registered version; its signature is checked.
+    /// The version of a registered model. Its signature is checked.
     #[arg(long, conflicts_with = "model_dir", requires = "public_keys")]
     model: Option<String>,
-    /// Trusted keys, comma-separated.
+    /// The public keys that may sign models, comma-separated.
     #[arg(long, env = "SENTINEL_MODEL_PUBLIC_KEYS")]
     public_keys: Option<String>,
-    /// Directory of a model that is not registered. Without this and --model, the built-in one.
+    /// The folder of a model that is not registered. Without this and --model, the built-in model is used.
     #[arg(long)]
     model_dir: Option<PathBuf>,
     /// Print one JSON document.
@@ -39,13 +39,13 @@ pub(super) struct Replay {
     json: bool,
 }
 
-/// Stored verdicts against a model's.
+/// The comparison of stored verdicts with a model's verdicts.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Diff {
     model_version: String,
     replayed: usize,
     changed: Vec<Change>,
-    /// Of those a person has spoken about: how many the stored verdict and the model's get right.
+    /// Of the runs that a person labelled: how many the stored verdict and the model's verdict get right.
     corrected: usize,
     pub(super) stored_right: usize,
     pub(super) model_right: usize,

@@ -1,4 +1,4 @@
-//! `sentinel retrain`: from people's corrections to a candidate, or to the reason why there is none.
+//! `sentinel retrain`: trains a candidate from people's corrections, or says why it does not.
 
 use super::replay::Diff;
 use crate::evaluation::classifier::{Report, WordBaseline};
@@ -15,15 +15,15 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// How far a candidate may fall behind on the validation split and count as no worse: three records of the shipped
-/// split. Fitting the same records with another seed moves the figures as far (`models/failure/README.md`).
+/// How far a candidate may fall behind on the validation split without counting as worse: three records of the shipped
+/// split. Another seed moves the figures as far (`models/failure/README.md`).
 const TOLERANCE: f64 = 0.02;
 
-/// Learn from corrections: fetch them, fit a candidate, hold it against the model in use, and upload it.
+/// Learn from corrections: download them, train a candidate, compare it with the model in use, and upload it.
 ///
-/// The candidate is scored on the validation split, which neither model was fitted on, and on every delivery the
-/// worker has kept. It is refused if it is worse on either; otherwise, with --key, it is signed and uploaded as a
-/// candidate. Nothing is promoted: that stays `sentinel model promote`.
+/// The candidate is scored on the validation split, which neither model was trained on, and on every delivery that the
+/// worker has kept. It is refused if it is worse on either. Otherwise, with --key, it is signed and uploaded as a
+/// candidate. It does not serve until you run `sentinel model promote`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  sentinel retrain --data DIR --out candidate/ --key model.key --url https://sentinel.example.workers.dev"
@@ -31,28 +31,28 @@ const TOLERANCE: f64 = 0.02;
 pub(super) struct Retrain {
     #[command(flatten)]
     worker: Worker,
-    /// Folder of train.jsonl and train_more.jsonl: the labelled records the model in use was fitted on.
+    /// The folder with train.jsonl and train_more.jsonl, the labelled records that the model in use was trained on.
     #[arg(long)]
     data: PathBuf,
-    /// Folder for the candidate.
+    /// The folder for the candidate.
     #[arg(long)]
     out: PathBuf,
-    /// Directory of the model in use; without it, the built-in one.
+    /// The folder of the model in use; by default the built-in model.
     #[arg(long)]
     model: Option<PathBuf>,
-    /// The private key's file: sign the candidate and upload it.
+    /// The file with the private key. With it, the candidate is signed and uploaded.
     #[arg(long)]
     key: Option<PathBuf>,
-    /// Your name, for the audit.
+    /// Your name, for the audit log.
     #[arg(long, env = "USER", default_value = "retrain")]
     author: String,
     /// A Python with the packages of training/pyproject.toml.
     #[arg(long, default_value = "python3")]
     python: PathBuf,
-    /// The folder that holds the `sentinel_training` package.
+    /// The folder with the `sentinel_training` package.
     #[arg(long, default_value = "training")]
     training: PathBuf,
-    /// Folder of the patterns to fit with.
+    /// The folder with the patterns.toml to train with.
     #[arg(long, default_value = "models/failure")]
     sources: PathBuf,
 }
@@ -82,7 +82,7 @@ impl Retrain {
         }
     }
 
-    /// Writes every corrected verdict's telemetry as a labelled record.
+    /// Writes the telemetry of every corrected verdict as a labelled record.
     fn fetch(&self, path: &Path) -> Result<usize> {
         let mut out =
             BufWriter::new(File::create(path).with_context(|| format!("creating {}", path.display()))?);
@@ -100,7 +100,7 @@ impl Retrain {
         Ok(count)
     }
 
-    /// One more than the highest `lgbm_vX.N` that is known.
+    /// The next version: one more than the highest `lgbm_vX.N` in the registry.
     fn next_version(&self) -> Result<String> {
         let registry = self.worker.get("/api/registry")?;
         let latest = registry["latest"].as_str().context("the registry names no model")?;
@@ -133,7 +133,7 @@ impl Retrain {
         Ok(())
     }
 
-    /// Why the candidate is worse, if it is.
+    /// The reasons why the candidate is worse; empty if it is not.
     fn judge(&self, active: &ModelBundle, candidate: &ModelBundle, validation: &Path) -> Result<Vec<String>> {
         let baseline = std::fs::read(self.out.join("baseline.json")).context("reading baseline.json")?;
         let baseline = WordBaseline::parse(&baseline)?;

@@ -1,4 +1,4 @@
-//! `sentinel review`: a diff on standard input, findings out.
+//! `sentinel review`: reads a diff and prints findings.
 
 use crate::backend::ort::{Options, Provider};
 use crate::engine::Engine;
@@ -20,39 +20,39 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The most of a diff that is read.
+/// The largest diff that is read.
 const DIFF_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Review a diff: which of the lines it adds deserve a second look?
+/// Review a diff: find the added lines that need a second look.
 ///
-/// Reads a unified diff from standard input or a file. Exits with 1 when something as severe as --fail-on was
-/// found, with 0 otherwise, and with 2 when the review could not be made.
+/// Reads a unified diff from standard input or a file. Exits with 1 if a finding is as severe as --fail-on, with 0
+/// otherwise, and with 2 if the review could not be made.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  git diff main... | sentinel review\n  \
     git diff --cached | sentinel review --json --fail-on critical\n  \
     sentinel review changes.diff --sarif > sentinel.sarif")]
 pub(super) struct Review {
-    /// The diff; standard input without one.
+    /// The diff file; without it, standard input is read.
     file: Option<PathBuf>,
     /// Print one JSON document.
     #[arg(long, conflicts_with = "sarif")]
     json: bool,
-    /// Print SARIF 2.1.0, as GitHub's code scanning takes it.
+    /// Print SARIF 2.1.0, which GitHub's code scanning accepts.
     #[arg(long)]
     sarif: bool,
-    /// The policy to judge by; .github/sentinel.yml where there is one.
+    /// The policy file; by default .github/sentinel.yml, if it exists.
     #[arg(long)]
     policy: Option<PathBuf>,
-    /// The least severity that makes the exit code 1.
+    /// The lowest severity that makes the exit code 1.
     #[arg(long, value_enum, default_value_t = FailOn::Bug)]
     fail_on: FailOn,
-    /// A folder with another review model.
+    /// The folder of another review model.
     #[arg(long, env = "SENTINEL_REVIEW_MODEL")]
     model: Option<PathBuf>,
-    /// What runs the model.
+    /// The hardware that runs the model.
     #[arg(long, value_enum, default_value_t = Provider::Cpu)]
     provider: Provider,
-    /// Where libonnxruntime is, if not where it is looked for.
+    /// The path of libonnxruntime, if it is not in one of the usual places.
     #[arg(long, env = "ORT_DYLIB_PATH")]
     onnxruntime: Option<PathBuf>,
 }
@@ -137,7 +137,7 @@ impl FailOn {
     }
 }
 
-/// For a person: place, what, and the line, in colours where the terminal has some.
+/// Prints the findings for a person: place, finding and line, in colour if the terminal supports it.
 fn print(out: &mut impl Write, result: &ReviewResult, policy: &Policy) -> Result<()> {
     let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let paint = |code: &str, text: &str| {
@@ -184,7 +184,7 @@ fn print(out: &mut impl Write, result: &ReviewResult, policy: &Policy) -> Result
     Ok(())
 }
 
-/// <https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>
+/// The result as SARIF (<https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>).
 fn sarif(result: &ReviewResult) -> Json {
     let level = |severity| match severity {
         Severity::Nit | Severity::Suggestion => "note",

@@ -1,4 +1,4 @@
-//! `sentinel serve`: the reviewing node.
+//! `sentinel serve`: runs a node, which reviews pull requests.
 
 use super::stop::stopped;
 use crate::config::{Config, Settings};
@@ -7,10 +7,10 @@ use anyhow::Result;
 use clap::Args;
 use std::time::Instant;
 
-/// Review pull requests: take jobs, run the model, post reviews; and serve the model over gRPC.
+/// Run a node: take jobs, run the model, post reviews, and serve the model over gRPC.
 ///
-/// Any number of nodes may share one database: a job is leased by one of them at a time. The edge tells this node
-/// of jobs over gRPC-web (SENTINEL_NODE_URL there), or the node asks for them itself with --pull.
+/// Any number of nodes may share one database, because only one node at a time has a job's lease. The worker notifies
+/// this node over gRPC-web (if SENTINEL_NODE_URL is set there), or the node polls the database with --pull.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  SENTINEL_NODE_TOKEN=… TURSO_DATABASE_URL=libsql://… TURSO_AUTH_TOKEN=… \\\n  \

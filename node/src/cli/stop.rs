@@ -1,13 +1,14 @@
-//! When a server is told to stop.
+//! Waits for the signal that tells a server to stop.
 
 use anyhow::{Context, Result};
 
-/// Completes on Ctrl-C or, where there is one, SIGTERM.
+/// Completes on Ctrl-C or, where it exists, SIGTERM.
 ///
-/// Both are heard from this call on, not from the first poll: who was told where this listens may end it.
+/// The handlers are installed by this call and not by the first poll, so that a program that read the printed address
+/// can stop the server at once.
 ///
 /// # Errors
-/// The system takes no handler.
+/// The system refuses the handler.
 #[cfg(unix)]
 pub(super) fn stopped() -> Result<impl Future<Output = ()> + Send> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -21,7 +22,7 @@ pub(super) fn stopped() -> Result<impl Future<Output = ()> + Send> {
 /// Completes on Ctrl-C.
 ///
 /// # Errors
-/// The system takes no handler.
+/// The system refuses the handler.
 #[cfg(windows)]
 pub(super) fn stopped() -> Result<impl Future<Output = ()> + Send> {
     let mut interrupt = tokio::signal::windows::ctrl_c().context("listening for signals")?;

@@ -1,8 +1,8 @@
-//! How well a model does on labelled records, with the baselines it must beat beside it.
+//! Scores a failure model on labelled records, next to the baselines that it must beat.
 //!
-//! Strict accuracy counts the label alone, lenient also the second answer. The baselines read the same
-//! excerpt: the majority class, the first pattern that matches (in the labelling rules' order), and 600 plain
-//! words with logistic regression, fitted on the same training split.
+//! Strict accuracy accepts only the label; lenient accuracy also accepts the second label that some records have. The
+//! baselines read the same excerpt: the majority class, the first pattern that matches (in the order of the labelling
+//! rules), and 600 plain words with logistic regression, fitted on the same training split.
 
 use crate::dataset::Record;
 use anyhow::{Context, Result};
@@ -20,7 +20,7 @@ const ECE_BINS: usize = 10;
 /// The figures of one model on one set.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// The model.
+    /// The version of the model that was scored.
     pub model_version: String,
     #[serde(flatten)]
     scores: Scores,
@@ -93,7 +93,7 @@ struct Attribution {
 pub struct WordBaseline {
     majority: FailureClass,
     tfidf: Tfidf,
-    /// 10 × vocabulary.
+    /// The coefficients: ten rows, one column for each word.
     coefficients: Vec<Vec<f64>>,
     intercepts: Vec<f64>,
 }

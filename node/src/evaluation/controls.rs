@@ -1,7 +1,8 @@
-//! What a review model must beat: no model at all, the size of the hunk, and its words without their order.
+//! The controls that a review model must beat: no model at all, the size of the hunk, and its words without their
+//! order.
 //!
-//! Fitted on the training split by `python -m sentinel_review controls` and shipped beside the model, so that any set
-//! can be scored with them.
+//! `python -m sentinel_review controls` fits them on the training split. They ship beside the model, so that any data
+//! set can be scored with them.
 
 use crate::hunks::Input;
 use anyhow::{Context, Result, ensure};
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 /// The hash's width in bits: the bag has 2 to this power places.
 pub const BAG_BITS: u32 = 16;
 
-/// The fitted controls.
+/// The controls that the trainer fitted, as `controls.json` holds them.
 #[derive(Deserialize)]
 pub struct Controls {
     /// Logistic regression on the logarithm of the added lines.

@@ -1,4 +1,4 @@
-//! Measures of the field, over scores and labels of any origin.
+//! Standard measures over scores and labels.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -97,7 +97,7 @@ pub fn bootstrap(scored: &[(f64, bool)], rounds: usize, measure: fn(&[(f64, bool
     [at(0.025), at(0.975)]
 }
 
-/// Of nothing, 0.
+/// The mean of the values; 0 if there are none.
 #[must_use]
 pub fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, count) = values.fold((0.0, 0_usize), |(sum, count), value| (sum + value, count + 1));

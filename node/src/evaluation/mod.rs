@@ -1,4 +1,4 @@
-//! How well a model does on labelled data, with the controls it must beat beside it.
+//! Scores models on labelled data, next to the controls that they must beat.
 
 pub mod classifier;
 pub mod controls;

@@ -1,6 +1,6 @@
-//! The review model on labelled hunks: through the tokenizer and the runtime that serve, with the controls beside.
+//! Scores the review model on labelled hunks, with the tokenizer and runtime that serve, next to the controls.
 //!
-//! A hunk is as urgent as its most urgent piece, and what is said of it is what that piece says: as a review does it.
+//! A hunk is as urgent as its most urgent piece and gets that piece's severity, category and line, as in a review.
 
 use super::controls::{Controls, bag};
 use super::measures::{
@@ -45,11 +45,11 @@ pub struct Judged {
     pub positive: bool,
     /// The most urgent piece's logit.
     pub logit: f32,
-    /// Its calibrated probability.
+    /// The calibrated probability that the hunk needs a comment.
     pub probability: f32,
-    /// Its likeliest severity.
+    /// The most likely severity of the hunk.
     pub severity: Severity,
-    /// Its likeliest category.
+    /// The most likely category of the hunk.
     pub category: Category,
     /// Of its added lines, likeliest first: whether each was mended.
     pub lines: Vec<bool>,
@@ -70,7 +70,7 @@ pub struct Judged {
 /// The figures of one model on one set.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// The model.
+    /// The version of the model that was scored.
     pub model_version: String,
     /// Hunks that were scored.
     pub n: usize,

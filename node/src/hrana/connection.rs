@@ -1,7 +1,7 @@
-//! One connection to the file, opened in a known state and watched while it runs.
+//! One connection to the database file, opened in a known state and watched while it runs.
 //!
-//! What a client may ask of SQLite is decided here: an authorizer looks at each statement as it is prepared, and a
-//! progress handler ends what runs too long, has lost its client, or is in the way of a stop.
+//! This file decides what a client may ask of SQLite. An authorizer checks each statement while it is prepared. A
+//! progress handler ends statements that run too long, have lost their client, or delay a stop.
 
 use super::limits::*;
 
@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 /// What a token is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Reading and writing.
+    /// The stream may read and write.
     Write,
-    /// Reading alone.
+    /// The stream may only read.
     Read,
 }
 
@@ -39,7 +39,7 @@ pub(super) enum End {
 /// How long a connection may go on, as others may change it from another thread.
 pub(super) struct Watch {
     opened: Instant,
-    /// Milliseconds after `opened`.
+    /// When the statement must end, in milliseconds after `opened`.
     deadline_ms: AtomicU64,
     abandoned: AtomicBool,
     stopping: Arc<AtomicBool>,

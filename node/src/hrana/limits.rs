@@ -1,4 +1,4 @@
-//! What a client may take: time, memory, rows, connections. Every bound of the database server is here.
+//! Every limit of the database server: time, memory, rows and connections that one client may use.
 
 use std::time::Duration;
 

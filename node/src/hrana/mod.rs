@@ -1,8 +1,8 @@
-//! A libSQL file served over Hrana HTTP: the embedded stand-in for a Turso database.
+//! Serves a libSQL file over Hrana HTTP, as a local replacement for a Turso database.
 //!
-//! Here: the routes, and what is refused before the database is asked. [`streams`] decides who runs and keeps streams
-//! between requests, [`stream`] runs requests on one connection, [`connection`] opens it and says what it may do,
-//! [`limits`] holds every bound. Not here: replication, several databases, WebSockets. Protocol:
+//! This file has the routes and the checks before the database is asked. [`streams`] decides who runs and keeps streams
+//! between requests, [`stream`] runs requests on one connection, [`connection`] opens it and restricts it, and
+//! [`limits`] holds every bound. There is no replication, there are no several databases and no WebSockets. Protocol:
 //! <https://github.com/tursodatabase/libsql/blob/main/docs/HRANA_3_SPEC.md>.
 
 mod connection;

@@ -1,4 +1,4 @@
-//! Who may run now, and the streams that clients hold between requests.
+//! Decides which request may run now, and keeps the streams that clients hold between requests.
 
 use super::Refusal;
 use super::connection::{self, Access, Watch};

@@ -1,4 +1,4 @@
-//! Who may ask: bearer tokens, each good for reading and writing or for reading alone.
+//! The bearer tokens that clients send. Each allows reading and writing, or only reading.
 
 use super::connection::Access;
 use axum::http::{HeaderMap, header};
@@ -9,7 +9,7 @@ use sentinel_shared::signature::Secret;
 pub struct Tokens {
     /// Good for everything. Several, so that one can follow the other.
     pub write: Vec<Secret>,
-    /// Good for reading.
+    /// The tokens that may only read.
     pub read: Vec<Secret>,
 }
 

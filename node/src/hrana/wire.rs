@@ -1,4 +1,5 @@
-//! Hrana's values, columns and errors, and SQLite's. What goes into an answer is counted here before it is copied.
+//! Converts values, columns and errors between Hrana and SQLite. The size of an answer is counted before anything is
+//! copied.
 
 use super::limits::{RESPONSE_BYTES, ROWS_MAX};
 use libsql_hrana::proto::*;

@@ -1,7 +1,7 @@
-//! The mainline of a repository, oldest first: what was merged, one change a commit.
+//! The mainline of a repository, oldest commit first, one change per commit.
 //!
-//! First parents only, merges as what they brought in. So a pull request is one change, whatever its author mended on
-//! the way, and the line a commit is compared with is always the one before it.
+//! It follows first parents and treats a merge as what it brought in. So a pull request is one change, whatever its
+//! author repaired along the way, and each commit is compared with the one before it on the mainline.
 
 use anyhow::{Context, Result, ensure};
 use std::io::{BufRead, BufReader, Read};
@@ -17,7 +17,7 @@ const FIELD: &str = "\u{1f}";
 /// One commit of the mainline.
 #[derive(Debug)]
 pub struct Commit {
-    /// Its hash.
+    /// The SHA of the commit.
     pub sha: String,
     /// When it was committed, seconds since 1970.
     pub time: i64,

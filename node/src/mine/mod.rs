@@ -1,9 +1,10 @@
-//! Labelled hunks from a team's own history: what later had to be mended in the lines a hunk added.
+//! Makes labelled hunks from a team's own history: each hunk with what a later commit repaired in the lines that it
+//! added.
 //!
-//! Here: the mainline ([`history`]), where each line comes from ([`origins`]), what a commit's message says
-//! ([`rules`]), and what becomes of a hunk. A hunk is positive when a later small repair took away or rewrote one of
-//! its lines within a year; it is negative when none did for as long as histories are given to settle. All labels are
-//! weak: a repair nobody needed counts, and a fault nobody found does not.
+//! [`history`] reads the mainline, [`origins`] knows where each line comes from, [`rules`] interprets commit messages,
+//! and this file labels the hunks. A hunk is positive if a later small repair removed or rewrote one of its lines
+//! within a year. It is negative if no repair did so for as long as histories are given to settle. All labels are weak:
+//! an unnecessary repair counts, and a fault that nobody found does not.
 
 pub mod history;
 pub mod origins;
@@ -43,10 +44,10 @@ const HUNK_CHARS_MAX: usize = 6000;
 const LINE_CHARS_MAX: usize = 400;
 /// Moved lines are no work of this commit.
 const FRESH_SHARE_MIN: f64 = 0.3;
-/// Negatives per positive.
+/// How many harmless hunks are chosen for each repaired one.
 const NEGATIVES: f64 = 1.5;
 
-/// What to mine.
+/// The settings of `sentinel mine`.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// `owner/name`, as records name it.

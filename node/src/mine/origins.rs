@@ -1,7 +1,7 @@
-//! Where every line of the tree comes from: which hunk brought it in, and which of its lines it is.
+//! Knows for every line of the tree which hunk added it, and which line of that hunk it is.
 //!
-//! The mainline is replayed diff by diff, so that blame is exact and costs one pass. It looks through moves inside a
-//! commit, changes of blanks, and whole commits that only reformat.
+//! The mainline is replayed diff by diff, so blame is exact and needs one pass. It ignores moves inside a commit,
+//! changes of blanks, and commits that only reformat.
 
 use sentinel_shared::diff::{FileDiff, Hunk, Place};
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ const MOVED_MIN_CHARS: usize = 6;
 /// The line of a hunk, both as numbers of the miner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
-    /// Which hunk.
+    /// The number of the hunk in the miner's list.
     pub hunk: usize,
     /// Which of its lines, from 0.
     pub line: usize,
@@ -40,7 +40,7 @@ pub struct Origins {
 pub struct Removed {
     /// Where it came from, as far as that is known.
     pub origin: Option<Origin>,
-    /// What it said.
+    /// The text of the line.
     pub text: String,
     /// In the tree before.
     pub path: String,

@@ -1,5 +1,5 @@
-//! What a commit's subject says of it, and what a line or a path is. All of it is weak evidence: see the notes of the
-//! data set that these rules come from, repeated in `docs/review-labels.md`.
+//! Interprets a commit's subject, a line and a path. All of this is weak evidence; `docs/review-labels.md` describes
+//! the noise.
 
 use regex::bytes::{Regex, RegexBuilder};
 use sentinel_shared::redact;
@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 pub struct Mending {
     /// How much it mattered.
     pub severity: Severity,
-    /// In what respect.
+    /// The category of the repair.
     pub category: Category,
     /// The subject leaves no doubt.
     pub explicit: bool,
@@ -28,7 +28,7 @@ pub enum LineKind {
     Import,
     /// A comment, or prose in a docstring.
     Comment,
-    /// Everything else.
+    /// Any other line, which counts as code.
     Code,
 }
 

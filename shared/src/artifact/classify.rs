@@ -1,4 +1,4 @@
-//! What a loaded model says: telemetry → features → prediction → explanation.
+//! Runs a loaded model: telemetry → features → prediction → explanation.
 
 use super::ModelBundle;
 use crate::Result;

@@ -1,8 +1,8 @@
-//! A model and everything it needs to be used as it was trained, as one checked value.
+//! A failure model with everything that it needs to run as it was trained, as one checked value.
 //!
-//! Two forms: the sources under `models/failure/` (ONNX, fitted features, patterns, manifest), and the
-//! compiled bundle the worker embeds, which starts without parsing protobuf or TOML. [`signed`] is how a
-//! compiled bundle travels.
+//! It has two forms: the sources under `models/failure/` (ONNX, fitted features, patterns, manifest), and the compiled
+//! bundle that the worker embeds, which loads without parsing protobuf or TOML. [`signed`] is the form in which a
+//! compiled bundle is sent.
 
 #[cfg(feature = "tract")]
 mod classify;
@@ -24,9 +24,9 @@ const DIGEST_BYTES: usize = 32;
 /// What a model is, where it comes from and how well it did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The version, `lgbm_v3.N`.
+    /// The model's version, as in `lgbm_v3.2`.
     pub model_version: String,
-    /// The learner.
+    /// The learner and its size, for people.
     pub algorithm: String,
     /// Numbers in a row; must be 884.
     pub feature_count: usize,
@@ -48,11 +48,11 @@ pub struct Manifest {
 
 /// A model, ready to use.
 pub struct ModelBundle {
-    /// What it is.
+    /// Version, calibration and figures of the model.
     pub manifest: Manifest,
-    /// Telemetry to features.
+    /// Turns telemetry into the model's features.
     pub pipeline: Pipeline,
-    /// Known signatures.
+    /// The known error messages that become features.
     pub patterns: Patterns,
     /// Features to a verdict.
     pub classifier: Classifier,
@@ -63,15 +63,15 @@ pub struct ModelBundle {
 /// The files of a model as the training writes them.
 #[cfg(feature = "onnx")]
 pub struct Sources<'a> {
-    /// `manifest.json`
+    /// The bytes of `manifest.json`.
     pub manifest: &'a [u8],
-    /// `features.json`
+    /// The bytes of `features.json`.
     pub features: &'a [u8],
-    /// `patterns.toml`
+    /// The text of `patterns.toml`.
     pub patterns: &'a str,
-    /// `drift.json`
+    /// The bytes of `drift.json`.
     pub drift: &'a [u8],
-    /// `model.onnx`
+    /// The bytes of `model.onnx`.
     pub onnx: &'a [u8],
 }
 

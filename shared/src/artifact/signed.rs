@@ -1,9 +1,9 @@
-//! A compiled bundle under an Ed25519 signature (RFC 8032): what travels from whoever trains to whoever serves.
+//! A compiled bundle under an Ed25519 signature (RFC 8032), the form in which a trainer sends it to a worker.
 //!
-//! The worker holds public keys only, so that neither its API key nor its database can install a model. Layout:
-//! magic, id of the key, signature, compiled bundle. The signature covers a fixed prefix and the bundle, so it
-//! means nothing elsewhere. A review model is too large to travel as one file: its manifest, which names the hash of
-//! every other file, is signed instead, in the same form without the bundle.
+//! The worker holds only public keys, so neither its API key nor its database can install a model. Layout: magic, id of
+//! the key, signature, compiled bundle. The signature covers a fixed prefix and the bundle, so it is not valid anywhere
+//! else. A review model is too large to be sent as one file. Its manifest names the hash of every other file and is
+//! signed in the same form, without a bundle.
 
 use super::{ModelBundle, hex_digest};
 use crate::{Error, Result, hex};

@@ -1,6 +1,6 @@
-//! What decided a verdict, by occlusion: how far the predicted class's score falls when one term is absent.
+//! Explains a verdict by occlusion: how far the predicted class's score falls when one term is absent.
 //!
-//! Each number is one counterfactual, so the terms' drops need not add up to the score; they are named
+//! Each number is one counterfactual, so the drops of the terms do not add up to the score. Therefore they are named
 //! `drop`, not `contribution`.
 
 use super::{Classifier, Prediction};

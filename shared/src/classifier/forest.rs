@@ -1,8 +1,8 @@
-//! A gradient-boosted forest as one flat array, walked without a pointer and without a bounds miss.
+//! A gradient-boosted forest in one flat array, walked without pointers and without bounds checks that fail.
 //!
-//! Nodes stand in pre-order: the left child follows its parent, the right child is a stored distance away. A
-//! node is 8 bytes, so a thousand trees fit a second-level cache. [`Forest::from_bytes`] checks every index
-//! once, so that walking can't leave the array or loop.
+//! Nodes are in pre-order: the left child follows its parent, the right child is a stored distance away. A node takes 8
+//! bytes, so a thousand trees fit into a second-level cache. [`Forest::from_bytes`] checks every index once, so a walk
+//! can neither leave the array nor loop.
 
 use crate::{Error, Result};
 
@@ -42,7 +42,7 @@ pub struct Forest {
 pub enum Tree {
     /// `x[feature] <= threshold` goes left; NaN goes left if `missing_left`.
     Split {
-        /// Column.
+        /// The column that the node compares.
         feature: u16,
         /// Inclusive upper bound of the left side.
         threshold: f32,
@@ -50,7 +50,7 @@ pub enum Tree {
         missing_left: bool,
         /// At most the threshold.
         left: Box<Tree>,
-        /// Above it.
+        /// The branch for values above the threshold.
         right: Box<Tree>,
     },
     /// Adds its value to the class's score.
@@ -104,7 +104,7 @@ impl Forest {
         usize::from(self.classes)
     }
 
-    /// Number of trees.
+    /// The number of trees in the forest.
     #[must_use]
     pub fn trees(&self) -> usize {
         self.roots.iter().map(Vec::len).sum()

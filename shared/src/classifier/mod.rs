@@ -1,8 +1,8 @@
-//! 884 numbers to a verdict: a class, a calibrated confidence, and what decided it, or `Unknown`.
+//! Turns 884 numbers into a verdict: a class with a calibrated confidence and the reasons for it, or `Unknown`.
 //!
-//! Here: calibration and abstention. `plan` runs the flat forest under tract, [`forest`] walks the trees,
-//! [`explain`](mod@explain) says which terms and which log line decided. Not here: how the model file is read
-//! ([`crate::artifact`]) or how ONNX becomes a forest (`translate`, native only).
+//! This file calibrates and abstains. `plan` runs the flat forest under tract, [`forest`] walks the trees, and
+//! [`explain`](mod@explain) finds the terms and the log line that decided. [`crate::artifact`] reads model files, and
+//! `translate` (native only) turns ONNX into a forest.
 
 pub mod explain;
 pub mod forest;
@@ -44,7 +44,7 @@ pub struct Prediction {
     pub probabilities: [f32; 10],
     /// The most likely class, whether or not it is confident enough.
     pub class: FailureClass,
-    /// Its probability.
+    /// The calibrated probability of [`Self::class`].
     pub confidence: f32,
     /// Whether the confidence is under the threshold, so that the verdict is `Unknown`.
     pub abstained: bool,
@@ -53,9 +53,9 @@ pub struct Prediction {
 /// A class and its probability.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct RankedClass {
-    /// Which.
+    /// The class that has this rank.
     pub class: FailureClass,
-    /// How likely.
+    /// The calibrated probability of the class.
     pub confidence: f32,
 }
 

@@ -1,7 +1,7 @@
-//! The forest as a tract operator, in place of `TreeEnsembleClassifier`.
+//! The forest as a tract operator, which replaces `TreeEnsembleClassifier`.
 //!
-//! tract 0.23.9 walks its leaf table from the start for every tree, so a row costs trees × leaves; this one
-//! costs trees × depth.
+//! tract 0.23.9 walks its leaf table from the start for every tree, so a row costs trees × leaves. This operator costs
+//! trees × depth.
 
 use super::Forest;
 use std::sync::Arc;

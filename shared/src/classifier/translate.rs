@@ -1,5 +1,6 @@
-//! An ONNX file to a [`Forest`]: parsed by tract, its tree node flattened. Native only; the worker ships the
-//! result, after [`check`] has compared it with tract's own run of the same file.
+//! Turns an ONNX file into a [`Forest`]: tract parses it, and its tree node is flattened.
+//!
+//! Native only. The worker ships the result, after [`check`] has compared it with tract's own run of the same file.
 
 use super::forest::{Forest, Tree};
 use crate::{Error, Result};

@@ -1,9 +1,8 @@
 //! Unified diffs: files → hunks → lines, each with its exact place in the old and the new file.
 //!
-//! Here: what `git diff` prints and what GitHub's API calls a `patch` ([`parse`], [`parse_patch`]), and cutting
-//! a hunk on line borders ([`Hunk::split`]). Not here: what a hunk is worth saying about; that is
-//! [`crate::review`]. Nothing is copied: lines borrow from the text. Format:
-//! <https://git-scm.com/docs/diff-format#generate_patch_text_with_p>.
+//! [`parse`] reads what `git diff` prints, [`parse_patch`] what GitHub's API calls a `patch`, and [`Hunk::split`] cuts
+//! a hunk between lines. [`crate::review`] decides what is worth a comment. Nothing is copied: lines borrow from the
+//! text. Format: <https://git-scm.com/docs/diff-format#generate_patch_text_with_p>.
 
 mod parse;
 mod path;
@@ -54,7 +53,7 @@ pub struct Line<'a> {
 /// What happened to a line and its numbers, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// In both files.
+    /// A line that is in both files.
     Context {
         /// In the old file.
         old: u32,

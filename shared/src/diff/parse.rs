@@ -1,4 +1,4 @@
-//! Text to files, hunks and lines.
+//! Parses the text of a diff into files, hunks and lines.
 
 use super::path::{of_header, path, without_prefix};
 use super::{FileDiff, Hunk, Line, Place};

@@ -1,4 +1,4 @@
-//! Paths as git writes them: quoted where they hold odd characters, and behind `a/` and `b/`.
+//! Paths as git writes them: quoted if they hold odd characters, and with `a/` or `b/` in front.
 
 use std::borrow::Cow;
 
@@ -47,7 +47,7 @@ fn closing_quote(text: &str) -> Option<usize> {
     })
 }
 
-/// C's escapes (<https://git-scm.com/docs/git-config#Documentation/git-config.txt-corequotePath>).
+/// Undoes the C escapes of <https://git-scm.com/docs/git-config#Documentation/git-config.txt-corequotePath>.
 fn unquoted(text: &str) -> Cow<'_, str> {
     let end = closing_quote(text).unwrap_or(text.len());
     let inner = text.get(1..end).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Cutting a hunk that is too long for the model, between lines.
+//! Cuts a hunk that is too long for the model, between lines.
 
 use super::{Hunk, Line, Place};
 

@@ -1,4 +1,4 @@
-//! What each feature looked like when the model was fitted, and which bin a value of today falls into.
+//! The distribution of each feature in training, and the bin that a new value falls into.
 
 use crate::classifier::Verdict;
 use crate::features::{NUMERICS, Tfidf};

@@ -1,4 +1,4 @@
-//! Windows of the past beside each other.
+//! The drift of several past windows side by side.
 
 use super::baseline::{Baseline, Reference};
 use super::report::Report;

@@ -1,9 +1,9 @@
-//! Whether what arrives still looks like what the model was fitted on.
+//! Measures whether incoming runs still look like the training data.
 //!
-//! Each inference falls into one cell of every feature's histogram ([`Baseline::cells`]); the store adds cells
-//! up, so a window is a sum of counts and never a read of old rows. [`Report::of`] compares a window with the
-//! baseline that ships with the model: numbers by the population stability index over fixed bins, categories
-//! by a chi-square test. Not here: what to do about it ([`crate::dashboard`]).
+//! Each inference falls into one cell of every feature's histogram ([`Baseline::cells`]). The store adds cells up, so a
+//! window is a sum of counts and never a read of old rows. [`Report::of`] compares a window with the baseline that
+//! ships with the model: numbers by the population stability index over fixed bins, categories by a chi-square test.
+//! [`crate::dashboard`] decides what to do about it.
 
 mod baseline;
 mod heatmap;

@@ -1,4 +1,4 @@
-//! A window compared with the baseline, feature by feature.
+//! Compares a window with the baseline, feature by feature.
 
 use super::baseline::{Baseline, Bins, Reference};
 use super::statistics::{chi_square, psi};

@@ -1,4 +1,4 @@
-//! How far two histograms are apart.
+//! Measures the distance between two histograms.
 
 use statrs::function::gamma::gamma_ur;
 

@@ -1,4 +1,4 @@
-//! The inferences of some time, as counts in the bins of the baseline.
+//! The inferences of a period of time, as counts in the bins of the baseline.
 
 use super::baseline::Reference;
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Lines that are longer than is looked at: what they begin with names the command, what they end with the error.
+//! Shortens very long lines: the beginning names the command, the end holds the error.
 
 use super::{LINE_BYTES, LINE_CHARS};
 use crate::redact::redact;

@@ -1,12 +1,11 @@
-//! An excerpt to text a model can compare: what differs between any two runs becomes a placeholder.
+//! Turns an excerpt into text that a model can compare, by replacing what differs between any two runs.
 //!
-//! Numbers, hexadecimal ids, paths, URLs, versions, durations and sizes go. Exit codes, HTTP codes, errno and
-//! signal names stay, since they say what happened. Identifiers are split (`ModuleNotFoundError` is four
-//! words) and words lose their endings, so that they meet whatever their spelling. The result is lower-case
-//! ASCII.
+//! Numbers, hexadecimal ids, paths, URLs, versions, durations and sizes become placeholders. Exit codes, HTTP codes,
+//! errno and signal names stay, because they say what happened. Identifiers are split (`ModuleNotFoundError` is four
+//! words) and words lose their endings, so that different spellings meet. The result is lower-case ASCII.
 //!
-//! The words of a line that reports an error are said twice: once as they are, and once as `err_<word>`, since
-//! the same word means less in a progress line.
+//! The words of a line that reports an error appear twice: once as they are and once as `err_<word>`, because the same
+//! word means less in a progress line.
 
 use super::Excerpt;
 use super::stem::stem;
@@ -58,7 +57,7 @@ const ERROR_STEMS: [&str; 29] = [
 /// Before a word of a line that reports an error.
 pub const ERROR_PREFIX: &str = "err_";
 
-/// An excerpt, masked.
+/// An excerpt whose volatile parts are replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Masked {
     /// One line a line, and after a line that reports an error its words again, each with [`ERROR_PREFIX`].
@@ -67,7 +66,7 @@ pub struct Masked {
     pub error_lines: String,
 }
 
-/// Masks an excerpt.
+/// Replaces the volatile parts of an excerpt, so that the model sees words.
 #[must_use]
 pub fn mask(excerpt: &Excerpt) -> Masked {
     let mut masked = Masked::default();

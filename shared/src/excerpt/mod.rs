@@ -1,9 +1,9 @@
-//! A job log, of any size and as it streams in, to the few dozen lines that say why it failed.
+//! Finds the few dozen lines of a job log that say why it failed. The log may have any size and arrives in pieces.
 //!
-//! Here: lines, steps and which of them matter. [`mask`] turns what was kept into text for the features.
-//! Not here: which class the lines mean, and where the log comes from.
+//! This file reads lines and steps and decides which of them matter. [`mask`] turns the kept lines into text for the
+//! features.
 //!
-//! Memory is bounded whatever is pushed: of a line at most [`LINE_BYTES`] are looked at, and at most [`HEAD_LINES`] +
+//! Memory is bounded whatever is pushed: at most [`LINE_BYTES`] of a line are looked at, and at most [`HEAD_LINES`] +
 //! [`TAIL_LINES`] candidates are held for each of three steps.
 
 mod long;

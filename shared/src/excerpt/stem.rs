@@ -1,7 +1,7 @@
-//! English word endings, so that `test`, `tests`, `tested` and `testing` are one term of a small vocabulary.
+//! Cuts English word endings, so that `test`, `tests`, `tested` and `testing` are one term of a small vocabulary.
 //!
-//! A weak stemmer in the manner of Harman's "How effective is suffixing?" (1991): one ending is cut, and only
-//! where enough of the word is left to stay itself. Whether the stem is an English word does not matter.
+//! This is a weak stemmer in the manner of Harman's "How effective is suffixing?" (1991): it cuts one ending, and only
+//! if enough of the word is left. The stem need not be an English word.
 
 /// Endings, tried in this order.
 const ENDINGS: [&str; 11] = ["ations", "ation", "ings", "ing", "edly", "ed", "ies", "es", "s", "e", "ly"];

@@ -1,4 +1,4 @@
-//! The candidate lines of one step: those that look like trouble, with what stands around them.
+//! The candidate lines of one step: the lines that look like trouble, with the lines around them.
 
 use super::{EXCERPT_LINES, HEAD_LINES, Line, TAIL_LINES, clean};
 use regex::bytes::Regex;

@@ -1,7 +1,7 @@
-//! A pattern's alternatives, each with words one of which must occur wherever it matches.
+//! Splits a pattern into alternatives, each with words of which one must occur wherever the alternative matches.
 //!
-//! One automaton over all those words reads a text once and leaves a handful of alternatives to verify. Compiling
-//! every pattern was most of a cold start, and most of them are never needed.
+//! One automaton over all these words reads a text once and leaves a handful of alternatives to verify. Compiling every
+//! pattern took most of a cold start, and most patterns are never needed.
 
 use crate::{Error, Result};
 use regex_syntax::ParserBuilder;

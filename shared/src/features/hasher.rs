@@ -1,4 +1,5 @@
-//! `FeatureHasher(n_features=256, input_type="dict", alternate_sign=True)` over `{"repository", "author"}`.
+//! scikit-learn's `FeatureHasher(n_features=256, input_type="dict", alternate_sign=True)` over `{"repository",
+//! "author"}`.
 
 /// Columns of the hash.
 pub const HASH_WIDTH: usize = 256;

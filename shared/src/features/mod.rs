@@ -1,8 +1,8 @@
-//! What is known about a failed run, as 884 numbers in one fixed order.
+//! Turns what is known about a failed run into 884 numbers in one fixed order.
 //!
-//! The order is [`BLOCKS`]; changing it changes [`LAYOUT_VERSION`], and a bundle of another version does not
-//! load. Each block computes what the scikit-learn transformer of its name computes (golden vectors in
-//! `tests/fixtures/golden`), so the Python side never computes a feature itself.
+//! [`BLOCKS`] is the order. A change of it changes [`LAYOUT_VERSION`], and a bundle of another version does not load.
+//! Each block computes what the scikit-learn transformer of its name computes (golden vectors in
+//! `tests/fixtures/golden`), so the Python side never computes a feature.
 
 mod branches;
 mod hasher;
@@ -33,9 +33,9 @@ pub const LAYOUT_VERSION: u32 = 1;
 pub struct Block {
     /// What the columns are.
     pub name: &'static str,
-    /// First column.
+    /// The index of the first column.
     pub start: usize,
-    /// Number of columns.
+    /// The number of columns in the block.
     pub width: usize,
 }
 
@@ -68,9 +68,9 @@ pub struct FeatureVector(Box<[f32]>);
 pub struct Pipeline {
     /// [`LAYOUT_VERSION`] at the time of fitting.
     pub layout_version: u32,
-    /// For the numerics.
+    /// Scales the numeric features.
     pub scaler: Scaler,
-    /// For the text.
+    /// Weighs the words of the text.
     pub tfidf: Tfidf,
 }
 

@@ -1,4 +1,5 @@
-//! `get_dummies(drop_first=True)` as it was at training: the base level, and any unknown one, is all zeros.
+//! pandas' `get_dummies(drop_first=True)` with the levels of the training data. The base level and unknown levels are
+//! all zeros.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,11 +32,11 @@ pub const COLUMNS: [(&str, &str); 19] = [
 pub struct Categories {
     /// Which CI system ran.
     pub ci_tool: String,
-    /// The project's language.
+    /// The main language of the project.
     pub language: String,
-    /// The runner's system.
+    /// The operating system of the runner.
     pub os: String,
-    /// Where it ran.
+    /// The cloud that the run used.
     pub cloud_provider: String,
     /// `build`, `test` or `deploy`.
     pub failure_stage: String,

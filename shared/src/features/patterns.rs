@@ -1,7 +1,7 @@
-//! The knowledge base: signatures people already know, each a regular expression and what it suggests.
+//! Known error messages: regular expressions, each with the class that it suggests.
 //!
-//! A match adds pseudo-terms to the text (`sig_<id>` and `cue_<class>`), so known signatures and learned words
-//! share one vocabulary and one model; a pattern is a feature and never a verdict.
+//! A match adds pseudo-terms to the text (`sig_<id>` and `cue_<class>`), so known messages and learned words share one
+//! vocabulary and one model. A pattern is a feature and never a verdict.
 
 use super::branches::{self, Branch};
 use crate::failure::FailureClass;
@@ -11,7 +11,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 
-/// One signature.
+/// A known error message: a named regular expression and the class that it suggests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pattern {

@@ -1,4 +1,4 @@
-//! `StandardScaler` over the six numerics. A missing measurement stays missing.
+//! scikit-learn's `StandardScaler` over the six numeric features. A missing measurement stays missing.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +12,10 @@ pub const NUMERICS: [&str; 6] = [
     "retry_count",
 ];
 
-/// A fitted `StandardScaler`.
+/// The fitted parameters of scikit-learn's `StandardScaler`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Scaler {
-    /// `mean_`.
+    /// scikit-learn's `mean_`, one value for each numeric feature.
     pub mean: [f64; 6],
     /// `scale_`, never 0 (scikit-learn writes 1 for a constant column).
     pub scale: [f64; 6],

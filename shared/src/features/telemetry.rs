@@ -1,4 +1,4 @@
-//! What is known about a failed run, before it becomes numbers: the delivery, the job's steps, the log's lines.
+//! What is known about a failed run before it becomes numbers: the delivery, the job's steps, the log's lines.
 
 use super::{Categories, NUMERICS, Patterns};
 use crate::excerpt::{ERROR_PREFIX, Excerpt, mask, mask_line, mask_words_of};
@@ -25,18 +25,18 @@ pub struct Telemetry {
     pub memory_usage_mb: Option<f64>,
     /// Attempts before this one.
     pub retry_count: Option<f64>,
-    /// `owner/name`.
+    /// The repository as `owner/name`.
     pub repository: String,
     /// Login of whoever started the run.
     pub author: String,
     /// Masked log lines, pseudo-terms of known signatures, and words of the step's and job's names.
     pub text: String,
-    /// The categoricals.
+    /// The categorical features of the run.
     #[serde(flatten)]
     pub categories: Categories,
     /// The test is known to be flaky.
     pub is_flaky_test: bool,
-    /// A rollback followed.
+    /// Whether a rollback followed the run.
     pub rollback_triggered: bool,
     /// An incident was opened.
     pub incident_created: bool,
@@ -47,13 +47,13 @@ pub struct Telemetry {
 pub struct JobEvidence {
     /// The job's id, for its log.
     pub job_id: Option<u64>,
-    /// The job's name.
+    /// The name of the failed job.
     pub job: Option<String>,
-    /// The job's page.
+    /// The address of the job's page on GitHub.
     pub html_url: Option<String>,
     /// Name of the first failed step.
     pub step: Option<String>,
-    /// The runner's labels.
+    /// The labels that the job asked of its runner.
     pub runner_labels: Vec<String>,
     /// Seconds in build, test and deploy steps, where any step has times.
     pub stage_seconds: [Option<f64>; 3],

@@ -12,7 +12,7 @@ pub const VOCABULARY_WIDTH: usize = 600;
 /// Longest n-gram, in words.
 const NGRAM_MAX: usize = 3;
 
-/// A fitted vectorizer.
+/// The fitted parameters of the TF-IDF vectorizer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(from = "Fitted", into = "Fitted")]
 pub struct Tfidf {

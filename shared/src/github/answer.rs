@@ -1,9 +1,9 @@
-//! What an answer of GitHub means for the work that asked, from its status, its headers and its message.
+//! What an answer of GitHub means for the work that asked, from its status, headers and message.
 //!
-//! The worker and the node both decide with [`Meaning::of`], so that a limit is a limit on both sides. GitHub limits
-//! in two ways, and says so with 403 as often as with 429
-//! (<https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>):
-//! the primary limit comes with `x-ratelimit-remaining: 0` and the time of its end, a secondary limit with
+//! The worker and the node both decide with [`Meaning::of`], so both treat a limit as a limit. GitHub limits in two
+//! ways, with status 403 as often as with 429
+//! (<https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>). The
+//! primary limit comes with `x-ratelimit-remaining: 0` and the time at which it ends. A secondary limit comes with
 //! `retry-after`, or with nothing but its message.
 
 use std::time::Duration;
@@ -16,11 +16,11 @@ const LIMITED_AT_MOST: Duration = Duration::from_secs(3600);
 /// The parts of an answer that decide what it means.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Answer<'a> {
-    /// The HTTP status.
+    /// The HTTP status of the answer.
     pub status: u16,
-    /// `retry-after`, in seconds.
+    /// The `retry-after` header, which GitHub gives in seconds.
     pub retry_after: Option<&'a str>,
-    /// `x-ratelimit-remaining`.
+    /// The `x-ratelimit-remaining` header of the answer.
     pub remaining: Option<&'a str>,
     /// `x-ratelimit-reset`, in Unix seconds.
     pub reset: Option<&'a str>,

@@ -1,4 +1,4 @@
-//! The name of a repository, as GitHub allows it. It becomes part of paths to GitHub's API, so nothing else may.
+//! The name of a repository, checked by GitHub's rules. It becomes part of paths to GitHub's API, so no other text may.
 
 use crate::{Error, Result};
 use std::fmt;
@@ -8,7 +8,7 @@ const OWNER_BYTES: usize = 39;
 /// The longest name of a repository, which GitHub's form says.
 const NAME_BYTES: usize = 100;
 
-/// `owner/name`, checked.
+/// A repository's name, `owner/name`, that was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepositoryName(String);
 
@@ -35,7 +35,7 @@ impl RepositoryName {
         }
     }
 
-    /// `owner/name`.
+    /// The name as `owner/name`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

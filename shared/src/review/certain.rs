@@ -1,6 +1,6 @@
-//! Checks that need no judgement: what they find is certain, and so is its repair.
+//! Deterministic checks. Their findings are certain, and so are their suggested repairs.
 //!
-//! Few on purpose. Whatever a linter of the language finds better stays with the linter.
+//! There are few, on purpose. What a linter of the language finds better is left to the linter.
 
 use super::language::Language;
 use super::policy::Speech;

@@ -1,4 +1,4 @@
-//! What a person may ask in a pull request's conversation: `/sentinel review`, `ignore` or `explain`.
+//! The commands that people write in a pull request's conversation: `/sentinel review`, `ignore` or `explain`.
 
 /// A command in a comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Which programming language a path is in, as far as the model has learned any.
+//! The programming language of a path, if the model has learned it.
 
 /// The languages of the model's training data. A path in no language of these is not given to the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,7 +19,7 @@ pub enum Language {
 }
 
 impl Language {
-    /// All of them.
+    /// Every language that the model learned.
     pub const ALL: [Self; 12] = [
         Self::C,
         Self::Cpp,

@@ -1,8 +1,8 @@
-//! From the lines of a pull request to what is said about them.
+//! Turns the lines of a pull request into a review.
 //!
-//! Here: what will be looked at ([`plan`]), under which rules ([`policy`]), what the model's scores and the
-//! certain checks ([`certain`]) amount to ([`select`]), what is written ([`render`]) and the account of all that
-//! was seen ([`receipt`]). Not here: the model, GitHub, and the store; the node has those.
+//! [`plan`] chooses what is read, [`policy`] holds the team's rules, [`certain`] has the deterministic checks,
+//! [`select`] turns scores into findings and chooses what is shown, [`render`] writes the text, and [`receipt`]
+//! accounts for everything that was seen. The model, GitHub and the database belong to the node.
 
 pub mod certain;
 pub mod command;
@@ -26,7 +26,7 @@ use std::borrow::Cow;
 pub struct ReviewJob {
     /// The idempotency key: [`ReviewJob::key_of`], and the comment's id behind it where a person asked again.
     pub key: String,
-    /// `owner/name`.
+    /// The repository as `owner/name`.
     pub repository: String,
     /// The pull request's number.
     pub number: u64,
@@ -44,9 +44,9 @@ pub struct ReviewJob {
 pub enum Severity {
     /// A matter of taste.
     Nit,
-    /// Worth considering.
+    /// An improvement that is worth considering.
     Suggestion,
-    /// Likely wrong.
+    /// The line is likely wrong.
     Bug,
     /// Likely wrong, and costly.
     Critical,
@@ -95,24 +95,24 @@ pub struct Finding {
     pub severity: Severity,
     /// What it is about.
     pub category: Category,
-    /// 0 to 1.
+    /// The confidence, from 0 to 1.
     pub confidence: f32,
     /// The line itself, without secrets.
     pub text: String,
     /// The lines around it as a diff shows them, without secrets; empty where an older version stored it.
     #[serde(default)]
     pub hunk: String,
-    /// Who says so.
+    /// The model or the check that made the finding.
     pub origin: Origin,
     /// What the line should be, where that is certain; empty to remove it. None where that would hold a secret.
     pub suggestion: Option<String>,
 }
 
-/// Who found it.
+/// The origin of a finding: the model or a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// The transformer.
+    /// The review model made it.
     Model,
     /// A check that needs no judgement.
     Check(certain::Check),

@@ -1,4 +1,4 @@
-//! What of a pull request will be looked at: files and hunks in, hunks to review and the reasons for the rest out.
+//! Decides which hunks of a pull request are read, and records the reason for each one that is not.
 
 use super::language::Language;
 use super::policy::Policy;
@@ -28,7 +28,7 @@ pub struct ChangedFile<'a> {
 /// What there is to read of a file.
 #[derive(Debug)]
 pub enum Content<'a> {
-    /// These hunks.
+    /// The hunks of the file that are reviewed.
     Hunks(Vec<Hunk<'a>>),
     /// Nothing, for this reason.
     Nothing(Skip),
@@ -50,7 +50,7 @@ pub struct Plan<'a> {
 pub struct Planned<'a> {
     /// In the new tree.
     pub path: &'a str,
-    /// By the path.
+    /// The language, chosen by the file's path.
     pub language: Language,
     /// Whole: it is cut to the model's length later.
     pub hunk: Hunk<'a>,

@@ -1,6 +1,6 @@
-//! What a repository wants to hear: `.github/sentinel.yml` on the base branch.
+//! A team's settings: `.github/sentinel.yml` on the base branch.
 //!
-//! The base branch's, never the head's: a pull request must not choose how it is judged.
+//! The head's version does not count, because a pull request must not choose how it is judged.
 
 use super::{Category, Severity};
 use crate::{Error, Result};
@@ -40,10 +40,10 @@ struct ReviewSection {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Speech {
-    /// English.
+    /// Comments are written in English.
     #[default]
     En,
-    /// German.
+    /// Comments are written in German.
     De,
 }
 
@@ -52,7 +52,7 @@ pub enum Speech {
 pub struct Policy {
     /// Whether pull requests are reviewed at all.
     pub enabled: bool,
-    /// Whether drafts are.
+    /// Whether drafts are reviewed too.
     pub drafts: bool,
     /// The most comments of one review.
     pub max_comments: usize,

@@ -1,4 +1,4 @@
-//! The account of a review: what was seen is what was reviewed and what was skipped, each with its reason.
+//! The account of a review: hunks seen = hunks reviewed + hunks skipped, each with its reason.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ pub enum Skip {
     Ignored,
     /// Written by a program.
     Generated,
-    /// Not text.
+    /// The file is not text.
     Binary,
     /// The file is gone.
     Removed,
@@ -38,7 +38,7 @@ pub enum Skip {
     NoChange,
     /// No language the model has learned.
     Language,
-    /// Nothing is added.
+    /// The hunk adds no line.
     NothingAdded,
     /// GitHub gives no patch for it: the diff is too large.
     NoPatch,

@@ -1,7 +1,7 @@
-//! What the bot writes: a closed set of sentences, and quoted evidence that can't break out of its quotes.
+//! Writes what the bot posts: a closed set of sentences, and quoted evidence that cannot break out of its quotes.
 //!
-//! The last line of everything posted is a hidden marker. It is looked for on the last line only, and only in
-//! what the bot itself wrote, so a quoted line can't forge one.
+//! The last line of every post is a hidden marker. It is read from the last line only, and only in posts of the bot
+//! itself, so a quoted line cannot forge one.
 
 use super::policy::Speech;
 use super::receipt::Receipt;
@@ -21,7 +21,7 @@ pub struct Summary<'a> {
     pub key: &'a str,
     /// The commit that was reviewed.
     pub head_sha: &'a str,
-    /// The account.
+    /// What was read and what was skipped.
     pub receipt: &'a Receipt,
     /// Findings that are inline comments.
     pub shown: usize,
@@ -29,11 +29,11 @@ pub struct Summary<'a> {
     pub unplaced: &'a [Finding],
     /// Findings that are not shown.
     pub withheld: &'a BTreeMap<Withheld, u32>,
-    /// The model's version.
+    /// The version of the model that made the findings.
     pub model_version: &'a str,
     /// Hexadecimal SHA-256 of what the model was shown.
     pub input_sha256: &'a str,
-    /// In which language.
+    /// The language in which the summary is written.
     pub speech: Speech,
 }
 
@@ -152,17 +152,17 @@ pub struct Verdict<'a> {
     pub key: &'a str,
     /// The class, or `Unknown`.
     pub prediction: &'a str,
-    /// 0 to 1.
+    /// The confidence, from 0 to 1.
     pub confidence: f64,
     /// The log line pointed at.
     pub line: Option<&'a str>,
     /// The failed job and step.
     pub place: Option<&'a str>,
-    /// The run's page.
+    /// The address of the run's page on GitHub.
     pub run_url: Option<&'a str>,
     /// Where a person says that it is something else.
     pub correction_url: Option<&'a str>,
-    /// The model's version.
+    /// The version of the model that gave the verdict.
     pub model_version: &'a str,
 }
 

@@ -1,7 +1,7 @@
-//! Which findings are worth a person's time.
+//! Chooses the findings that are worth a person's time.
 //!
-//! Precision first: the first complaint about review bots is noise. Every finding that is not shown is counted
-//! with its reason.
+//! Precision comes first, because noise is the most common complaint about review bots. Every finding that is not shown
+//! is counted with its reason.
 
 use super::policy::Policy;
 use super::{Finding, Origin, Said, Score, Severity};

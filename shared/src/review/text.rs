@@ -1,4 +1,4 @@
-//! Text of strangers inside Markdown of ours: quoted so that it can be read and can't act.
+//! Quotes strangers' text inside our Markdown, so that people can read it and it has no effect.
 
 use crate::diff::{Hunk, Place};
 use crate::redact::redact;

@@ -1,7 +1,7 @@
-//! A verified delivery to what should be done about it: bytes → [`Delivery`] → [`Action`].
+//! Turns a verified delivery into what should be done about it: bytes → [`Delivery`] → [`Action`].
 //!
-//! Nothing here performs the action. What is understood but not ours is [`Action::Ignore`] with its reason,
-//! which is answered with 200: GitHub must not show a delivery red that we chose to leave alone.
+//! Nothing here performs the action. An event that is understood but not ours becomes [`Action::Ignore`] with a reason
+//! and is answered with 200, so that GitHub does not show a delivery in red that we chose to ignore.
 
 mod records;
 #[cfg(test)]

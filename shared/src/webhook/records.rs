@@ -1,4 +1,4 @@
-//! A completed run, job or check to the [`FailureRecord`] of it, or to nothing where it did not fail.
+//! Turns a completed run, job or check into its [`FailureRecord`], or into nothing if it did not fail.
 
 use crate::failure::{Conclusion, FIELD_CHARS, FailureRecord, Subject, bounded};
 use crate::github::{CheckRun, WorkflowJob, WorkflowRun, unix_seconds};

@@ -1,7 +1,7 @@
-//! Whatever is called a model: it loads only if it was signed and every walk in it ends.
+//! Models: any bytes load only if they were signed and every walk in the forest ends.
 //!
-//! The first byte says what the rest is: a forest, the body of a compiled bundle (its digest is added, so that a
-//! change gets past it), or bytes under a signature that is right.
+//! The first byte says what the rest is: a forest, the body of a compiled bundle (its digest is added, so that a change
+//! gets past it), or bytes under a valid signature.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Whatever is called a diff: it is read or refused, and what is read is kept whole when it is cut and planned.
+//! Diffs: any text is read or refused, and cutting and planning lose nothing of what is read.
 
 #![no_main]
 

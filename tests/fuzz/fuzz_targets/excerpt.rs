@@ -1,5 +1,5 @@
-//! Whatever is called a log: its excerpt is the same however it arrives, and what the model reads of it is ASCII
-//! without control characters.
+//! Logs: the excerpt is the same in whatever pieces the log arrives, and the model's text is ASCII without control
+//! characters.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Whatever arrives as a message: it is decoded or refused, and a job that is taken survives the way back.
+//! gRPC messages: any bytes are decoded or refused, and an accepted job survives the way back.
 //!
 //! The first byte says which message the rest is.
 

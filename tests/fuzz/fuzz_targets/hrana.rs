@@ -1,5 +1,5 @@
-//! Whatever a database answers is read or refused, whatever a client asks is parsed or refused, and what we ask is
-//! what a server understands.
+//! Hrana: any answer of a database is read or refused, any request of a client is parsed or refused, and our server
+//! understands our own requests.
 
 #![no_main]
 

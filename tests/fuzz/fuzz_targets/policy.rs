@@ -1,4 +1,4 @@
-//! Whatever stands in `.github/sentinel.yml`: it is a policy or a sentence that says why not.
+//! Policies: any text in `.github/sentinel.yml` becomes a policy or a sentence that says why not.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Whatever stands around a secret: it is taken out, once and for all, and nothing else makes the line longer.
+//! Secrets: a secret is removed whatever surrounds it, a second pass changes nothing, and nothing else makes a line
+//! longer.
 
 #![no_main]
 

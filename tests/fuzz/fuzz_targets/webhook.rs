@@ -1,5 +1,5 @@
-//! Whatever a signed body says under whatever event: it is understood, left alone or refused, and what is asked of
-//! GitHub afterwards is a repository's.
+//! Webhooks: any signed body under any event is understood, ignored or refused, and what is then asked of GitHub
+//! belongs to a repository.
 //!
 //! An input is the event's name, a line end, and the body.
 

@@ -1,4 +1,4 @@
-//! `cargo xtask bench edge`: the worker under load, with storing. Requests are bounded in count; everything
+//! `cargo xtask bench edge`: the worker under load, with storing. The number of requests is bounded, and everything
 //! runs on loopback.
 
 use anyhow::{Result, ensure};
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 const SECRET: &str = "bench";
 const KEY: &str = "bench key";
 const DATABASE_TOKEN: &str = "bench database";
-/// Enough for the runtime to have compiled what is hot: its compiler's time is not a webhook's.
+/// The number of requests before measuring. After these, the runtime has compiled the hot code, so its compiler's time
+/// is not counted.
 const WARM_UP: u64 = 3000;
 const REQUESTS: u64 = 3000;
 
@@ -55,7 +56,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The first verdict of a fresh isolate: model loaded, patterns compiled, forest planned, row stored.
+/// Measures the first verdict of a fresh isolate: model loaded, patterns compiled, forest planned, row stored.
 fn cold_start(worker: &Server, starting: Instant) -> Result<()> {
     let delivery = Delivery::signed("workflow_run", "cold", &failure(999_999_999), SECRET);
     let listening = Instant::now();
@@ -69,7 +70,7 @@ fn cold_start(worker: &Server, starting: Instant) -> Result<()> {
     Ok(())
 }
 
-/// `count` failed runs of as many repositories, `concurrency` at a time; the latency of each 202.
+/// Sends `count` failed runs of as many repositories, `concurrency` at a time, and returns the latency of each 202.
 fn load(worker: &Server, next: &AtomicU64, concurrency: usize, count: u64) -> Result<Vec<Duration>> {
     let left = AtomicU64::new(count);
     let take = || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
@@ -101,7 +102,7 @@ fn load(worker: &Server, next: &AtomicU64, concurrency: usize, count: u64) -> Re
     })
 }
 
-/// The recorded delivery, about another run.
+/// The recorded delivery with another run's numbers.
 fn failure(id: u64) -> Value {
     let text = include_str!("../../fixtures/sample/workflow_run.json");
     let mut payload: Value = serde_json::from_str(text).expect("the fixture is JSON");
@@ -111,7 +112,7 @@ fn failure(id: u64) -> Value {
     payload
 }
 
-/// The work goes on after the 202; the measurement ends when all of it is stored.
+/// Waits until everything is stored, because the work continues after the 202.
 fn wait_until_stored(worker: &Server, deliveries: u64) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {

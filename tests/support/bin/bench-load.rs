@@ -1,5 +1,7 @@
-//! `cargo xtask bench load`: worker, node and database together at half the rate they can sustain, for minutes. Nothing
-//! may be refused or lost, and memory must not grow. Everything runs on loopback, bounded in time and rate.
+//! `cargo xtask bench load`: worker, node and database together at half the rate that they sustain, for minutes.
+//!
+//! Nothing may be refused or lost, and memory must not grow. Everything runs on loopback and is bounded in time and
+//! rate.
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -16,22 +18,22 @@ const KEY: &str = "load key";
 const TOKEN_OF_NODE: &str = "load node";
 const DATABASE_TOKEN: &str = "load database";
 const SENDERS: usize = 16;
-/// How long the sustainable rate is looked for.
+/// The time in which the sustainable rate is measured.
 const LOOK: Duration = Duration::from_secs(20);
-/// One pull request in this time: GitHub lets an account write once a second.
+/// The time between two pull requests. GitHub lets an account write once a second.
 const PULL_EVERY: Duration = Duration::from_secs(4);
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 const PATCH: &str = "@@ -1,2 +1,3 @@\n export function load() {\n+  debugger;\n }\n";
 
-/// Load on the whole stack.
+/// Load the whole stack.
 #[derive(Parser)]
 struct Arguments {
-    /// How long.
+    /// How many minutes the load lasts.
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
 }
 
-/// What is watched: a process, and its resident memory in MB over time.
+/// A watched process, and its resident memory in MB over time.
 struct Watched<'a> {
     name: &'static str,
     server: &'a Server,
@@ -107,7 +109,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Webhooks a second that are accepted and stored, with all senders at once.
+/// Measures how many webhooks per second are accepted and stored, with all senders at once.
 fn flat_out(worker: &Server, next: &AtomicU64) -> Result<f64> {
     let (before, first, started) = (stored(worker)?, next.load(Ordering::Relaxed), Instant::now());
     std::thread::scope(|scope| {
@@ -127,7 +129,8 @@ fn flat_out(worker: &Server, next: &AtomicU64) -> Result<f64> {
     Ok(sent as f64 / started.elapsed().as_secs_f64())
 }
 
-/// `rate` webhooks a second whether or not the last was answered, pull requests beside them, and samples of memory.
+/// Sends `rate` webhooks per second, whether or not the last one was answered, and pull requests beside them; samples
+/// memory.
 fn steady(
     worker: &Server,
     next: &AtomicU64,
@@ -196,7 +199,7 @@ fn steady(
     Ok((latencies, refused.into_inner(), pulls.into_inner()))
 }
 
-/// The recorded delivery, about another run.
+/// The recorded delivery with another run's numbers.
 fn failure(id: u64) -> Delivery {
     let text = include_str!("../../fixtures/sample/workflow_run.json");
     let mut payload: Value = serde_json::from_str(text).expect("the fixture is JSON");
@@ -213,7 +216,7 @@ fn stored(worker: &Server) -> Result<u64> {
     overview["inference_count"].as_u64().context("the dashboard counts inferences")
 }
 
-/// Waits until so many verdicts are stored, and as many reviews posted as pull requests were sent.
+/// Waits until this many verdicts are stored and each pull request has its review.
 fn until(worker: &Server, verdicts: u64, pulls: u64) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {
@@ -230,7 +233,7 @@ fn until(worker: &Server, verdicts: u64, pulls: u64) -> Result<()> {
     }
 }
 
-/// Resident memory in MB, as proc(5) has it.
+/// The resident memory in MB, from proc(5).
 fn resident(server: &Server) -> Result<f64> {
     let status =
         std::fs::read_to_string(format!("/proc/{}/status", server.group())).context("reading /proc")?;
@@ -239,7 +242,7 @@ fn resident(server: &Server) -> Result<f64> {
     Ok(kilobytes * 1024.0 / 1e6)
 }
 
-/// The database with its log of writes.
+/// The size of the database with its write-ahead log.
 fn file_bytes(file: &std::path::Path) -> Result<u64> {
     let log = file.with_extension("db-wal").metadata().map_or(0, |data| data.len());
     Ok(file.metadata().context("the database's file")?.len() + log)

@@ -1,5 +1,7 @@
-//! `cargo xtask bench node`: `ReviewChunk` under load, beside a TorchScript fp32 model of the same shape behind a
-//! Python gRPC server, in one run. Requests are bounded in count and time; everything runs on loopback.
+//! `cargo xtask bench node`: `ReviewChunk` under load, next to a TorchScript fp32 model of the same shape behind a
+//! Python gRPC server.
+//!
+//! Both are measured in one run. Requests are bounded in count and time, and everything runs on loopback.
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -19,24 +21,24 @@ use std::time::{Duration, Instant};
 use tonic::transport::Channel;
 
 const TOKEN: &str = "bench";
-/// The model that ships, which is of another shape.
+/// The model that ships, which has another shape.
 const SHIPPED: &str = "node as shipped";
 const SHIPPED_MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/review");
 const LENGTHS: [usize; 2] = [128, 512];
 const CONCURRENCIES: [usize; 3] = [1, 8, 32];
-/// Of one measurement: whichever comes first.
+/// The limits of one measurement; the first one that is reached ends it.
 const REQUESTS: u64 = 400;
 const TIME: Duration = Duration::from_secs(8);
-/// Multiplications and additions of one sequence, 6 layers of 512: the layers' weights, then attention.
+/// The multiplications and additions for one sequence in 6 layers of 512: the layers' weights, then attention.
 const WEIGHTS: f64 = 6.0 * 12.0 * 512.0 * 512.0;
 
-/// Measure the node beside the reference.
+/// Measure the node next to the reference.
 #[derive(Parser)]
 struct Bench {
     /// A Python with torch, onnx, onnxruntime, tokenizers, grpcio and grpcio-tools.
     #[arg(long, env = "SENTINEL_BENCH_PYTHON")]
     python: PathBuf,
-    /// Where exported models are kept between runs.
+    /// The folder that keeps exported models between runs.
     #[arg(long)]
     models: Option<PathBuf>,
 }
@@ -151,7 +153,7 @@ fn node(
     Ok(Contender { name, server, ready_after: starting.elapsed(), authorized: true })
 }
 
-/// A patch of real-looking lines that the model reads as about `length` tokens, in one piece.
+/// A patch of plausible lines that the model reads as about `length` tokens in one piece.
 fn chunk_of(length: usize, model: &Path) -> Result<ChunkRequest> {
     let encoder = Encoder::new(&ReviewModel::load(Some(model))?)?;
     let lines = [
@@ -228,7 +230,7 @@ async fn measure(contender: &Contender, request: &Arc<ChunkRequest>, concurrency
     })
 }
 
-/// (now, at most) in MB.
+/// The memory in MB, as (now, peak).
 fn memory(process: u32) -> Result<(u64, u64)> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let field = |name: &str| {

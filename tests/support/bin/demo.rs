@@ -1,5 +1,7 @@
-//! The main job on the embedded default: database, fake GitHub, worker and node on loopback, one real failed run
-//! delivered, its verdict printed; and with `--review` a pull request, its review printed. `cargo xtask dev` runs it.
+//! `cargo xtask dev`: starts database, fake GitHub, worker and node on loopback, delivers a failed run and prints its
+//! verdict.
+//!
+//! With `--review` it also delivers a pull request and prints its review.
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -17,19 +19,19 @@ const DATABASE_TOKEN: &str = "development-database-token";
 const NODE_TOKEN: &str = "development-node-token";
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sample");
 
-/// Start the local stack and replay the sample delivery.
+/// Start the local stack and deliver the recorded run.
 #[derive(Parser)]
 struct Demo {
-    /// Stop after the verdict, with exit code 0 only if the dashboard's JSON holds it.
+    /// Stop after the verdict. The exit code is 0 only if the dashboard's JSON contains it.
     #[arg(long)]
     once: bool,
-    /// Start a node too, and deliver a pull request.
+    /// Also start a node and deliver a pull request.
     #[arg(long)]
     review: bool,
-    /// Keep the database here instead of in a temporary folder.
+    /// Keep the database in this folder instead of a temporary one.
     #[arg(long)]
     data: Option<PathBuf>,
-    /// The worker's port.
+    /// The port of the worker; 0 picks a free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
 }
@@ -100,7 +102,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// Delivers the sample run and prints what the dashboard's API says about it.
+/// Delivers the recorded run and prints what the dashboard's API says about it.
 fn replay(url: &str, id: &str) -> Result<()> {
     let payload = sample("workflow_run.json")?;
     let mut delivery = Delivery::signed("workflow_run", id, &payload, WEBHOOK_SECRET);
@@ -139,7 +141,7 @@ fn replay(url: &str, id: &str) -> Result<()> {
     Ok(())
 }
 
-/// Delivers the sample pull request and prints the review that GitHub then holds, and what the dashboard says of it.
+/// Delivers the recorded pull request, and prints its review and what the dashboard says about it.
 fn review(url: &str, id: &str, github: &FakeGithub) -> Result<()> {
     let payload = sample("pull_request.json")?;
     let pull = &payload["pull_request"];
@@ -181,7 +183,7 @@ fn review(url: &str, id: &str, github: &FakeGithub) -> Result<()> {
     Ok(())
 }
 
-/// Adds a statement nobody wants in production.
+/// Adds a debugger statement to the pull request.
 const PATCH: &str = "@@ -1,3 +1,5 @@ export class Loader {\n   load(rows: Row[]) {\n+    debugger;\n\
     -    return rows.map(r => r.id)\n+    const ids = rows.map((row) => row.id);\n+    return ids;\n   }\n";
 

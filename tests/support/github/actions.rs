@@ -1,4 +1,4 @@
-//! Workflow jobs and their logs, and the other host that logs are redirected to.
+//! Workflow jobs and their logs, and the second host that logs are redirected to.
 
 use super::{Shared, World, not_found, some_of};
 use axum::Router;
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 /// What a job's log is.
 #[derive(Clone)]
 pub enum Log {
-    /// These bytes.
+    /// A log of exactly these bytes.
     Bytes(Vec<u8>),
     /// So many bytes of chatter, with an error at the very end.
     Huge(usize),
@@ -33,11 +33,11 @@ pub enum Log {
 /// One failed run, by its number.
 #[derive(Clone)]
 pub struct Run {
-    /// `owner/name`.
+    /// The repository as `owner/name`.
     pub repository: String,
-    /// `workflow_run.id`.
+    /// GitHub's `workflow_run.id`.
     pub run_id: u64,
-    /// `workflow_run.run_attempt`.
+    /// The attempt, GitHub's `workflow_run.run_attempt`.
     pub attempt: u32,
     /// The jobs API's answer.
     pub jobs: Value,

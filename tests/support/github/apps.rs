@@ -1,4 +1,4 @@
-//! Who calls: the App's JWT, its installations' tokens, and who that is.
+//! Identifies the caller: the App's JWT, and the tokens of its installations.
 
 use super::{APP_ID, Caller, HookAttempt, PERSON, Shared, World, message, unix_now};
 use axum::extract::{Extension, Path, Query, State};

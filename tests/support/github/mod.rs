@@ -1,9 +1,9 @@
-//! A GitHub with state, on real sockets: the part of its API that Sentinel calls.
+//! A fake GitHub with state on real sockets: the part of GitHub's API that Sentinel calls.
 //!
-//! It refuses what GitHub refuses: calls without a user agent or with a token it did not give out, a JWT that is
-//! signed by another key or lives too long, comments on lines that are not in the diff, bodies that are too long,
-//! check runs by anything but an App, and writes beyond the limits. It can be told to fail in every way a network
-//! fails, before or after it did what was asked.
+//! It refuses what GitHub refuses: calls without a user agent or with an unknown token, a JWT signed by another key or
+//! valid for too long, comments on lines that are not in the diff, bodies that are too long, check runs by anything but
+//! an App, and writes beyond the limits. A test can make it fail in every way in which a network fails, before or after
+//! it did what was asked.
 
 mod actions;
 mod apps;
@@ -31,7 +31,7 @@ pub const TOKEN: &str = "ghs_fake";
 pub const PERSON: &str = "sentinel-user";
 /// The App's id and the account it writes as.
 pub const APP_ID: &str = "4711";
-/// See [`APP_ID`].
+/// The login under which the App of [`APP_ID`] writes.
 pub const APP_LOGIN: &str = "sentinel[bot]";
 
 /// GitHub's limit on content, per account.
@@ -93,7 +93,7 @@ struct HookAttempt {
     id: u64,
     guid: String,
     status: u16,
-    /// Unix seconds.
+    /// When the attempt was made, in Unix seconds.
     at: i64,
 }
 
@@ -144,13 +144,13 @@ impl FakeGithub {
         Self { world, api, storage }
     }
 
-    /// For `GITHUB_API_URL`.
+    /// The address for the setting `GITHUB_API_URL`.
     #[must_use]
     pub fn api_url(&self) -> String {
         format!("http://{}", self.api)
     }
 
-    /// For `GITHUB_LOG_HOSTS`.
+    /// The host for the setting `GITHUB_LOG_HOSTS`.
     #[must_use]
     pub fn log_host(&self) -> String {
         self.storage.to_string()
@@ -387,7 +387,9 @@ impl Caller {
     }
 }
 
-/// <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
+/// The answer to a call over the limit, as
+/// <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit> describes
+/// it.
 fn limited(seconds: u32) -> Response {
     let body = json!({ "message": SECONDARY_LIMIT });
     (StatusCode::FORBIDDEN, [("retry-after", seconds.to_string())], axum::Json(body)).into_response()

@@ -14,17 +14,17 @@ use std::sync::{Arc, Mutex};
 
 /// GitHub lists at most so many files.
 const FILES_MAX: usize = 3000;
-/// The longest body.
+/// The longest body of a comment that GitHub takes.
 const BODY_MAX_CHARS: usize = 65_536;
 
-/// One pull request.
+/// A pull request on the fake GitHub.
 #[derive(Debug, Clone)]
 pub struct Pull {
-    /// `owner/name`.
+    /// The repository as `owner/name`.
     pub repository: String,
-    /// Its number.
+    /// The number of the pull request.
     pub number: u64,
-    /// `open` or `closed`.
+    /// Whether it is `open` or `closed`.
     pub state: &'static str,
     /// Not to be reviewed yet.
     pub draft: bool,
@@ -34,7 +34,7 @@ pub struct Pull {
     pub base_sha: String,
     /// (path, patch), in order; a path whose patch GitHub does not show has none.
     pub files: Vec<(String, Option<String>)>,
-    /// What was posted.
+    /// The reviews that were posted on it.
     pub reviews: Vec<Review>,
     /// Inline, of all reviews.
     pub comments: Vec<Comment>,
@@ -42,52 +42,52 @@ pub struct Pull {
     pub conversation: Vec<(u64, String, String)>,
 }
 
-/// A posted review.
+/// A review that was posted on the fake GitHub.
 #[derive(Debug, Clone)]
 pub struct Review {
-    /// Its number.
+    /// The id of the review.
     pub id: u64,
-    /// Who posted it.
+    /// The login that posted the review.
     pub login: String,
-    /// Markdown.
+    /// The body of the review, in Markdown.
     pub body: String,
-    /// Of which commit.
+    /// The SHA of the commit that was reviewed.
     pub commit_id: String,
 }
 
 /// A posted inline comment.
 #[derive(Debug, Clone)]
 pub struct Comment {
-    /// Its number.
+    /// The id of the comment.
     pub id: u64,
-    /// Who posted it.
+    /// The login that posted the comment.
     pub login: String,
-    /// The file.
+    /// The path of the commented file.
     pub path: String,
     /// The line of the new file; None once it is gone.
     pub line: Option<u32>,
-    /// Markdown.
+    /// The body of the comment, in Markdown.
     pub body: String,
-    /// (content, login)
+    /// The reactions, each as (content, login).
     pub reactions: Vec<(&'static str, &'static str)>,
 }
 
-/// A check run.
+/// A check run on the fake GitHub.
 #[derive(Debug, Clone)]
 pub struct Check {
-    /// Its number.
+    /// The id of the check run.
     pub id: u64,
-    /// The commit.
+    /// The SHA of the commit that was checked.
     pub head_sha: String,
-    /// Its name there.
+    /// The name that the check run has on the commit.
     pub name: String,
     /// Who made it says which it is.
     pub external_id: String,
     /// `success`, `neutral` and others.
     pub conclusion: String,
-    /// One line.
+    /// The title, one line of text.
     pub title: String,
-    /// Markdown.
+    /// The summary, in Markdown.
     pub summary: String,
 }
 

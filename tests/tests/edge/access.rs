@@ -1,4 +1,4 @@
-//! Who sees what: keys, roles, sessions, and two teams on one worker that must never meet.
+//! Keys, roles and sessions, and two teams on one worker that never see each other's rows.
 
 use super::{KEY, Outcome, PYTEST_LOG, SECRET, World, database_call, same, text_log};
 use sentinel_tests::deliver::{self, Delivery};
@@ -48,7 +48,7 @@ impl World {
         Ok((said.status, serde_json::from_str(&said.text).unwrap_or_default()))
     }
 
-    /// A new key.
+    /// Creates an API key and returns it with its id.
     fn key(&self, role: &str, installation: Option<u64>) -> anyhow::Result<(String, i64)> {
         self.named_key(&format!("{role} of {installation:?}"), role, installation)
     }

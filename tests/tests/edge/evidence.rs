@@ -1,4 +1,4 @@
-//! What the worker does when GitHub does not give a log: waits, tells in the meantime, and makes the verdict again.
+//! The worker while GitHub gives no log: it waits, stores a verdict meanwhile, and makes the verdict again.
 
 use super::{KEY, Outcome, PYTEST_LOG, World, database_call, deliver, same, text_log};
 use libtest_mimic::Failed;

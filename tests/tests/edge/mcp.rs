@@ -1,4 +1,4 @@
-//! `sentinel mcp` as the official SDK's client meets it, with the worker behind it.
+//! `sentinel mcp` with the official SDK's client, and with a worker behind it.
 
 use super::{KEY, Outcome, PYTEST_LOG, World, deliver, same, text_log};
 use rmcp::ServiceExt;

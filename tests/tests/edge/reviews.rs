@@ -1,4 +1,4 @@
-//! Pull requests through the worker, over gRPC-web to a node process, and onto GitHub.
+//! Pull requests through the worker, over gRPC-web to a node process, and onto the fake GitHub.
 
 use super::{DATABASE_TOKEN, Outcome, SECRET, World, database_call, same, text_log};
 use sentinel_tests::deliver::{self, Delivery};
