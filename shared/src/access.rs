@@ -8,15 +8,15 @@ use crate::{Error, Result, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// What every key begins with, so that it is recognised where it leaked.
+/// The first characters of every key, so that a leaked key is recognised.
 const KEY_PREFIX: &str = "sntl_";
-/// Random bytes of a key or a session.
+/// The number of random bytes in a key or a session.
 pub const TOKEN_BYTES: usize = 32;
-/// Random bytes of a session; beside them stand the key's id and a seal, eight bytes each.
+/// The number of random bytes in a session. The key's id and a seal follow them, with eight bytes each.
 pub const SESSION_RANDOM_BYTES: usize = 16;
-/// In the place of a key's id, for the operator's: rows count from 1.
+/// The id that stands for the operator's key. Rows count from 1, so no stored key has it.
 const OPERATORS: i64 = 0;
-/// How long a browser stays signed in, in seconds.
+/// The time for which a browser stays signed in, in seconds.
 pub const SESSION_SECONDS: i64 = 12 * 60 * 60;
 /// Longest name of a key, in characters.
 const NAME_CHARS: usize = 64;
@@ -25,18 +25,18 @@ const NAME_CHARS: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Look, correct verdicts, and try the classifier.
+    /// May read, correct verdicts, and classify logs.
     Read,
-    /// Also replay jobs, redeliver, and delete.
+    /// May also replay jobs, redeliver, and delete.
     Admin,
 }
 
-/// Which rows a key sees.
+/// The rows that a key sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Those of every installation, and those without one.
+    /// The rows of every installation, and the rows without one.
     All,
-    /// Those of one installation of the GitHub App.
+    /// Only the rows of one installation of the GitHub App.
     Installation(u64),
 }
 
@@ -45,32 +45,33 @@ pub enum Scope {
 pub struct Principal {
     /// The key's name, or `operator`.
     pub name: String,
-    /// What they may do.
+    /// What the caller may do.
     pub role: Role,
-    /// What they may see.
+    /// The rows that the caller sees.
     pub scope: Scope,
-    /// Which key they hold; None is the one of the configuration. Names are not unique, so calls are counted by this.
+    /// The id of the caller's key; None for the key in the configuration. Calls are counted by it, because names are
+    /// not unique.
     pub key_id: Option<i64>,
 }
 
 /// A bearer token as its holder has it. It has neither `Debug` nor `Display`, so it can't reach a log.
 pub struct Token(String);
 
-/// A key to be made.
+/// A key that is to be created.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct NewKey {
-    /// What it is for.
+    /// The name, which says what the key is for.
     pub name: String,
-    /// What its holder may do.
+    /// What the key allows.
     pub role: Role,
-    /// The installation it is held to; every one without.
+    /// The installation that the key is limited to; None for no limit.
     pub installation_id: Option<u64>,
 }
 
 // === impl Role, Scope, Principal ===
 
 impl Role {
-    /// Its name in the table and on the wire.
+    /// The name in the table and on the wire.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -79,7 +80,7 @@ impl Role {
         }
     }
 
-    /// The role of this name.
+    /// The role with this name.
     #[must_use]
     pub fn parse(label: &str) -> Option<Self> {
         [Self::Read, Self::Admin].into_iter().find(|role| role.label() == label)
@@ -87,7 +88,7 @@ impl Role {
 }
 
 impl Scope {
-    /// The installation it is held to, if it is held to one.
+    /// The installation that the scope is limited to, if it is.
     #[must_use]
     pub fn installation(self) -> Option<u64> {
         match self {
@@ -104,12 +105,14 @@ impl From<Option<u64>> for Scope {
 }
 
 impl Principal {
-    /// Who holds the key of the configuration.
+    /// The caller who holds the key in the configuration.
     #[must_use]
     pub fn operator() -> Self {
         Self { name: "operator".into(), role: Role::Admin, scope: Scope::All, key_id: None }
     }
 
+    /// Checks that the caller may change something.
+    ///
     /// # Errors
     /// [`Error::RoleTooLow`] for a key that may only read.
     pub fn may_change(&self) -> Result<()> {
@@ -119,8 +122,10 @@ impl Principal {
         }
     }
 
+    /// Checks that the caller sees the rows of all installations.
+    ///
     /// # Errors
-    /// [`Error::OperatorOnly`] for a key of one installation: what is asked is about all of them.
+    /// [`Error::OperatorOnly`] for a key that is limited to one installation.
     pub fn sees_all(&self) -> Result<()> {
         match self.scope {
             Scope::All => Ok(()),
@@ -132,24 +137,24 @@ impl Principal {
 // === impl Token, NewKey ===
 
 impl Token {
-    /// A new key from random bytes.
+    /// Makes a key from random bytes.
     #[must_use]
     pub fn key(random: &[u8; TOKEN_BYTES]) -> Self {
         Self(format!("{KEY_PREFIX}{}", hex::encode(random)))
     }
 
-    /// A new session of the key `key_id`, or of the operator's: random bytes, the key's id, and a seal over both, so that
-    /// a made-up one is told without asking the store.
+    /// Makes a session of the key `key_id`, or of the operator's key. It holds random bytes, the key's id and a seal
+    /// over both, so an invented session is recognised without asking the database.
     #[must_use]
     pub fn session(random: &[u8; SESSION_RANDOM_BYTES], key_id: Option<i64>, secret: &Secret) -> Self {
         let signed = [random.as_slice(), &key_id.unwrap_or(OPERATORS).to_be_bytes()].concat();
         Self(hex::encode(&[signed.as_slice(), &secret.seal(&signed)].concat()))
     }
 
-    /// The key a session was opened with, None for the operator's.
+    /// The key that the session was opened with; None for the operator's key.
     ///
     /// # Errors
-    /// [`Error::SessionOver`] for one that was not made with this secret.
+    /// [`Error::SessionOver`] for a session that was not made with this secret.
     pub fn session_key(&self, secret: &Secret) -> Result<Option<i64>> {
         let bytes: [u8; TOKEN_BYTES] = hex::decode(self.0.as_bytes()).ok_or(Error::SessionOver)?;
         let (signed, seal) = bytes.split_last_chunk().ok_or(Error::SessionOver)?;
@@ -160,7 +165,7 @@ impl Token {
         Ok((id != OPERATORS).then_some(id))
     }
 
-    /// One that somebody presents; None for what no token looks like, so that nothing is looked up for it.
+    /// Reads a token that a caller sent. None if no token looks like this, so that the database is not asked.
     #[must_use]
     pub fn presented(text: &str) -> Option<Self> {
         let digits = text.strip_prefix(KEY_PREFIX).unwrap_or(text);
@@ -168,7 +173,7 @@ impl Token {
         fits.then(|| Self(text.to_owned()))
     }
 
-    /// What is stored of it. A plain hash is enough for 256 random bits: there is nothing to guess.
+    /// The hash that is stored. A plain hash is enough, because 256 random bits cannot be guessed.
     #[must_use]
     pub fn digest(&self) -> String {
         hex::encode(&Sha256::digest(self.0.as_bytes()))
@@ -182,7 +187,7 @@ impl Token {
 }
 
 impl NewKey {
-    /// What `body` asks for.
+    /// Reads the request for a new key from `body`.
     ///
     /// # Errors
     /// [`Error::JsonInvalid`], or [`Error::ParameterInvalid`] for a name that is empty or long.

@@ -17,7 +17,7 @@ const CONFIDENCE_FLOOR: f64 = 0.45;
 #[derive(Debug, Serialize)]
 pub struct Dashboard {
     health: Health,
-    /// One row a feature; empty until there are enough rows to compare.
+    /// One row per feature; empty until there are enough inferences to compare.
     drift_heatmap: Vec<FeatureDrift>,
     model_version: String,
     calibration: Calibration,
@@ -44,16 +44,16 @@ pub struct Registry<'a> {
     /// The version of the model that serves.
     latest: &'a str,
     retrain_suggested: bool,
-    /// The manifest of what serves.
+    /// The manifest of the model that serves.
     serving: &'a Manifest,
-    /// What was uploaded, newest first.
+    /// The uploaded models, newest first.
     models: Vec<ModelRow>,
-    /// Every change of what serves, newest first.
+    /// Every change of the serving model, newest first.
     activations: Vec<Activation>,
 }
 
 impl Dashboard {
-    /// The overview over `totals` and the drift `report` of `now`, with the model in use.
+    /// Builds the overview from `totals`, the drift `report` and the manifest of the serving model.
     #[must_use]
     pub fn new(totals: &Totals, report: Report, manifest: &Manifest, now: i64) -> Self {
         Self {
@@ -91,7 +91,7 @@ impl Health {
 }
 
 impl<'a> Registry<'a> {
-    /// The models that are known, and the one in use.
+    /// Lists the known models and the one that serves.
     #[must_use]
     pub fn new(
         totals: &Totals,
@@ -110,8 +110,8 @@ impl<'a> Registry<'a> {
     }
 }
 
-/// A number that the model reads has become another, or a full window of answers is in doubt. A category or the
-/// class mix that moved is worth a look, and no reason to retrain by itself.
+/// Whether to retrain: a numeric feature has drifted severely, or the confidence over a full window is low. A moved
+/// category or class mix deserves a look, but is no reason to retrain.
 fn needs_retraining(totals: &Totals, report: &Report) -> bool {
     let doubt = totals.recent >= u64::from(WINDOW)
         && totals.recent_confidence.is_some_and(|mean| mean < CONFIDENCE_FLOOR);

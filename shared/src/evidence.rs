@@ -7,21 +7,21 @@ use crate::github::answer::Meaning;
 use serde::Serialize;
 use std::time::Duration;
 
-/// The end of a log that is read: the failed step is there, and a worker's CPU time is short.
+/// How much of a log is read, from its end. The failed step is there, and a worker has little CPU time.
 pub const LOG_END_BYTES: usize = 1024 * 1024;
-/// Pages of jobs that are looked through, of 100 each.
+/// The largest number of pages of jobs that are read, with 100 jobs each.
 pub const JOB_PAGES: u32 = 3;
 
-/// A verdict is stored without the log when the log has been waited for so long, and is made again with it. Most
-/// failures of GitHub are over before that, and a verdict that changes after a moment would only confuse.
+/// After this wait a verdict is stored without the log; it is made again when the log is there. Most outages of GitHub
+/// are shorter, and a verdict that changes after a moment would confuse people.
 pub const PATIENCE_SECONDS: i64 = 300;
-/// After this time a log is waited for no longer: GitHub redelivers a delivery for three days.
+/// After this time nobody waits for a log any longer. GitHub redelivers a delivery for three days.
 pub const WAIT_AT_MOST_SECONDS: i64 = 3 * 24 * 3600;
-/// The shortest wait where GitHub names none: the sweep comes every minute.
+/// The shortest wait if GitHub names none. The sweep runs every minute.
 const WAIT_SHORTEST_SECONDS: i64 = 15;
-/// The longest wait where GitHub names none.
+/// The longest wait if GitHub names none.
 const WAIT_LONGEST_SECONDS: i64 = 3600;
-/// The longest wait for a token: whoever puts a new one wants to see it work.
+/// The longest wait for a token. A person who sets a new token wants to see that it works.
 const TOKEN_WAIT_SECONDS: i64 = 300;
 
 /// Which part of a log was read.
@@ -29,13 +29,13 @@ const TOKEN_WAIT_SECONDS: i64 = 300;
 pub enum LogPart {
     /// The whole log was read.
     Whole,
-    /// Its last [`LOG_END_BYTES`]: the numbers of its lines are not known.
+    /// The last [`LOG_END_BYTES`] were read, so the numbers of the lines are not known.
     End,
-    /// Its beginning: it has neither a length nor ranges, and goes on beyond what is read.
+    /// The beginning was read, because the log has neither a length nor ranges and is longer than what is read.
     Beginning,
 }
 
-/// What a reader should know of what a verdict was made from.
+/// A remark for readers about what a verdict was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Note {
@@ -47,22 +47,22 @@ pub enum Note {
     LogBeginning,
     /// The run has more than 300 jobs, and only the first 300 were looked at.
     JobsCut,
-    /// The first failed job has no log: this is about the next one that has.
+    /// The first failed job has no log, so the verdict is about the next one that has one.
     LaterJob,
 }
 
 /// Why GitHub gives nothing now and may give it later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
-    /// It does not accept our token.
+    /// GitHub does not accept our token.
     TokenRefused,
-    /// We asked too often; it says for how long.
+    /// We asked too often, and GitHub says how long to wait.
     Limited(Duration),
-    /// It, or the storage of its logs, is not well. It may say for how long.
+    /// GitHub or its log storage is down. It may say how long to wait.
     Away(Option<Duration>),
 }
 
-/// What to do about a delivery whose evidence can't be had now.
+/// What to do with a delivery if GitHub gives nothing now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
     /// Try again at `at`, in Unix seconds.
@@ -72,7 +72,7 @@ pub enum Plan {
         /// Whether a verdict is stored in the meantime.
         tells: bool,
     },
-    /// Make do with what there is, for good.
+    /// Use what there is and stop waiting.
     GiveUp,
 }
 
@@ -106,7 +106,7 @@ impl Note {
 // === impl Trouble ===
 
 impl Trouble {
-    /// What an answer means for the work that asked, if it means that trying later may give more.
+    /// The trouble that an answer means, if a later try may succeed.
     #[must_use]
     pub fn of(meaning: Meaning) -> Option<Self> {
         match meaning {
@@ -129,7 +129,8 @@ impl Trouble {
         }
     }
 
-    /// What to do about a delivery that was received at `received_at`. Waits grow with its age where GitHub names none.
+    /// What to do with a delivery that was received at `received_at`. If GitHub names no wait, waits grow with the age
+    /// of the delivery.
     #[must_use]
     pub fn plan(self, received_at: i64, now: i64) -> Plan {
         let age = now.saturating_sub(received_at).max(0);
@@ -163,19 +164,19 @@ impl LogEnd {
         }
     }
 
-    /// Bytes that came by.
+    /// The number of bytes that were pushed.
     #[must_use]
     pub fn read_bytes(&self) -> u64 {
         self.read_bytes
     }
 
-    /// Whether more came by than is kept.
+    /// Whether more was pushed than is kept.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.read_bytes > LOG_END_BYTES as u64
     }
 
-    /// The last [`LOG_END_BYTES`] of what came by.
+    /// The last [`LOG_END_BYTES`] that were pushed.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[self.bytes.len().saturating_sub(LOG_END_BYTES)..]

@@ -41,7 +41,7 @@ pub enum FailureClass {
     Timeout,
 }
 
-/// What a conclusion means for us. Source: the `conclusion` values of the Actions and Checks APIs.
+/// The conclusions that are classified. Source: the `conclusion` values of the Actions and Checks APIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conclusion {
@@ -53,7 +53,7 @@ pub enum Conclusion {
     StartupFailure,
 }
 
-/// What failed, as GitHub numbers it; its [`Subject::key`] makes repeating a verdict harmless.
+/// The failed run or job by GitHub's numbers. Its [`Subject::key`] makes storing a verdict twice harmless.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Subject {
@@ -75,16 +75,16 @@ pub enum Subject {
     },
 }
 
-/// The telemetry of one failed run, as its delivery tells it. Absent is `None`, never a made-up value.
+/// What the delivery says about one failed run. An absent value is `None`, never an invented one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FailureRecord {
     /// The run or job that failed.
     pub subject: Subject,
     /// The repository as `owner/name`.
     pub repository: String,
-    /// The App installation the delivery came through.
+    /// The App installation that the delivery came through.
     pub installation_id: Option<u64>,
-    /// Login of whoever started the run.
+    /// The login of the person who started the run.
     pub author: Option<String>,
     /// The name of the workflow.
     pub workflow: Option<String>,
@@ -96,7 +96,7 @@ pub struct FailureRecord {
     pub summary: Option<String>,
     /// The SHA of the commit that the run tested.
     pub head_sha: Option<String>,
-    /// Where a person reads about it.
+    /// The address of the page about it on GitHub.
     pub html_url: Option<String>,
     /// When the run started, in Unix seconds.
     pub started_at: Option<i64>,
@@ -141,7 +141,7 @@ impl FailureClass {
         }
     }
 
-    /// The class of that exact name.
+    /// The class with exactly this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|class| class.name() == name)
@@ -201,7 +201,7 @@ impl FailureRecord {
     }
 }
 
-/// The first [`FIELD_CHARS`] characters of `text`, what hides among them spelt out.
+/// The first [`FIELD_CHARS`] characters of `text`, with hidden characters written out.
 #[must_use]
 pub fn bounded(text: &str) -> String {
     let text = crate::text::line(text);

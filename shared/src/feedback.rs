@@ -16,7 +16,7 @@ pub struct Feedback {
     pub inference_id: i64,
     /// The class that the person says is right.
     pub corrected: FailureClass,
-    /// Who says so, for the audit: the name of the key it came with.
+    /// The author for the audit log: the name of the key that the request came with.
     pub author: String,
 }
 
@@ -32,7 +32,7 @@ pub enum Opinion {
 }
 
 impl Opinion {
-    /// As it is stored.
+    /// The name under which it is stored.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -63,7 +63,7 @@ struct Body {
     corrected_class: Option<String>,
 }
 
-/// One row of the audit.
+/// One row of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FeedbackRecord {
     /// The row's id; later rows have larger ids.
@@ -76,12 +76,12 @@ pub struct FeedbackRecord {
     /// The key of the review's job, if the feedback is about a review.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_key: Option<String>,
-    /// And the fingerprint of its finding; `*` where all of it was dismissed.
+    /// The fingerprint of the finding; `*` if the whole review was dismissed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finding: Option<String>,
-    /// The verdict at that time; of a finding `severity/category`.
+    /// The verdict at that time; for a finding `severity/category`.
     pub original_pred: String,
-    /// What the author says it was; of a finding an [`Opinion`].
+    /// The class that the author says is right; for a finding an [`Opinion`].
     pub corrected_label: String,
     /// The name of the key or the GitHub login that gave the feedback.
     pub author_id: String,
@@ -103,12 +103,12 @@ pub struct FeedbackStats {
 }
 
 impl Feedback {
-    /// Parses and checks a request body of `author`, who is the holder of the key it came with: a name in the body proves
-    /// nothing, and is not read.
+    /// Parses and checks a request body. `author` is the name of the caller's key. A name in the body would prove
+    /// nothing and is not read.
     ///
     /// # Errors
-    /// [`Error::JsonInvalid`], [`Error::FieldMissing`], or [`Error::ParameterInvalid`] for a class that is not one
-    /// of the ten.
+    /// [`Error::JsonInvalid`], [`Error::FieldMissing`], or [`Error::ParameterInvalid`] for a class that is not one of
+    /// the ten.
     pub fn parse(body: &[u8], author: &str) -> Result<Self> {
         let body: Body = serde_json::from_slice(body).map_err(|error| {
             Error::JsonInvalid(format!("line {}, column {}", error.line(), error.column()))
@@ -125,7 +125,7 @@ impl Feedback {
     }
 }
 
-/// A name that can stand in an audit: given, and not empty, long or unprintable.
+/// Checks a name for the audit log: it must be given, not empty, not too long, and printable.
 ///
 /// # Errors
 /// [`Error::FieldMissing`], [`Error::ParameterInvalid`].

@@ -12,19 +12,19 @@ pub use repository::RepositoryName;
 use crate::failure::Conclusion;
 use serde::Deserialize;
 
-/// Who or what an event belongs to.
+/// The repository of an event.
 #[derive(Debug, Deserialize)]
 pub struct Repository {
     /// The repository as `owner/name`.
     pub full_name: Option<String>,
 }
 
-/// The App installation a delivery came through.
+/// The App installation that a delivery came through.
 #[derive(Debug, Deserialize)]
 pub struct Installation {
     /// The id that GitHub gave the installation.
     pub id: Option<u64>,
-    /// Whose it is. Told only by events about the installation itself; every other tells the id alone.
+    /// The account of the installation. Only events about the installation itself have it; all others have just the id.
     pub account: Option<Actor>,
 }
 
@@ -45,7 +45,7 @@ pub struct Payload {
     pub action: Option<String>,
     /// The repository that the event is about.
     pub repository: Option<Repository>,
-    /// Through which App installation.
+    /// The App installation that the delivery came through.
     pub installation: Option<Installation>,
     /// Who caused the event.
     pub sender: Option<Actor>,
@@ -72,7 +72,7 @@ pub struct PullRequest {
     pub number: u64,
     /// Whether the pull request is `open` or `closed`.
     pub state: Option<String>,
-    /// Not meant to be reviewed yet.
+    /// Whether it is a draft, which is not meant to be reviewed yet.
     #[serde(default)]
     pub draft: bool,
     /// How many files it changes; not in every delivery.

@@ -1,12 +1,12 @@
 //! Hexadecimal text, the form of signatures, digests and keys.
 
-/// `bytes` in lower-case digits.
+/// Writes `bytes` in lower-case digits.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The 32 bytes that exactly 64 digits of either case write; None for anything else.
+/// Reads 32 bytes from exactly 64 digits of either case; None for anything else.
 #[must_use]
 pub fn decode(digits: &[u8]) -> Option<[u8; 32]> {
     if digits.len() != 64 {

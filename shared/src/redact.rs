@@ -13,18 +13,20 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-/// In the place of a secret.
+/// The text that replaces a secret.
 pub const SECRET: &str = "[secret]";
-/// In the place of an e-mail address.
+/// The text that replaces an e-mail address.
 pub const EMAIL: &str = "[e-mail]";
 
-/// How often a line is read until nothing more is found in it; each time takes something out, so few need a third.
+/// The largest number of times that a line is read until nothing more is found. Each reading removes something, so few
+/// lines need a third.
 const READINGS_MAX: usize = 8;
 
-/// From this length on a quoted literal without digits is a secret where its name says so.
+/// From this length on, a quoted literal without digits counts as a secret if its name says so.
 const LITERAL_BYTES: usize = 20;
 
-/// Shapes of whole tokens, and places where a secret stands: `…name` is what stays before it.
+/// Shapes of whole tokens, and places where a secret stands. The groups named `…name` are the text before it, which
+/// stays.
 static SHAPES: LazyLock<Regex> = LazyLock::new(|| {
     let shapes = [
         // ASCII throughout: the Unicode tables are left out of this build.
@@ -56,7 +58,7 @@ static SHAPES: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&shapes.concat()).expect("a constant")
 });
 
-/// `line` without secrets and e-mail addresses.
+/// Returns `line` without secrets and e-mail addresses.
 #[must_use]
 pub fn redact(line: &str) -> Cow<'_, str> {
     let mut redacted = Cow::Borrowed(line);
@@ -67,14 +69,14 @@ pub fn redact(line: &str) -> Cow<'_, str> {
     redacted
 }
 
-/// Whether something in `text`, of one line or several, is a secret. An e-mail address is none.
+/// Whether `text`, of one line or several, contains a secret. An e-mail address is not one.
 #[must_use]
 pub fn holds_a_secret(text: &str) -> bool {
     let holds = |text: &str| found_in(text).any(|(_, instead)| instead == SECRET);
     holds(text) || Decoded::of(text).is_some_and(|decoded| holds(&decoded.text))
 }
 
-/// None when nothing was found.
+/// Reads a line once. None if nothing was found.
 fn read_once(line: &str) -> Option<String> {
     let decoded = Decoded::of(line);
     let of_decoded = decoded.and_then(|decoded| taken_out(line, &decoded.text, |at| decoded.starts[at]));
@@ -84,7 +86,7 @@ fn read_once(line: &str) -> Option<String> {
     }
 }
 
-/// `line` without what is found in `text`, where the byte `at` of `text` comes from the byte `source(at)` of `line`.
+/// Removes from `line` what is found in `text`. The byte `at` of `text` comes from the byte `source(at)` of `line`.
 fn taken_out(line: &str, text: &str, source: impl Fn(usize) -> usize) -> Option<String> {
     let mut left = String::new();
     let mut end = 0;
@@ -96,7 +98,7 @@ fn taken_out(line: &str, text: &str, source: impl Fn(usize) -> usize) -> Option<
     (end > 0).then(|| left + &line[end..])
 }
 
-/// What must not be told of `text`, in order, and what stands in its place.
+/// The parts of `text` that must not be shown, in order, and their replacements.
 fn found_in(text: &str) -> impl Iterator<Item = (Range<usize>, &'static str)> + '_ {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -117,11 +119,11 @@ fn found_in(text: &str) -> impl Iterator<Item = (Range<usize>, &'static str)> + 
     })
 }
 
-/// What one match is.
+/// The meaning of one match.
 enum Found {
     Secret(Range<usize>),
     Email(Range<usize>),
-    /// Up to `until`; something may follow there.
+    /// Not a secret up to `until`; one may follow there.
     Nothing {
         until: usize,
     },
@@ -156,21 +158,22 @@ impl Found {
     }
 }
 
-/// Capitals, small letters and digits: no word and no hash.
+/// Whether a token mixes capitals, small letters and digits, so that it is neither a word nor a hash.
 fn is_mixed(token: &str) -> bool {
     let body = token.rsplit(['-', '_']).next().unwrap_or_default();
     let has = |is: fn(&u8) -> bool| body.bytes().any(|byte| is(&byte));
     has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit)
 }
 
-/// "Unexpected token: punctuation" is no secret. A digit tells, or a long literal.
+/// Whether a value looks like a secret: it has a digit, or it is a long literal. "Unexpected token: punctuation" is not
+/// a secret.
 fn is_valuable(value: &str, is_quoted: bool) -> bool {
     let is_literal = |byte: u8| byte.is_ascii_alphanumeric() || b"+/_=-".contains(&byte);
     value.bytes().any(|byte| byte.is_ascii_digit())
         || is_quoted && value.len() >= LITERAL_BYTES && value.bytes().all(is_literal)
 }
 
-/// Letters and digits, and no path of words.
+/// Whether a value has letters and digits and is not a path of words.
 fn is_telling(value: &str) -> bool {
     let has = |is: fn(&u8) -> bool| value.bytes().any(|byte| is(&byte));
     has(u8::is_ascii_alphabetic) && has(u8::is_ascii_digit) && !(value.contains('/') && value.contains('-'))
@@ -179,12 +182,12 @@ fn is_telling(value: &str) -> bool {
 /// A line whose escapes of ASCII characters were decoded, and where in the line each byte comes from.
 struct Decoded {
     text: String,
-    /// One more than `text` has bytes: the last is the line's end.
+    /// For each byte of `text` its place in the line, and the end of the line as the last entry.
     starts: Vec<usize>,
 }
 
 impl Decoded {
-    /// None for a line without escapes.
+    /// Decodes a line; None if it has no escapes.
     fn of(line: &str) -> Option<Self> {
         if !line.bytes().any(|byte| matches!(byte, b'%' | b'\\')) {
             return None;

@@ -29,7 +29,7 @@ pub struct Verified<'a>(&'a [u8]);
 // === impl Secret ===
 
 impl Secret {
-    /// A secret from configuration; `None` when it is empty, since an empty key would accept anyone who guesses so.
+    /// Reads a secret from the configuration. `None` if it is empty, because anybody could guess an empty secret.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         (!text.is_empty()).then(|| Self(text.as_bytes().into()))
@@ -48,7 +48,7 @@ impl Secret {
         mac(b"sentinel api key", &self.0).verify_slice(&digest).is_ok()
     }
 
-    /// Eight bytes that only who has this secret can make for `message`.
+    /// Makes eight bytes for `message` that nobody can make without this secret.
     #[must_use]
     pub fn seal(&self, message: &[u8]) -> [u8; 8] {
         let sealed = mac(&self.0, &[b"sentinel seal\0", message].concat()).finalize().into_bytes();
@@ -61,7 +61,7 @@ impl Secret {
         mac(&self.0, &[b"sentinel seal\0", message].concat()).verify_truncated_left(seal).is_ok()
     }
 
-    /// What tells this secret from its successor, and can be stored.
+    /// A value that distinguishes this secret from its successor and may be stored.
     #[must_use]
     pub fn tag(&self) -> String {
         hex::encode(&mac(&self.0, b"sentinel session").finalize().into_bytes())
@@ -71,7 +71,7 @@ impl Secret {
 // === impl WebhookSecrets ===
 
 impl WebhookSecrets {
-    /// Secrets for one hook; `previous` stays valid until it is removed from the configuration.
+    /// The secrets of one webhook. `previous` stays valid until it is removed from the configuration.
     #[must_use]
     pub fn new(current: Secret, previous: Option<Secret>) -> Self {
         Self { current, previous }

@@ -35,24 +35,24 @@ const HIDDEN: [(char, char); 20] = [
     ('\u{e0000}', '\u{e0fff}'),
 ];
 
-/// Asks for an emoji's coloured picture: changes how `⚠️` looks and hides nothing, where a picture stands before it.
+/// Selects the coloured picture of an emoji. After an emoji it hides nothing; it only changes how `⚠️` looks.
 const EMOJI_STYLE: char = '\u{fe0f}';
 
-/// One line as a reader sees it: every hidden character is spelt out, as in `\u{202e}`, and so is a line break inside it.
-/// Line breaks at the end are dropped, and a tab stays.
+/// One line as a reader sees it. Every hidden character is written out, as in `\u{202e}`, and so is a line break inside
+/// it. Line breaks at the end are dropped, and a tab stays.
 #[must_use]
 pub fn line(text: &str) -> Cow<'_, str> {
     spelt_out(text.trim_end_matches(['\r', '\n']), |character| character == '\t')
 }
 
-/// The same for text of several lines, whose line breaks stay.
+/// The same for text of several lines. Line breaks stay.
 #[must_use]
 pub fn lines(text: &str) -> Cow<'_, str> {
     spelt_out(text, |character| matches!(character, '\t' | '\n'))
 }
 
-/// One line for a terminal or a log: as [`line`], and a CI runner takes no order from it. GitHub's takes `::error::` at
-/// the start of a line and `##[error]` anywhere in it
+/// One line for a terminal or a log. It is like [`line`], and a CI runner takes no command from it. GitHub's runner
+/// takes `::error::` at the start of a line and `##[error]` anywhere in it
 /// (<https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs>).
 #[must_use]
 pub fn printed(text: &str) -> Cow<'_, str> {
@@ -74,7 +74,7 @@ pub fn printed_lines(text: &str) -> String {
     text.lines().map(printed).collect::<Vec<_>>().join("\n")
 }
 
-/// Makes every string in `value` visible, line breaks apart: for answers that people read through a program.
+/// Makes every string in `value` visible, except for line breaks. For answers that people read through a program.
 pub fn make_visible(value: &mut Json) {
     match value {
         Json::String(text) => {
@@ -88,7 +88,7 @@ pub fn make_visible(value: &mut Json) {
     }
 }
 
-/// The same for a document. One that hides nothing stays as it is, to the last digit.
+/// The same for a document. A document that hides nothing stays as it is, to the last digit.
 #[must_use]
 pub fn visible_document(document: String) -> String {
     // A control character stands in it as `\u00…`, every other hidden one as itself.
@@ -104,8 +104,8 @@ pub fn visible_document(document: String) -> String {
     }
 }
 
-/// A JSON document for a terminal or a log. It means what it meant: what is hidden, and what a CI runner would obey, is
-/// written as JSON's own `\u` escapes.
+/// A JSON document for a terminal or a log. Its meaning does not change: hidden characters and commands for a CI runner
+/// become JSON's own `\u` escapes.
 #[must_use]
 pub fn printed_json(document: &str) -> String {
     let mut printed = String::with_capacity(document.len());
@@ -127,9 +127,9 @@ pub fn printed_json(document: &str) -> String {
     printed
 }
 
-/// What GitHub's runner obeys anywhere in a line.
+/// The start of a command that GitHub's runner obeys anywhere in a line.
 const V1_COMMAND: &str = "##[";
-/// What it obeys at the start of a line.
+/// The start of a command that it obeys at the start of a line.
 const V2_COMMAND: &str = "::";
 
 fn is_hidden(character: char) -> bool {

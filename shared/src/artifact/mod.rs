@@ -21,22 +21,22 @@ use std::collections::BTreeMap;
 const MAGIC: &[u8; 8] = b"SNTLFB03";
 const DIGEST_BYTES: usize = 32;
 
-/// What a model is, where it comes from and how well it did.
+/// Describes a model: its parts, its training data and its figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The model's version, as in `lgbm_v3.2`.
     pub model_version: String,
     /// The learner and its size, for people.
     pub algorithm: String,
-    /// Numbers in a row; must be 884.
+    /// The number of features in a row. It must be 884.
     pub feature_count: usize,
-    /// `<block> <width>` in column order; must be ours.
+    /// `<block> <width>` in column order. It must equal [`crate::features::BLOCKS`].
     pub feature_order: Vec<String>,
-    /// Class names in output order; must be ours.
+    /// The class names in output order. They must equal [`crate::failure::FailureClass::ALL`].
     pub classes: Vec<String>,
-    /// Trees in the forest.
+    /// The number of trees in the forest.
     pub trees: usize,
-    /// How scores become a verdict.
+    /// Temperature and thresholds that turn scores into a verdict.
     pub calibration: Calibration,
     /// Version of the text of a training record; see `training/README.md`.
     pub data: BTreeMap<String, serde_json::Value>,
@@ -54,9 +54,9 @@ pub struct ModelBundle {
     pub pipeline: Pipeline,
     /// The known error messages that become features.
     pub patterns: Patterns,
-    /// Features to a verdict.
+    /// Turns features into a prediction.
     pub classifier: Classifier,
-    /// What the features looked like at fitting.
+    /// The distribution of the features in training.
     pub baseline: Baseline,
 }
 
@@ -75,7 +75,7 @@ pub struct Sources<'a> {
     pub onnx: &'a [u8],
 }
 
-/// Everything of a compiled bundle that is not the forest.
+/// Every part of a compiled bundle except the forest.
 #[derive(Serialize, Deserialize)]
 struct Head {
     manifest: Manifest,
@@ -169,7 +169,7 @@ impl ModelBundle {
         Ok(Self { manifest, pipeline, patterns, classifier, baseline })
     }
 
-    /// What programs are told of `verdict`: `prediction`, `confidence`, `top` three, `terms`, `line`, `model_version`.
+    /// The JSON of `verdict` for programs: `prediction`, `confidence`, `top` three, `terms`, `line`, `model_version`.
     #[must_use]
     pub fn told(&self, verdict: &Verdict) -> serde_json::Value {
         serde_json::json!({
@@ -182,7 +182,7 @@ impl ModelBundle {
         })
     }
 
-    /// Where `verdict` falls in the drift histograms.
+    /// The cells of the drift histograms that `verdict` falls into.
     #[must_use]
     pub fn drift_cells(&self, verdict: &Verdict) -> Vec<(String, u32)> {
         self.baseline.cells(verdict, &self.pipeline.tfidf)

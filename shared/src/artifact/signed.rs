@@ -15,10 +15,10 @@ const MANIFEST: &[u8] = b"sentinel review model manifest\0";
 const KEY_ID_BYTES: usize = 8;
 const SIGNATURE_BYTES: usize = 64;
 
-/// The most bytes of a signed bundle that are read.
+/// The largest signed bundle that is read.
 pub const SIGNED_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 
-/// Who may sign models. Two during a rotation.
+/// The keys that may sign models; two during a rotation.
 #[derive(Debug, Clone, Default)]
 pub struct PublicKeys(Vec<VerifyingKey>);
 
@@ -49,7 +49,7 @@ impl PublicKeys {
         keys.map(key).collect::<Result<_>>().map(Self)
     }
 
-    /// Whether nobody may sign.
+    /// Whether there is no key, so that nobody may sign.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -114,7 +114,7 @@ impl VerifiedBundle<'_> {
 // === impl PrivateKey ===
 
 impl PrivateKey {
-    /// A key from 32 random bytes.
+    /// Makes a key from 32 random bytes.
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         Self(SigningKey::from_bytes(seed))
@@ -143,7 +143,7 @@ impl PrivateKey {
         [self.seal(BUNDLE, bundle).as_slice(), bundle].concat()
     }
 
-    /// The signature of a review model's manifest, to stand beside it.
+    /// Signs a review model's manifest. The signature is stored beside the manifest.
     #[must_use]
     pub fn sign_manifest(&self, manifest: &[u8]) -> Vec<u8> {
         self.seal(MANIFEST, manifest)
@@ -155,7 +155,7 @@ impl PrivateKey {
     }
 }
 
-/// What stands before signed bytes.
+/// The header in front of signed bytes.
 struct Seal {
     key_id: [u8; KEY_ID_BYTES],
     signature: [u8; SIGNATURE_BYTES],

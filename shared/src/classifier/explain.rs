@@ -11,10 +11,10 @@ use crate::text;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// Terms that are named.
+/// The largest number of terms in an explanation.
 pub const TERMS: usize = 5;
 
-/// One feature that was present, and what it did.
+/// A feature that was present, and its effect on the score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Term {
     /// The vocabulary term, or `field=level`.
@@ -59,7 +59,7 @@ impl Explanation {
     }
 }
 
-/// The drop of every present column some tree looks at.
+/// The drop of every present column that some tree uses.
 fn drops(prediction: &Prediction, features: &FeatureVector, classifier: &Classifier) -> HashMap<usize, f32> {
     let class = prediction.class.index();
     let forest = classifier.forest();
@@ -78,7 +78,7 @@ fn drops(prediction: &Prediction, features: &FeatureVector, classifier: &Classif
     drops
 }
 
-/// The line whose own terms drop the score most; the earlier of equals. None where no line has any.
+/// The line whose terms lower the score most; the earlier one if two are equal. None if no line has such a term.
 fn deciding_line<'a>(
     drops: &HashMap<usize, f32>,
     excerpt: &'a Excerpt,

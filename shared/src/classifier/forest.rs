@@ -6,11 +6,11 @@
 
 use crate::{Error, Result};
 
-/// `feature` of a leaf.
+/// The value of `feature` in a leaf.
 const LEAF: u16 = 0x7fff;
 /// Set in `feature` when a missing value goes left.
 const MISSING_LEFT: u16 = 0x8000;
-/// Most nodes of a forest that are read: 16 MB, ten times what ships.
+/// The largest forest that is read: 16 MB, ten times the size of the shipped one.
 const NODES_MAX: u32 = 2 << 20;
 const NODE_BYTES: usize = 8;
 
@@ -30,14 +30,14 @@ struct Node {
 pub struct Forest {
     features: u16,
     classes: u16,
-    /// Per class, the nodes its trees start at.
+    /// For each class, the nodes at which its trees start.
     roots: Vec<Vec<u32>>,
     nodes: Vec<Node>,
-    /// The columns that any tree looks at.
+    /// Whether any tree uses a column, for each column.
     used: Vec<bool>,
 }
 
-/// A tree, as whoever reads a model file describes it.
+/// A tree in the form in which the reader of a model file builds it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Tree {
     /// `x[feature] <= threshold` goes left; NaN goes left if `missing_left`.
@@ -46,9 +46,9 @@ pub enum Tree {
         feature: u16,
         /// Inclusive upper bound of the left side.
         threshold: f32,
-        /// Where a missing value goes.
+        /// Whether a missing value goes left.
         missing_left: bool,
-        /// At most the threshold.
+        /// The branch for values up to the threshold.
         left: Box<Tree>,
         /// The branch for values above the threshold.
         right: Box<Tree>,
@@ -60,7 +60,7 @@ pub enum Tree {
 // === impl Forest ===
 
 impl Forest {
-    /// A forest of `(class, tree)` over `features` columns.
+    /// Builds a forest from `(class, tree)` pairs over `features` columns.
     ///
     /// # Errors
     /// [`Error::ModelInvalid`] for a class or column out of range, or a subtree too large for its index.
@@ -92,13 +92,13 @@ impl Forest {
         Ok(())
     }
 
-    /// Columns of a row.
+    /// The number of columns in a row.
     #[must_use]
     pub fn features(&self) -> usize {
         usize::from(self.features)
     }
 
-    /// Scores of a row.
+    /// The number of scores for a row, one per class.
     #[must_use]
     pub fn classes(&self) -> usize {
         usize::from(self.classes)
@@ -134,7 +134,7 @@ impl Forest {
         }
     }
 
-    /// Whether any tree looks at this column.
+    /// Whether any tree uses this column.
     #[must_use]
     pub fn uses(&self, column: usize) -> bool {
         self.used.get(column).copied().unwrap_or(false)
@@ -226,7 +226,8 @@ impl Reader<'_> {
         self.take().map(u32::from_le_bytes)
     }
 
-    /// A count of items of `size` bytes that the rest of the bytes can hold, so that nothing is reserved for a lie.
+    /// Reads a count of items of `size` bytes, and checks that the remaining bytes can hold them before memory is
+    /// reserved.
     fn bounded_count(&mut self, size: usize) -> Result<u32> {
         let count = self.u32()?;
         if count > NODES_MAX || count as usize * size > self.0.len() {
@@ -260,7 +261,7 @@ mod tests {
         })
     }
 
-    /// The definition, to compare with.
+    /// The plain definition of a walk, to compare with.
     fn walk(tree: &Tree, row: &[f32]) -> f32 {
         match tree {
             Tree::Leaf(value) => *value,

@@ -25,14 +25,15 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// How scores become a verdict; chosen on validation, stored in the manifest.
+/// Turns scores into a verdict. The values are chosen on validation data and stored in the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Scores are divided by this before the softmax (Guo et al. 2017, temperature scaling).
     pub temperature: f32,
     /// Below this confidence the verdict is `Unknown`.
     pub abstain_below: f32,
-    /// The same for each class, in the order of [`FailureClass::ALL`]: a class that is often wrong must be surer.
+    /// The same threshold for each class, in the order of [`FailureClass::ALL`]. A class that is often wrong gets a
+    /// higher one.
     #[serde(default)]
     pub class_abstain_below: [f32; 10],
 }
@@ -59,7 +60,7 @@ pub struct RankedClass {
     pub confidence: f32,
 }
 
-/// The name of the verdict that is none.
+/// The verdict of a model that abstains.
 pub const UNKNOWN: &str = "Unknown";
 
 /// A model ready to run.
@@ -124,7 +125,7 @@ impl Classifier {
         &self.forest
     }
 
-    /// How scores become a verdict here.
+    /// The calibration of this classifier.
     #[must_use]
     pub fn calibration(&self) -> Calibration {
         self.calibration
@@ -140,7 +141,7 @@ impl Prediction {
         if self.abstained { UNKNOWN } else { self.class.name() }
     }
 
-    /// The three most likely classes as every answer and every row shows them.
+    /// The three most likely classes, in the form of every answer and every row.
     #[must_use]
     pub fn top_three(&self) -> Vec<RankedClass> {
         self.top(3).into_iter().map(|(class, confidence)| RankedClass { class, confidence }).collect()

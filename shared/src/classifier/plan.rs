@@ -13,7 +13,7 @@ use tract_core::ops::nn::Softmax;
 pub(super) struct Plan(Arc<TypedSimplePlan>);
 
 impl Plan {
-    /// Plans `forest` under a temperature that is positive.
+    /// Plans `forest` with a temperature, which must be positive.
     ///
     /// # Errors
     /// [`Error::ModelInvalid`] for a graph that tract refuses.

@@ -8,7 +8,7 @@ use tract_onnx::prelude::{Framework, InferenceModelExt};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx_opl::ml::tree_ensemble_classifier::{TreeEnsembleClassifier, TreeEnsembleData};
 
-/// Rows the translation is checked with.
+/// The number of rows that the translation is checked with.
 const PROBES: usize = 3;
 /// Largest difference of a probability between tract's node and ours.
 const TOLERANCE: f32 = 1e-5;
@@ -33,7 +33,7 @@ pub fn translate(onnx: &[u8], features: u16) -> Result<Forest> {
     flatten(&ensemble.ensemble.data, features, ensemble.ensemble.n_classes())
 }
 
-/// The model as tract runs it by itself, with its probabilities as the only output.
+/// The model with tract's own operators and the probabilities as the only output.
 fn stock(onnx: &[u8], features: u16) -> TractResult<TypedModel> {
     let mut file = std::io::Cursor::new(onnx);
     let mut model = tract_onnx::onnx().model_for_read(&mut file)?;

@@ -16,41 +16,41 @@ use std::fmt;
 /// One file of a diff.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileDiff<'a> {
-    /// Where it was; None for a new file.
+    /// The path in the old tree; None for a new file.
     pub old_path: Option<Cow<'a, str>>,
-    /// Where it is; None for a removed file.
+    /// The path in the new tree; None for a removed file.
     pub new_path: Option<Cow<'a, str>>,
-    /// Git says its content is not text, so there is no hunk.
+    /// Whether git says that the content is not text. Then there is no hunk.
     pub binary: bool,
-    /// Empty for a pure rename, a mode change, an empty or a binary file.
+    /// The hunks; empty for a pure rename, a mode change, an empty or a binary file.
     pub hunks: Vec<Hunk<'a>>,
 }
 
 /// A run of lines that changed, with its surroundings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hunk<'a> {
-    /// First line in the old file, from 1; the line before, where no old line is in the hunk.
+    /// The first line in the old file, counted from 1. If the hunk has no old line, the line before it.
     pub old_start: u32,
-    /// First line in the new file, from 1; the line before, where no new line is in the hunk.
+    /// The first line in the new file, counted from 1. If the hunk has no new line, the line before it.
     pub new_start: u32,
-    /// What follows the second `@@`: the function it is in, as far as git guesses. Not trimmed.
+    /// The text after the second `@@`, which is git's guess of the enclosing function. It is not trimmed.
     pub section: &'a str,
-    /// In order; never empty.
+    /// The lines in order; there is at least one.
     pub lines: Vec<Line<'a>>,
 }
 
 /// One line of a hunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line<'a> {
-    /// What happened to it, and where it is.
+    /// Whether the line was added, removed or kept, and its numbers.
     pub place: Place,
-    /// Without its mark and its line feed; a carriage return stays.
+    /// The text without its mark and line feed. A carriage return stays.
     pub text: &'a str,
-    /// The file ends here without a line feed.
+    /// Whether the file ends here without a line feed.
     pub ends_file: bool,
 }
 
-/// What happened to a line and its numbers, from 1.
+/// Whether a line was added, removed or kept, and its numbers, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// A line that is in both files.
@@ -60,12 +60,12 @@ pub enum Place {
         /// In the new file.
         new: u32,
     },
-    /// In the new file only.
+    /// A line that is only in the new file.
     Added {
         /// In the new file.
         new: u32,
     },
-    /// In the old file only.
+    /// A line that is only in the old file.
     Removed {
         /// In the old file.
         old: u32,
@@ -75,7 +75,7 @@ pub enum Place {
 // === impl FileDiff ===
 
 impl FileDiff<'_> {
-    /// The path a reader knows the file by: the new one, or the old one of a removed file.
+    /// The path to show: the new one, or for a removed file the old one.
     #[must_use]
     pub fn path(&self) -> &str {
         self.new_path.as_deref().or(self.old_path.as_deref()).unwrap_or_default()
@@ -104,7 +104,7 @@ impl<'a> Hunk<'a> {
     }
 }
 
-/// As git prints it, with both lengths spelt out.
+/// Prints the hunk as git does, with both lengths written out.
 impl fmt::Display for Hunk<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (old_len, new_len) = self.lengths();
@@ -122,7 +122,7 @@ impl fmt::Display for Hunk<'_> {
 // === impl Line ===
 
 impl Line<'_> {
-    /// Its first character in a diff.
+    /// The first character of such a line in a diff.
     #[must_use]
     pub fn mark(&self) -> char {
         match self.place {

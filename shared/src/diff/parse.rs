@@ -4,7 +4,7 @@ use super::path::{of_header, path, without_prefix};
 use super::{FileDiff, Hunk, Line, Place};
 use crate::{Error, Result};
 
-/// The largest line number that is read: beyond it, a header is a mistake or an attack.
+/// The largest line number that is accepted. A header with a larger one is a mistake or an attack.
 const LINE_MAX: u32 = 1 << 30;
 
 /// Parses a whole diff, as `git diff` or `diff -u` prints it. What stands before the first file (a commit
@@ -148,7 +148,7 @@ struct Range<'a> {
     section: &'a str,
 }
 
-/// `@@ -12,3 +14 @@ fn main()`
+/// Parses a header such as `@@ -12,3 +14 @@ fn main()`.
 fn range(header: &str) -> Option<Range<'_>> {
     let (ranges, section) = header.strip_prefix("@@ -")?.split_once(" @@")?;
     let (old, new) = ranges.split_once(" +")?;
@@ -165,7 +165,7 @@ fn range(header: &str) -> Option<Range<'_>> {
     Some(Range { old_start, old_left, new_start, new_left, section })
 }
 
-/// Lines with their numbers and one line of foresight.
+/// Lines with their numbers, and a look at the next line.
 struct Lines<'a> {
     rest: std::str::Split<'a, char>,
     ahead: Option<&'a str>,

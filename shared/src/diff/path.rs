@@ -19,8 +19,8 @@ pub(super) fn without_prefix(path: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// Both paths of a `diff --git` line. Where neither is quoted they can only be told apart when they are equal,
-/// which is when nothing else in the header says them.
+/// Both paths of a `diff --git` line. If neither is quoted, they can be separated only if they are equal. They are
+/// equal whenever no other line of the header names them.
 pub(super) fn of_header(text: &str) -> (Option<Cow<'_, str>>, Option<Cow<'_, str>>) {
     if let Some(end) = text.starts_with('"').then(|| closing_quote(text)).flatten() {
         return (path(&text[..=end]), path(text[end + 1..].trim_start()));

@@ -9,7 +9,7 @@ pub struct Pieces<'h, 'a, T, F> {
     read: F,
     /// The next line that was not read yet.
     next: usize,
-    /// What the last line gave that did not fit its piece any more.
+    /// What `read` made of the last line, if the line did not fit into its piece.
     ahead: Option<(usize, T)>,
     /// The last line numbers before the next piece.
     old: u32,
@@ -17,16 +17,16 @@ pub struct Pieces<'h, 'a, T, F> {
 }
 
 impl<'a> Hunk<'a> {
-    /// Cuts the hunk on line borders into pieces whose lines cost at most `budget` together. Each piece is a hunk
-    /// of its own with the right numbers; together they have every line once, in order. A line that costs more
-    /// than the budget alone is a piece alone.
+    /// Cuts the hunk between lines into pieces whose lines cost at most `budget` together. Each piece is a hunk with
+    /// the right line numbers, and together they have every line once, in order. A line that costs more than the budget
+    /// is a piece by itself.
     #[must_use]
     pub fn split(&self, budget: usize, mut cost: impl FnMut(&Line<'a>) -> usize) -> Vec<Hunk<'a>> {
         self.pieces(budget, |line| (cost(line), ())).map(|(piece, _)| piece).collect()
     }
 
-    /// As [`Self::split`], one piece at a time, so that who stops early has not paid for the rest. `read` sees each
-    /// line once and says what it costs; what else it made of the lines comes with their piece.
+    /// Like [`Self::split`], but one piece at a time, so that a caller who stops early does not pay for the rest.
+    /// `read` sees each line once and returns its cost, and a value that comes with the line's piece.
     pub fn pieces<T, F>(&self, budget: usize, read: F) -> Pieces<'_, 'a, T, F>
     where
         F: FnMut(&Line<'a>) -> (usize, T),

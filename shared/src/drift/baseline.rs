@@ -4,22 +4,23 @@ use crate::classifier::Verdict;
 use crate::features::{NUMERICS, Tfidf};
 use serde::{Deserialize, Serialize};
 
-/// What each feature looked like when the model was fitted: `drift.json` of a model.
+/// The distribution of each feature in training: the `drift.json` of a model.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Baseline {
-    /// In the order of the report.
+    /// The features in the order of the report.
     pub features: Vec<Reference>,
 }
 
-/// One feature's histogram.
+/// The histogram of one feature in training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reference {
-    /// A numeric's or category's name, `text_terms`, `text_unknown_share`, `confidence` or `prediction`.
+    /// The name of a numeric or categorical feature, or `text_terms`, `text_unknown_share`, `confidence` or
+    /// `prediction`.
     pub feature: String,
-    /// How a value finds its bin.
+    /// The bins that values are sorted into.
     #[serde(flatten)]
     pub bins: Bins,
-    /// Records of each bin at fitting.
+    /// The number of training records in each bin.
     pub counts: Vec<u64>,
 }
 
@@ -27,16 +28,16 @@ pub struct Reference {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bins {
-    /// Inner edges, rising: a value is in bin `i` when `i` edges are at most it. Both ends are open.
+    /// Inner edges in rising order. A value is in bin `i` if `i` edges are at most as large. Both ends are open.
     Edges(Vec<f64>),
-    /// Names; the last bin is for every other one.
+    /// Names of levels. The last bin is for every other level.
     Levels(Vec<String>),
 }
 
 // === impl Baseline ===
 
 impl Baseline {
-    /// The cell of each feature that `verdict` has a value of.
+    /// The cell that `verdict` falls into, for each feature that it has a value of.
     #[must_use]
     pub fn cells(&self, verdict: &Verdict, tfidf: &Tfidf) -> Vec<(String, u32)> {
         let (terms, unknown_share) = tfidf.coverage(&verdict.telemetry.text);

@@ -7,27 +7,27 @@ use crate::github::rfc3339;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Windows of the past beside each other, the oldest first, with the counts behind each cell.
+/// Past windows side by side, the oldest first, with the counts behind each cell.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Heatmap {
-    /// Whose bins these are.
+    /// The model that the bins belong to.
     pub model_version: String,
-    /// What the windows are compared with.
+    /// The baseline that the windows are compared with.
     pub reference: Vec<Reference>,
-    /// One a column.
+    /// The windows, one for each column of the heatmap.
     pub windows: Vec<Column>,
 }
 
 /// One window of the heatmap.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Column {
-    /// When its first inference was made, RFC 3339.
+    /// When the first inference of the window was made, as RFC 3339.
     pub from: Option<String>,
-    /// And its last.
+    /// When the last inference of the window was made, as RFC 3339.
     pub to: Option<String>,
-    /// Its comparison; without features where there are too few inferences.
+    /// The comparison with the baseline. It has no features if there are too few inferences.
     pub report: Report,
-    /// Inferences in each bin of each feature, in the reference's order.
+    /// The number of inferences in each bin of each feature, in the reference's order.
     pub counts: Vec<Vec<u64>>,
 }
 

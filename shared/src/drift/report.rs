@@ -5,7 +5,7 @@ use super::statistics::{chi_square, psi};
 use super::window::Window;
 use serde::Serialize;
 
-/// Inferences below which nothing is said.
+/// The number of inferences below which there is no result.
 pub const WINDOW_MIN: u64 = 100;
 /// PSI from which a feature counts as moved. 0.1 and 0.2 are the usual bounds.
 pub const PSI_MODERATE: f64 = 0.1;
@@ -21,47 +21,47 @@ pub const P_SEVERE: f64 = 0.001;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DriftLevel {
-    /// Too few measured values to say.
+    /// There are too few measured values.
     InsufficientData,
-    /// As when the model was fitted.
+    /// The feature looks as in training.
     Stable,
-    /// Worth a look.
+    /// The feature moved and deserves a look.
     Moderate,
-    /// Another distribution.
+    /// The feature has another distribution than in training.
     Severe,
 }
 
 /// One row of the heatmap.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FeatureDrift {
-    /// Which.
+    /// The name of the feature.
     pub feature: String,
-    /// `psi` or `chi_square`.
+    /// The statistic that was used: `psi` or `chi_square`.
     pub method: &'static str,
-    /// The index, or the test's statistic.
+    /// The PSI, or the statistic of the chi-square test.
     pub score: f64,
-    /// Of the test, after Holm's correction.
+    /// The p-value of the test, after Holm's correction.
     pub p_value: Option<f64>,
-    /// What the score means.
+    /// The meaning of the score.
     pub severity: DriftLevel,
-    /// Severe.
+    /// Whether the drift of this feature is severe.
     pub is_drifted: bool,
-    /// Values that were measured in the window.
+    /// The number of measured values in the window.
     pub sample_size: u64,
 }
 
-/// The window against the baseline. The badge, `/api/drift` and the heatmap all read this.
+/// The comparison of a window with the baseline. The badge, `/api/drift` and the heatmap all show it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// `insufficient_data`, `Healthy`, `Drift Detected`.
     pub status: &'static str,
-    /// Inferences of the window.
+    /// The number of inferences in the window.
     pub sample_size: u64,
-    /// [`WINDOW_MIN`].
+    /// The number of inferences that a report needs: [`WINDOW_MIN`].
     pub required: u64,
-    /// `training`: the records the model was fitted on.
+    /// The source of the baseline: `training`, the records that the model was trained on.
     pub baseline_source: &'static str,
-    /// One a feature of the baseline.
+    /// The features of the baseline, one row each.
     pub features: Vec<FeatureDrift>,
 }
 
@@ -85,7 +85,7 @@ impl Report {
         Self { status, sample_size: window.n, required: WINDOW_MIN, baseline_source: "training", features }
     }
 
-    /// Features that have drifted.
+    /// The number of features with severe drift.
     #[must_use]
     pub fn drifted(&self) -> usize {
         self.features.iter().filter(|feature| feature.is_drifted).count()
@@ -124,7 +124,7 @@ fn level(feature: &FeatureDrift) -> DriftLevel {
     }
 }
 
-/// Holm (1979): of several tests, the smallest p is held to the strictest bound.
+/// Corrects p-values for several tests (Holm 1979): the smallest one must meet the strictest bound.
 fn correct_by_holm(features: &mut [FeatureDrift]) {
     let mut tested: Vec<&mut FeatureDrift> =
         features.iter_mut().filter(|feature| feature.p_value.is_some()).collect();

@@ -3,15 +3,15 @@
 use super::baseline::Reference;
 use std::collections::BTreeMap;
 
-/// Inferences of one stored block of counts.
+/// The number of inferences in one stored block of counts.
 pub const BLOCK: i64 = 50;
-/// Blocks a window is made of; the last one is still filling.
+/// The number of blocks in a window. The last block is still filling.
 pub const WINDOW_BLOCKS: i64 = 4;
 
-/// Counts of a window, by feature and bin. Windows of disjoint inferences add up.
+/// The counts of a window by feature and bin. Windows of different inferences can be added.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Window {
-    /// Inferences.
+    /// The number of inferences in the window.
     pub n: u64,
     counts: BTreeMap<(String, u32), u64>,
 }
@@ -25,7 +25,7 @@ impl Window {
         }
     }
 
-    /// Adds `count` values to one cell, as the store has summed them.
+    /// Adds `count` values to one cell, as the database summed them.
     pub fn count(&mut self, feature: String, bin: u32, count: u64) {
         *self.counts.entry((feature, bin)).or_insert(0) += count;
     }

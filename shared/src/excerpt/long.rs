@@ -3,16 +3,16 @@
 use super::{LINE_BYTES, LINE_CHARS};
 use crate::redact::redact;
 
-/// Bytes that are kept of each end of an over-long line.
+/// The number of bytes that are kept of each end of a line that is too long.
 const END_BYTES: usize = LINE_BYTES / 2;
-/// Characters that are told of its end at most; its beginning has the others.
+/// The largest number of characters from the end of the line. The beginning gets the others.
 const END_CHARS: usize = LINE_CHARS / 2;
-/// Where the middle was left out, in bytes that are looked at: no line holds one.
+/// Marks where the middle was left out. No line contains this byte.
 const CUT: u8 = b'\n';
-/// The same, as it is told.
+/// The same mark in the text of an excerpt.
 const CUT_TOLD: &str = " … ";
 
-/// One line that arrives in pieces: all of it up to [`LINE_BYTES`], of a longer one both ends.
+/// One line that arrives in pieces. Up to [`LINE_BYTES`] it is kept whole; of a longer line both ends are kept.
 #[derive(Default)]
 pub(super) struct Partial {
     bytes: Vec<u8>,
@@ -65,8 +65,8 @@ pub(super) fn ends(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&line[..at], &line[at + 1..]))
 }
 
-/// One text of both ends, at most [`LINE_CHARS`] long. A word that the cut goes through is left out: half a secret is
-/// not recognised as one.
+/// Joins both ends into one text of at most [`LINE_CHARS`] characters. Words at the cut are left out, because half a
+/// secret would not be recognised as a secret.
 pub(super) fn told(beginning: &str, end: &str) -> String {
     let end = after_break(end);
     let end = redact(end);
@@ -81,7 +81,7 @@ pub(super) fn told(beginning: &str, end: &str) -> String {
     format!("{}{cut}{end}", beginning.trim_end())
 }
 
-/// What follows the first place where a word ends.
+/// The text after the first end of a word.
 fn after_break(text: &str) -> &str {
     text.find(|char: char| char.is_whitespace() || ",;|{}()[]<>".contains(char)).map_or("", |at| {
         text[at..].trim_start_matches(|char: char| char.is_whitespace() || ",;|".contains(char))

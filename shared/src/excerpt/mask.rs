@@ -21,7 +21,7 @@ const EXTENSIONS: [&str; 40] = [
     "svelte", "swift", "toml", "ts", "tsx", "vue", "xml", "yaml", "yml", "zig",
 ];
 
-/// What a line says, as stems, when it reports an error. Sorted.
+/// Stems that occur in lines that report an error, sorted.
 const ERROR_STEMS: [&str; 29] = [
     "abort",
     "cannot",
@@ -54,13 +54,14 @@ const ERROR_STEMS: [&str; 29] = [
     "wrong",
 ];
 
-/// Before a word of a line that reports an error.
+/// The prefix of the words of a line that reports an error.
 pub const ERROR_PREFIX: &str = "err_";
 
 /// An excerpt whose volatile parts are replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Masked {
-    /// One line a line, and after a line that reports an error its words again, each with [`ERROR_PREFIX`].
+    /// One masked line per line. After a line that reports an error, its words follow again, each with
+    /// [`ERROR_PREFIX`].
     pub text: String,
     /// The lines that report an error, not masked.
     pub error_lines: String,
@@ -79,8 +80,8 @@ pub fn mask(excerpt: &Excerpt) -> Masked {
     masked
 }
 
-/// The last line of every failed step on GitHub: where it stands and where it does not says only whose log it is.
-/// Other codes stay, since 127 or 137 say what happened.
+/// Whether this is the line that ends every failed step on GitHub. It says only that the log is GitHub's. Lines with
+/// other codes stay, because 127 or 137 say what happened.
 fn says_only_that_it_failed(line: &str) -> bool {
     matches!(
         line.trim_end(),
@@ -242,7 +243,7 @@ fn mask_words(token: &str, after_code_word: bool, masked: &mut String) -> bool {
     expects_code
 }
 
-/// Where the piece that starts at `at` ends: a number or version, a word of one case pattern, or one other character.
+/// The end of the piece that starts at `at`: a number or version, a word of one case pattern, or one other character.
 fn piece_end(bytes: &[u8], at: usize) -> usize {
     let run =
         |from: usize, test: fn(&u8) -> bool| from + bytes[from..].iter().take_while(|b| test(b)).count();

@@ -16,11 +16,13 @@ pub use mask::{ERROR_PREFIX, Masked, mask, mask_line, mask_words_of};
 use serde::{Deserialize, Serialize};
 use step::StepLines;
 
-/// Lines an excerpt has at most. Five screens: what a person would read, and what a model learned from.
+/// The largest number of lines in an excerpt. It is five screens, as much as a person would read, and the model was
+/// trained with it.
 pub const EXCERPT_LINES: usize = 80;
-/// Bytes of one line that are looked at: of a longer line both ends, and not its middle.
+/// The largest number of bytes of one line that are looked at. Of a longer line both ends are looked at, not the
+/// middle.
 pub const LINE_BYTES: usize = 4096;
-/// Characters of one line that are kept.
+/// The largest number of characters of one line that are kept.
 pub const LINE_CHARS: usize = 400;
 
 const HEAD_LINES: usize = 32;
@@ -29,22 +31,22 @@ const TAIL_LINES: usize = 96;
 /// One line of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// From 1, as editors and GitHub count; 0 where the log's beginning was not read.
+    /// The number of the line, counted from 1 as editors and GitHub do; 0 if the beginning of the log was not read.
     pub number: u64,
-    /// Without timestamp and terminal codes.
+    /// The text without timestamp and terminal codes.
     pub text: String,
 }
 
 /// The lines of a log that matter.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Excerpt {
-    /// In log order, at most [`EXCERPT_LINES`].
+    /// The lines in the order of the log, at most [`EXCERPT_LINES`].
     pub lines: Vec<Line>,
-    /// Lines the log has.
+    /// The number of lines in the log.
     pub log_lines: u64,
-    /// Bytes the log has.
+    /// The number of bytes in the log.
     pub log_bytes: u64,
-    /// Whether the log holds bytes no text log has, in which case no line is kept.
+    /// Whether the log holds bytes that no text has. Then no line is kept.
     pub binary: bool,
 }
 
@@ -130,7 +132,7 @@ impl ExcerptFinder {
         self.partial.push(rest);
     }
 
-    /// What mattered in everything that was pushed.
+    /// The excerpt of everything that was pushed.
     #[must_use]
     pub fn finish(mut self) -> Excerpt {
         if !self.partial.is_empty() {
@@ -220,7 +222,7 @@ fn trimmed(raw: &[u8]) -> &[u8] {
     raw.strip_suffix(b"\r").unwrap_or(raw)
 }
 
-/// At most `limit` characters that are seen.
+/// At most `limit` visible characters of the line.
 fn visible(raw: &[u8], limit: usize) -> String {
     let raw = trimmed(raw);
     let shown = memchr::memrchr(b'\r', raw).map_or(raw, |at| &raw[at + 1..]);

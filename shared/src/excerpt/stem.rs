@@ -7,7 +7,7 @@
 const ENDINGS: [&str; 11] = ["ations", "ation", "ings", "ing", "edly", "ed", "ies", "es", "s", "e", "ly"];
 /// Shorter words are left alone.
 const WORD_MIN: usize = 5;
-/// Letters that must be left.
+/// The number of letters that must be left.
 const STEM_MIN: usize = 4;
 
 /// `word` without its ending. `word` is lower-case ASCII.

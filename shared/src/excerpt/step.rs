@@ -11,10 +11,10 @@ const CONTEXT_BEFORE: u64 = 3;
 const CONTEXT_AFTER: u64 = 4;
 /// Lines kept before a reported `##[error]`: the cause stands above the exit code.
 const ERROR_CONTEXT: u64 = 24;
-/// Lines of an excerpt that come from the first trouble in the step; the others come from the last.
+/// The number of lines of an excerpt that come from the first trouble in the step. The others come from the last.
 const FIRST_SHARE: usize = 28;
 
-/// Words trouble is announced with. A line without any of them is only context.
+/// Words that announce an error. A line without any of them is only context.
 static SIGNAL: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         "(?i-u)error|fail|fatal|panic|exception|traceback|denied|refused|forbidden|timed? ?out|cannot|can't|\
@@ -26,7 +26,7 @@ static SIGNAL: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Candidate lines of one step, bounded.
 pub(super) struct StepLines {
-    /// The first [`EXCERPT_LINES`], whatever they say: a short step is kept whole, as a short log is.
+    /// The first [`EXCERPT_LINES`] of the step, whatever they say. A short step is kept whole, as a short log is.
     opening: Vec<Line>,
     lines: usize,
     head: Vec<Line>,
@@ -80,7 +80,8 @@ impl StepLines {
         }
     }
 
-    /// At most [`EXCERPT_LINES`]: all of a short step; of a longer one the first trouble and the last, since the middle of a flood repeats itself.
+    /// At most [`EXCERPT_LINES`]. A short step is kept whole. Of a longer one the first and the last trouble are kept,
+    /// because the middle of a flood repeats itself.
     pub(super) fn into_lines(mut self) -> Vec<Line> {
         if self.lines <= EXCERPT_LINES {
             return self.opening;
@@ -124,7 +125,7 @@ impl StepLines {
         self.tail.push_back(line);
     }
 
-    /// Keeps the line in a ring whose buffers are reused: most lines of a log pass through here.
+    /// Keeps the line in a ring. The buffers are reused, because most lines of a log pass through here.
     fn remember(&mut self, number: u64, line: &[u8]) {
         let mut slot = if self.recent.len() == ERROR_CONTEXT as usize {
             self.recent.pop_front().expect("the ring is full").1

@@ -8,9 +8,9 @@ use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Hir, HirKind};
 use serde::{Deserialize, Serialize};
 
-/// Shortest word worth looking for; shorter ones occur everywhere.
+/// The shortest word that is searched for. Shorter ones occur everywhere.
 const WORD_MIN: usize = 2;
-/// Most words one alternative may be found by.
+/// The largest number of words for one alternative.
 const WORDS_MAX: usize = 64;
 
 /// One alternative of one pattern.
@@ -18,9 +18,9 @@ const WORDS_MAX: usize = 64;
 pub struct Branch {
     /// Index of its pattern.
     pub(super) pattern: u32,
-    /// One of these occurs wherever it matches; empty where no such word is known.
+    /// Words of which one occurs wherever the alternative matches; empty if no such word is known.
     pub(super) words: Vec<String>,
-    /// What must match as well; None where a word is all of it.
+    /// The regular expression that must match too; None if the word is the whole alternative.
     pub(super) regex: Option<String>,
 }
 

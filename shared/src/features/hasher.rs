@@ -1,7 +1,7 @@
 //! scikit-learn's `FeatureHasher(n_features=256, input_type="dict", alternate_sign=True)` over `{"repository",
 //! "author"}`.
 
-/// Columns of the hash.
+/// The number of columns of the hash.
 pub const HASH_WIDTH: usize = 256;
 
 pub(super) fn transform(repository: &str, author: &str, columns: &mut [f32]) {

@@ -23,15 +23,15 @@ pub use tfidf::{Tfidf, VOCABULARY_WIDTH};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Numbers in a [`FeatureVector`].
+/// The number of features in a [`FeatureVector`].
 pub const WIDTH: usize = 884;
-/// Version of the order below; part of every manifest.
+/// The version of the order of the columns. Every `features.json` holds it.
 pub const LAYOUT_VERSION: u32 = 1;
 
 /// A run of columns made by one transformer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block {
-    /// What the columns are.
+    /// The name of the block.
     pub name: &'static str,
     /// The index of the first column.
     pub start: usize,
@@ -77,7 +77,7 @@ pub struct Pipeline {
 // === impl FeatureVector ===
 
 impl FeatureVector {
-    /// A vector from exactly [`WIDTH`] numbers.
+    /// Makes a vector from exactly [`WIDTH`] numbers.
     ///
     /// # Errors
     /// [`Error::ParameterInvalid`] for any other length.
@@ -113,7 +113,7 @@ impl Pipeline {
         self.tfidf.validate()
     }
 
-    /// The feature vector of `telemetry`.
+    /// Computes the feature vector of `telemetry`.
     #[must_use]
     pub fn transform(&self, telemetry: &Telemetry) -> FeatureVector {
         let mut values = vec![0f32; WIDTH];

@@ -30,7 +30,7 @@ pub const COLUMNS: [(&str, &str); 19] = [
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Categories {
-    /// Which CI system ran.
+    /// The CI system that ran the job.
     pub ci_tool: String,
     /// The main language of the project.
     pub language: String,

@@ -25,7 +25,7 @@ pub struct Pattern {
     pub source: String,
 }
 
-/// All signatures, ready to be found.
+/// All patterns, ready to be searched for.
 pub struct Patterns {
     patterns: Vec<Pattern>,
     branches: Vec<Branch>,
@@ -39,7 +39,7 @@ pub struct Patterns {
 // === impl Patterns ===
 
 impl Patterns {
-    /// Checks and takes apart `patterns`.
+    /// Checks `patterns` and splits them into alternatives.
     ///
     /// # Errors
     /// [`Error::ModelInvalid`] naming the first pattern that is a duplicate, misnamed or not a regular expression.
@@ -64,7 +64,7 @@ impl Patterns {
         Self::assemble(patterns, branches)
     }
 
-    /// Patterns that were taken apart before, as a compiled bundle stores them.
+    /// Puts patterns together that were split before, as a compiled bundle stores them.
     ///
     /// # Errors
     /// [`Error::ModelInvalid`] for branches of no pattern.
@@ -109,13 +109,13 @@ impl Patterns {
         Self::compile(file.pattern)
     }
 
-    /// The signatures, in file order.
+    /// The patterns in the order of the file.
     #[must_use]
     pub fn all(&self) -> &[Pattern] {
         &self.patterns
     }
 
-    /// The signatures that occur in `text`, whatever its case, in file order.
+    /// The patterns that occur in `text`, in the order of the file. Case does not matter.
     #[must_use]
     pub fn matches(&self, text: &str) -> Vec<&Pattern> {
         let text = text.to_ascii_lowercase();

@@ -27,7 +27,7 @@ pub struct Telemetry {
     pub retry_count: Option<f64>,
     /// The repository as `owner/name`.
     pub repository: String,
-    /// Login of whoever started the run.
+    /// The login of the person who started the run.
     pub author: String,
     /// Masked log lines, pseudo-terms of known signatures, and words of the step's and job's names.
     pub text: String,
@@ -70,7 +70,7 @@ enum Stage {
 // === impl JobEvidence ===
 
 impl JobEvidence {
-    /// What `job` tells: its failed step, and real time per stage.
+    /// Reads the failed step of `job` and the time that it spent in each stage.
     #[must_use]
     pub fn of(job: &WorkflowJob) -> Self {
         Self {
@@ -87,7 +87,7 @@ impl JobEvidence {
 // === impl Telemetry ===
 
 impl Telemetry {
-    /// Telemetry of a delivered failure: `record` always, `job` and `excerpt` where they could be had.
+    /// The telemetry of a delivered failure, from `record`, and from `job` and `excerpt` if GitHub gave them.
     #[must_use]
     pub fn of_record(
         record: &FailureRecord,
@@ -130,7 +130,7 @@ impl Telemetry {
         }
     }
 
-    /// Telemetry of a log alone, as a person or a program hands it over.
+    /// The telemetry of a log alone, as a person or a program hands it over.
     #[must_use]
     pub fn of_log(excerpt: &Excerpt, step: Option<&str>, job: Option<&str>, patterns: &Patterns) -> Self {
         let text = text_of(excerpt, step, job, patterns);
@@ -256,7 +256,7 @@ fn os_of_labels(labels: &[String]) -> &'static str {
     }
 }
 
-/// Which CI system wrote a log, by the marks only it writes; empty when none is found.
+/// The CI system that wrote a log, by marks that only it writes; empty if none is found.
 #[must_use]
 pub fn ci_tool_of_log(excerpt: &Excerpt) -> &'static str {
     let has = |mark: &str| excerpt.lines.iter().any(|line| line.text.contains(mark));
@@ -271,7 +271,7 @@ pub fn ci_tool_of_log(excerpt: &Excerpt) -> &'static str {
     }
 }
 
-/// The language whose tools speak most in masked `text`; empty when none does.
+/// The language whose tools' words are most frequent in the masked `text`; empty if there are none.
 #[must_use]
 pub fn language_of_text(text: &str) -> &'static str {
     const MARKS: [(&str, &[&str]); 6] = [

@@ -23,7 +23,7 @@ pub struct Tfidf {
     stop_words: HashSet<String>,
 }
 
-/// What fitting leaves behind, as it is stored.
+/// The stored result of fitting.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Fitted {
     /// Terms in column order.
@@ -32,7 +32,7 @@ struct Fitted {
     idf: Vec<f64>,
     /// Words dropped before n-grams are formed.
     stop_words: Vec<String>,
-    /// Words of the longest n-gram.
+    /// The number of words in the longest n-gram.
     ngram_max: usize,
 }
 

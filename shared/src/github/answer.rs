@@ -8,9 +8,9 @@
 
 use std::time::Duration;
 
-/// The wait where GitHub limits us and does not say for how long; its documentation asks for at least a minute.
+/// The wait if GitHub limits us and names no time. Its documentation asks for at least a minute.
 const LIMITED_FOR: Duration = Duration::from_secs(60);
-/// No wait is longer: a wrong clock must not park work for a day. Primary limits end within an hour.
+/// The longest wait, so that a wrong clock does not stop work for a day. Primary limits end within an hour.
 const LIMITED_AT_MOST: Duration = Duration::from_secs(3600);
 
 /// The parts of an answer that decide what it means.
@@ -31,28 +31,28 @@ pub struct Answer<'a> {
 /// What an answer means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
-    /// It holds what was asked for.
+    /// The answer holds what was asked for.
     Done,
-    /// What was asked for is at the `location` it names.
+    /// The answer is at the address in `location`.
     Moved,
-    /// There is no such thing (any more), or it is not ours to see.
+    /// The thing does not exist, or no longer, or we may not see it.
     Absent,
     /// GitHub does not accept our token. Every other call with that token will fail too.
     TokenRefused,
     /// We asked too often. Calls before this time is over make it worse.
     Limited(Duration),
-    /// GitHub is not well. It may say how long to wait.
+    /// GitHub is down. It may say how long to wait.
     Away(Option<Duration>),
     /// GitHub understood the request and can't do it: a comment on a line that is not in the diff.
     Unprocessable,
-    /// GitHub refuses for good: a permission is missing.
+    /// GitHub refuses for good, because a permission is missing.
     Refused,
 }
 
 // === impl Meaning ===
 
 impl Meaning {
-    /// What `answer` means at `now`, in Unix seconds.
+    /// Decides what `answer` means at `now`, in Unix seconds.
     #[must_use]
     pub fn of(answer: &Answer<'_>, now: i64) -> Self {
         match answer.status {
@@ -69,8 +69,9 @@ impl Meaning {
         }
     }
 
-    /// What `answer` means at `now` when it comes from the storage that logs are redirected to. That storage knows
-    /// neither our token nor permissions: a refusal means that the signature in the address is over, or the log is gone.
+    /// Decides what `answer` means at `now` if it comes from the storage that logs are redirected to. That storage
+    /// knows neither our token nor permissions, so a refusal means that the signature in the address has expired or the
+    /// log is gone.
     #[must_use]
     pub fn of_storage(answer: &Answer<'_>, now: i64) -> Self {
         match answer.status {
@@ -80,7 +81,7 @@ impl Meaning {
         }
     }
 
-    /// Whether the same call may succeed later without anybody's doing.
+    /// Whether the same call may succeed later without anybody changing something.
     #[must_use]
     pub fn is_passing(self) -> bool {
         matches!(self, Self::Limited(_) | Self::Away(_))

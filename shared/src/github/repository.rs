@@ -5,7 +5,7 @@ use std::fmt;
 
 /// The longest name of an owner (<https://docs.github.com/admin/managing-iam/understanding-iam-for-enterprises/username-considerations-for-external-authentication>).
 const OWNER_BYTES: usize = 39;
-/// The longest name of a repository, which GitHub's form says.
+/// The longest name of a repository, according to GitHub's form.
 const NAME_BYTES: usize = 100;
 
 /// A repository's name, `owner/name`, that was checked.

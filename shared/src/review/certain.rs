@@ -8,7 +8,7 @@ use super::{Category, Finding, Origin, Said, Severity};
 use crate::diff::Hunk;
 use serde::{Deserialize, Serialize};
 
-/// What a check looks for.
+/// A deterministic check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
@@ -16,13 +16,13 @@ pub enum Check {
     ConflictMarker,
     /// A test that keeps all others from running.
     FocusedTest,
-    /// A call that stops in a debugger.
+    /// A call that stops the program in a debugger.
     Debugger,
     /// Blanks at the end of a line.
     TrailingBlank,
 }
 
-/// What the checks find in the lines a hunk adds.
+/// Runs the checks on the lines that a hunk adds.
 pub fn findings<'a>(
     path: &'a str,
     language: Language,
@@ -67,7 +67,7 @@ fn is_debugger(language: Language, statement: &str) -> bool {
     statements.contains(&statement)
 }
 
-/// Jasmine, Jest, Mocha and Vitest.
+/// Returns the line without the focus of Jasmine, Jest, Mocha or Vitest, if it has one.
 fn without_focus(language: Language, line: &str) -> Option<String> {
     if !matches!(language, Language::JavaScript | Language::TypeScript) {
         return None;
@@ -84,7 +84,7 @@ fn without_focus(language: Language, line: &str) -> Option<String> {
     focused.iter().find_map(|(with, without)| Some(format!("{indent}{without}{}", code.strip_prefix(with)?)))
 }
 
-/// What a comment says about it.
+/// The message of a comment about it.
 #[must_use]
 pub fn message(check: Check, speech: Speech) -> &'static str {
     match (speech, check) {

@@ -5,15 +5,15 @@
 pub enum Command {
     /// Review the current head again.
     Review,
-    /// Review this pull request no more.
+    /// Do not review this pull request any more.
     Ignore,
-    /// Say how the last review came about.
+    /// Explain how the last review came about.
     Explain,
 }
 
 impl Command {
-    /// The command in a comment: the first line that begins with `/sentinel`. Quotes and code begin with other
-    /// characters, so nobody commands by citing.
+    /// Finds the command in a comment: the first line that begins with `/sentinel`. Quotes and code begin with other
+    /// characters, so citing a command does not give it.
     #[must_use]
     pub fn parse(body: &str) -> Option<Self> {
         let mut words = body.lines().find_map(|line| line.strip_prefix("/sentinel "))?.split_whitespace();
@@ -26,7 +26,7 @@ impl Command {
         words.next().is_none().then_some(command)
     }
 
-    /// Its name, as it is written and stored.
+    /// The name that people write and that is stored.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {

@@ -35,7 +35,7 @@ impl Language {
         Self::TypeScript,
     ];
 
-    /// By the path's extension.
+    /// The language of a path, by its extension.
     #[must_use]
     pub fn of_path(path: &str) -> Option<Self> {
         let (_, extension) = path.rsplit('/').next()?.rsplit_once('.')?;
@@ -56,7 +56,7 @@ impl Language {
         })
     }
 
-    /// Its name in the training data, and in the model's vocabulary.
+    /// The name in the training data and in the model's vocabulary.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -24,21 +24,21 @@ use std::borrow::Cow;
 /// A pull request at one commit, to be reviewed once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewJob {
-    /// The idempotency key: [`ReviewJob::key_of`], and the comment's id behind it where a person asked again.
+    /// The idempotency key: [`ReviewJob::key_of`], followed by the comment's id if a person asked again.
     pub key: String,
     /// The repository as `owner/name`.
     pub repository: String,
     /// The pull request's number.
     pub number: u64,
-    /// The tip of the branch it goes to, as the event told it.
+    /// The head of the base branch, if the event names it.
     pub base_sha: Option<String>,
-    /// The commit to review; None for what a comment asks, which is about the head of that moment.
+    /// The commit to review. None for a request in a comment, which is about the head at that moment.
     pub head_sha: Option<String>,
     /// The App installation the delivery came through.
     pub installation_id: Option<u64>,
 }
 
-/// How much a finding matters. The model's order of outputs.
+/// How much a finding matters, in the order of the model's outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -52,7 +52,7 @@ pub enum Severity {
     Critical,
 }
 
-/// What a finding is about. The model's order of outputs.
+/// The aspect that a finding is about, in the order of the model's outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are the documentation")]
@@ -74,37 +74,38 @@ pub enum Category {
 /// What the model says about one piece of a hunk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
-    /// The calibrated probability that something here is mended later.
+    /// The calibrated probability that something here is repaired later.
     pub needs_comment: f32,
-    /// In the order of [`Severity::ALL`]; sums to 1.
+    /// A probability for each severity, in the order of [`Severity::ALL`]. They sum to 1.
     pub severity: [f32; 4],
-    /// In the order of [`Category::ALL`]; sums to 1.
+    /// A probability for each category, in the order of [`Category::ALL`]. They sum to 1.
     pub category: [f32; 12],
-    /// For each added line that was seen, in order: how likely it is the one. Any scale.
+    /// A score for each added line that was read, in order. A higher score means a more likely line; the scale is
+    /// arbitrary.
     pub lines: Vec<f32>,
 }
 
-/// One place that deserves a second look.
+/// A line that needs a second look.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// In the new tree.
+    /// The path in the new tree.
     pub path: String,
-    /// In the new file, from 1.
+    /// The line in the new file, counted from 1.
     pub line: u32,
-    /// How much it matters.
+    /// How much the finding matters.
     pub severity: Severity,
-    /// What it is about.
+    /// The aspect that the finding is about.
     pub category: Category,
     /// The confidence, from 0 to 1.
     pub confidence: f32,
     /// The line itself, without secrets.
     pub text: String,
-    /// The lines around it as a diff shows them, without secrets; empty where an older version stored it.
+    /// The lines around it as a diff shows them, without secrets; empty if an older version stored the finding.
     #[serde(default)]
     pub hunk: String,
     /// The model or the check that made the finding.
     pub origin: Origin,
-    /// What the line should be, where that is certain; empty to remove it. None where that would hold a secret.
+    /// The suggested line, if the repair is certain; empty to remove the line. None if it would hold a secret.
     pub suggestion: Option<String>,
 }
 
@@ -114,11 +115,11 @@ pub struct Finding {
 pub enum Origin {
     /// The review model made it.
     Model,
-    /// A check that needs no judgement.
+    /// A deterministic check made it.
     Check(certain::Check),
 }
 
-/// What a finding says, wherever it is.
+/// The part of a finding that does not depend on its place.
 struct Said {
     severity: Severity,
     category: Category,
@@ -136,7 +137,7 @@ impl ReviewJob {
         format!("{repository}#{number}@{head_sha}")
     }
 
-    /// The key of what one comment asks for.
+    /// The key of a job that a comment asks for.
     #[must_use]
     pub fn key_of_comment(repository: &str, number: u64, comment_id: u64) -> String {
         format!("{repository}#{number}@comment-{comment_id}")
@@ -146,10 +147,10 @@ impl ReviewJob {
 // === impl Severity ===
 
 impl Severity {
-    /// In the model's order.
+    /// Every value, in the order of the model's outputs.
     pub const ALL: [Self; 4] = [Self::Nit, Self::Suggestion, Self::Bug, Self::Critical];
 
-    /// Its name on the wire, in a policy and in a comment.
+    /// The name on the wire, in a policy and in a comment.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -160,7 +161,7 @@ impl Severity {
         }
     }
 
-    /// The severity of this name.
+    /// The severity with this name.
     #[must_use]
     pub fn parse(label: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|severity| severity.label() == label)
@@ -205,7 +206,7 @@ impl Category {
         }
     }
 
-    /// The category of this name.
+    /// The category with this name.
     #[must_use]
     pub fn parse(label: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|category| category.label() == label)
@@ -231,7 +232,7 @@ fn likeliest(values: &[f32]) -> usize {
 // === impl Finding ===
 
 impl Finding {
-    /// One about the added line `line` of `hunk`. What it quotes holds no secret.
+    /// Makes a finding about the added line `line` of `hunk`. Secrets are removed from what it quotes.
     fn new(path: &str, hunk: &Hunk<'_>, line: u32, text: &str, said: Said) -> Self {
         let Said { severity, category, confidence, origin, suggestion } = said;
         Self {
@@ -247,7 +248,7 @@ impl Finding {
         }
     }
 
-    /// What stays the same when the line moves: path, category and text, as 16 hexadecimal digits.
+    /// Identifies the finding even if its line moves: a hash of path, category and text, as 16 hexadecimal digits.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let parts = [self.path.as_str(), self.category.label(), self.text.trim()];

@@ -5,41 +5,41 @@ use super::policy::Policy;
 use super::receipt::{Receipt, Skip};
 use crate::diff::{self, FileDiff, Hunk};
 
-/// Files of one review. A larger change is reviewed in part, and says so.
+/// The largest number of files in one review. A larger change is reviewed in part, and the review says so.
 pub const FILES_MAX: usize = 300;
-/// Hunks of one review.
+/// The largest number of hunks in one review.
 pub const HUNKS_MAX: usize = 1000;
-/// Tokens of one review, about 9,000 lines of code. Two CPU cores read them in some 4 s, so two pull requests of this
-/// size in both workers of a node end after some 8 s, and one that waits behind them has its review within 30 s even where
-/// the machine is three times as slow.
+/// The largest number of tokens in one review, about 9,000 lines of code. Two CPU cores read them in some 4 s, so two
+/// pull requests of this size in both workers of a node end after some 8 s, and one that waits behind them has its
+/// review within 30 s even where the machine is three times as slow.
 pub const TOKENS_MAX: usize = 98_304;
-/// How far into a new file the mark of a generator is looked for.
+/// The number of lines at the top of a new file in which a generator's mark is searched for.
 const GENERATED_WITHIN_LINES: usize = 10;
 
-/// A changed file as the diff or GitHub's API tells of it.
+/// A changed file, from a diff or from GitHub's API.
 #[derive(Debug)]
 pub struct ChangedFile<'a> {
-    /// In the new tree, or the old one's where the file is gone.
+    /// The path in the new tree, or in the old tree if the file was removed.
     pub path: &'a str,
-    /// What there is to read.
+    /// The readable content of the file.
     pub content: Content<'a>,
 }
 
-/// What there is to read of a file.
+/// The readable content of a file.
 #[derive(Debug)]
 pub enum Content<'a> {
     /// The hunks of the file that are reviewed.
     Hunks(Vec<Hunk<'a>>),
-    /// Nothing, for this reason.
+    /// The file is not read, for this reason.
     Nothing(Skip),
 }
 
-/// The hunks to review and the account of the others.
+/// The hunks to review, and the reasons why the others are not.
 #[derive(Debug)]
 pub struct Plan<'a> {
-    /// In the order of the diff.
+    /// The hunks to review, in the order of the diff.
     pub hunks: Vec<Planned<'a>>,
-    /// Of every file: why it is not reviewed, as far as that is known before the review.
+    /// For every file the reason why it is not reviewed, as far as it is known before the review.
     files: Vec<Option<Skip>>,
     /// Hunks that are not in `hunks`.
     left_out: Receipt,
@@ -52,7 +52,7 @@ pub struct Planned<'a> {
     pub path: &'a str,
     /// The language, chosen by the file's path.
     pub language: Language,
-    /// Whole: it is cut to the model's length later.
+    /// The whole hunk. It is cut to the model's length later.
     pub hunk: Hunk<'a>,
     file: usize,
 }
@@ -60,7 +60,7 @@ pub struct Planned<'a> {
 // === impl Planned ===
 
 impl Planned<'_> {
-    /// About how many tokens the hunk is, without reading it closely: four bytes a token, and a mark a line.
+    /// Estimates the number of tokens in the hunk: one for every four bytes, and one mark for each line.
     #[must_use]
     pub fn estimated_tokens(&self) -> usize {
         let lines = self.hunk.lines.iter().map(|line| line.text.len().min(1024) / 4 + 1);
@@ -145,8 +145,8 @@ impl<'a> Plan<'a> {
         plan
     }
 
-    /// The hunks in the order in which they are read: the smallest first, so that what a review can't read any more is
-    /// as few places as possible, and new files of thousands of lines rather than changes to what is there.
+    /// The order in which hunks are read: the smallest first. If a review cannot read everything, it then leaves out as
+    /// few hunks as possible, and rather new files of thousands of lines than changes of existing code.
     #[must_use]
     pub fn reading_order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.hunks.len()).collect();
@@ -154,14 +154,14 @@ impl<'a> Plan<'a> {
         order
     }
 
-    /// About how many tokens all hunks are.
+    /// Estimates the number of tokens in all hunks.
     #[must_use]
     pub fn estimated_tokens(&self) -> usize {
         self.hunks.iter().map(Planned::estimated_tokens).sum()
     }
 
-    /// The account of the review, where `outcomes` says of each of [`Plan::hunks`] why it was not reviewed after
-    /// all, if it was not.
+    /// The receipt of the review. `outcomes` holds for each of [`Plan::hunks`] the reason why it was not reviewed after
+    /// all, if there is one.
     #[must_use]
     pub fn receipt(&self, outcomes: &[Option<Skip>]) -> Receipt {
         let mut receipt = self.left_out.clone();

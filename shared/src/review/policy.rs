@@ -8,14 +8,14 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// Where the file lies.
+/// The path of the policy file.
 pub const PATH: &str = ".github/sentinel.yml";
-/// The most comments one review may be allowed to have.
+/// The largest `max_comments` that a policy may set.
 pub const COMMENTS_MAX: usize = 20;
-/// The most patterns of one list.
+/// The largest number of patterns in one list.
 const GLOBS_MAX: usize = 200;
 
-/// The file as it is written; every key has a default.
+/// The policy file. Every key has a default.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicyFile {
@@ -54,11 +54,11 @@ pub struct Policy {
     pub enabled: bool,
     /// Whether drafts are reviewed too.
     pub drafts: bool,
-    /// The most comments of one review.
+    /// The largest number of comments in one review.
     pub max_comments: usize,
     /// Findings below it are not shown.
     pub min_severity: Severity,
-    /// In which language to write.
+    /// The language in which comments are written.
     pub speech: Speech,
     thresholds: BTreeMap<Severity, f32>,
     categories: Option<Vec<Category>>,
@@ -66,7 +66,7 @@ pub struct Policy {
     only: Option<GlobSet>,
 }
 
-/// Left out unless a team asks for nothing else: what nobody writes by hand.
+/// Paths that are always left out, because nobody writes these files by hand.
 const IGNORED: [&str; 22] = [
     "**/vendor/**",
     "**/third_party/**",
@@ -95,7 +95,7 @@ const IGNORED: [&str; 22] = [
 // === impl Policy ===
 
 impl Policy {
-    /// The defaults, with no path left out: for a caller who names the file.
+    /// The defaults without any ignored path, for a caller who names the file.
     #[must_use]
     pub fn all() -> Self {
         Self { ignore: GlobSet::empty(), ..Self::default() }
@@ -109,7 +109,7 @@ impl Policy {
         severity >= self.min_severity && threshold.is_some_and(|threshold| confidence >= threshold)
     }
 
-    /// Whether this category is wanted.
+    /// Whether the policy wants findings of this category.
     #[must_use]
     pub fn wants(&self, category: Category) -> bool {
         self.categories.as_ref().is_none_or(|wanted| wanted.contains(&category))

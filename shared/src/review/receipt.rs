@@ -3,22 +3,22 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Counts of one review. Balanced at every moment: [`Receipt::is_balanced`].
+/// The counts of one review. They always add up: see [`Receipt::is_balanced`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
-    /// Files the pull request changes.
+    /// The number of files that the pull request changes.
     pub files_seen: u32,
-    /// Files of which at least one hunk was reviewed.
+    /// The number of files of which at least one hunk was reviewed.
     pub files_reviewed: u32,
-    /// Files of which none was, by reason.
+    /// The number of files of which no hunk was reviewed, by reason.
     pub files_skipped: BTreeMap<Skip, u32>,
-    /// Hunks in the diffs that could be read.
+    /// The number of hunks in the diffs that could be read.
     pub hunks_seen: u32,
-    /// Hunks that the model and the checks saw whole.
+    /// The number of hunks that the model and the checks saw whole.
     pub hunks_reviewed: u32,
-    /// The others, by reason.
+    /// The number of the other hunks, by reason.
     pub hunks_skipped: BTreeMap<Skip, u32>,
-    /// Lines the reviewed hunks add.
+    /// The number of lines that the reviewed hunks add.
     pub lines_added: u32,
 }
 
@@ -26,29 +26,29 @@ pub struct Receipt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Skip {
-    /// The policy, or its defaults, say so: vendored code, lock files, snapshots.
+    /// The policy or its defaults exclude it: vendored code, lock files, snapshots.
     Ignored,
-    /// Written by a program.
+    /// A program wrote the file.
     Generated,
     /// The file is not text.
     Binary,
-    /// The file is gone.
+    /// The pull request removes the file.
     Removed,
     /// Only its name or mode changed.
     NoChange,
-    /// No language the model has learned.
+    /// The model has not learned the language.
     Language,
     /// The hunk adds no line.
     NothingAdded,
-    /// GitHub gives no patch for it: the diff is too large.
+    /// GitHub gives no patch for it, because the diff is too large.
     NoPatch,
-    /// Its patch can't be read.
+    /// The patch of the file cannot be parsed.
     Unreadable,
-    /// Behind the first [`super::plan::FILES_MAX`] files, or GitHub's 3,000.
+    /// The file comes after the first [`super::plan::FILES_MAX`] files, or after GitHub's 3,000.
     TooManyFiles,
-    /// Behind the first [`super::plan::HUNKS_MAX`] hunks.
+    /// The hunk comes after the first [`super::plan::HUNKS_MAX`] hunks.
     TooManyHunks,
-    /// Behind the first [`super::plan::TOKENS_MAX`] tokens of the review.
+    /// The hunk comes after the first [`super::plan::TOKENS_MAX`] tokens of the review.
     TooMuchText,
     /// The time for one review was over.
     OutOfTime,
@@ -75,7 +75,7 @@ impl Receipt {
 // === impl Skip ===
 
 impl Skip {
-    /// Its name in a receipt and on a metric.
+    /// The name in a receipt and on a metric.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -95,7 +95,7 @@ impl Skip {
         }
     }
 
-    /// For a reader of the summary.
+    /// The text for readers of the summary.
     #[must_use]
     pub fn explained(self) -> &'static str {
         match self {

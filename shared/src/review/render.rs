@@ -11,33 +11,33 @@ use super::{Category, Finding, Origin, Severity};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// What GitHub takes in one body, in characters.
+/// The longest body that GitHub accepts, in characters.
 pub const BODY_MAX_CHARS: usize = 65_536;
 
-/// What the summary of a review tells.
+/// The content of a review's summary.
 #[derive(Debug, Clone, Copy)]
 pub struct Summary<'a> {
-    /// The job's key: becomes the marker.
+    /// The job's key, which becomes the marker.
     pub key: &'a str,
     /// The commit that was reviewed.
     pub head_sha: &'a str,
     /// What was read and what was skipped.
     pub receipt: &'a Receipt,
-    /// Findings that are inline comments.
+    /// The number of findings that are inline comments.
     pub shown: usize,
-    /// Findings that are true of the commit and on no line that GitHub lets one comment on.
+    /// Findings on lines that GitHub does not allow comments on.
     pub unplaced: &'a [Finding],
-    /// Findings that are not shown.
+    /// The number of findings that are not shown, by reason.
     pub withheld: &'a BTreeMap<Withheld, u32>,
     /// The version of the model that made the findings.
     pub model_version: &'a str,
-    /// Hexadecimal SHA-256 of what the model was shown.
+    /// The SHA-256 of the model's input, in hexadecimal.
     pub input_sha256: &'a str,
     /// The language in which the summary is written.
     pub speech: Speech,
 }
 
-/// The body of an inline comment. `explanation` is a longer text of another model, if one was asked.
+/// Writes the body of an inline comment. `explanation` is a longer text of another model, if one was asked.
 #[must_use]
 pub fn comment(finding: &Finding, speech: Speech, explanation: Option<&str>) -> String {
     let mut body = heading(finding);
@@ -59,7 +59,7 @@ pub fn comment(finding: &Finding, speech: Speech, explanation: Option<&str>) -> 
     body
 }
 
-/// The body of a review: what was looked at, and what could not be.
+/// Writes the body of a review: what was read, and what was not.
 #[must_use]
 pub fn summary(summary: &Summary<'_>) -> String {
     let receipt = summary.receipt;
@@ -110,7 +110,7 @@ pub fn summary(summary: &Summary<'_>) -> String {
     bounded(body, &items, &tail)
 }
 
-/// What `/sentinel explain` answers.
+/// Writes the answer to `/sentinel explain`.
 #[must_use]
 pub fn explanation(key: &str, findings: &[Finding], outcome: Option<&str>) -> String {
     let mut items = Vec::new();
@@ -145,28 +145,28 @@ pub fn explanation(key: &str, findings: &[Finding], outcome: Option<&str>) -> St
     bounded(head, &items, &format!("\n{}", review_marker(key)))
 }
 
-/// Why a run failed, for a check run or a comment.
+/// The content of a post that says why a run failed.
 #[derive(Debug, Clone, Copy)]
 pub struct Verdict<'a> {
-    /// The subject's key: becomes the marker.
+    /// The subject's key, which becomes the marker.
     pub key: &'a str,
     /// The class, or `Unknown`.
     pub prediction: &'a str,
     /// The confidence, from 0 to 1.
     pub confidence: f64,
-    /// The log line pointed at.
+    /// The log line that the verdict points at.
     pub line: Option<&'a str>,
     /// The failed job and step.
     pub place: Option<&'a str>,
     /// The address of the run's page on GitHub.
     pub run_url: Option<&'a str>,
-    /// Where a person says that it is something else.
+    /// The address at which a person corrects the verdict.
     pub correction_url: Option<&'a str>,
     /// The version of the model that gave the verdict.
     pub model_version: &'a str,
 }
 
-/// The body that tells a verdict.
+/// Writes the body of a post that says why a run failed.
 #[must_use]
 pub fn verdict(verdict: &Verdict<'_>) -> String {
     let mut body = format!(
@@ -213,13 +213,13 @@ pub fn finding_marker(fingerprint: &str) -> String {
     format!("<!-- sentinel:finding {fingerprint} -->")
 }
 
-/// The fingerprint of the finding that `body` is about.
+/// Reads the fingerprint of the finding that `body` is about.
 #[must_use]
 pub fn fingerprint_in(body: &str) -> Option<&str> {
     last_line(body).strip_prefix("<!-- sentinel:finding ")?.strip_suffix(" -->")
 }
 
-/// What a finding says, without the evidence.
+/// The message of a finding, without the evidence.
 #[must_use]
 pub fn message(finding: &Finding, speech: Speech) -> String {
     match finding.origin {
@@ -293,7 +293,7 @@ fn advice(category: Category, speech: Speech) -> &'static str {
     }
 }
 
-/// `head`, as many `items` as fit, how many did not, and `tail` whole.
+/// Joins `head`, as many `items` as fit, the number of those that do not, and `tail`.
 fn bounded(mut head: String, items: &[String], tail: &str) -> String {
     let mut left = BODY_MAX_CHARS.saturating_sub(head.chars().count() + tail.chars().count() + 40);
     for (at, item) in items.iter().enumerate() {
@@ -309,7 +309,7 @@ fn bounded(mut head: String, items: &[String], tail: &str) -> String {
     head
 }
 
-/// Text of another model as a quote: no heading, list or mention of it is one of ours.
+/// Quotes the text of another model, so that its headings, lists and mentions have no effect.
 fn quoted(text: &str) -> String {
     let line = |line: &str| format!("> {}", visible(line).replace('<', "&lt;").replace('@', "@\u{2060}"));
     text.lines().take(12).map(line).collect::<Vec<_>>().join("\n")

@@ -9,12 +9,12 @@ use crate::diff::Hunk;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is shown and what is not.
+/// The findings that are shown, and counts of those that are not.
 #[derive(Debug, Default, PartialEq)]
 pub struct Selection {
-    /// The most urgent first.
+    /// The findings to show, the most urgent first.
     pub shown: Vec<Finding>,
-    /// The others, by reason.
+    /// The number of other findings, by reason.
     pub withheld: BTreeMap<Withheld, u32>,
 }
 
@@ -22,19 +22,19 @@ pub struct Selection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Withheld {
-    /// Not certain enough for its severity, or below the least severity.
+    /// The confidence is too low for the severity, or the severity is below the policy's minimum.
     BelowThreshold,
-    /// A category the policy does not want.
+    /// The policy does not want this category.
     Category,
     /// Another finding points at the same line, or says the same about the same text.
     SameLine,
-    /// An earlier review of this pull request said so already.
+    /// An earlier review of this pull request has this finding.
     AlreadySaid,
-    /// Behind the most comments one review may have.
+    /// The review has its largest number of comments already.
     OverCap,
 }
 
-/// The model's finding in one piece of a hunk: its likeliest added line.
+/// The model's finding in one piece of a hunk, on the most likely added line.
 #[must_use]
 pub fn finding_of(path: &str, piece: &Hunk<'_>, score: &Score) -> Option<Finding> {
     let (severity, category) = score.judgement();
@@ -49,8 +49,8 @@ pub fn finding_of(path: &str, piece: &Hunk<'_>, score: &Score) -> Option<Finding
     Some(Finding::new(path, piece, line, added.text, said))
 }
 
-/// Chooses what is shown. `thresholds` are the model's own, per severity; `said` holds the fingerprints of what
-/// earlier reviews of the same pull request already show.
+/// Chooses what is shown. `thresholds` are the model's own, per severity. `said` holds the fingerprints of the findings
+/// that earlier reviews of the pull request show.
 #[must_use]
 pub fn select(
     mut findings: Vec<Finding>,
@@ -96,7 +96,7 @@ pub fn select(
     selection
 }
 
-/// What a missed finding would cost, as far as one number says it.
+/// Estimates in one number what missing the finding would cost.
 fn urgency(finding: &Finding) -> f32 {
     let weight = match finding.severity {
         Severity::Nit => 1.0,
@@ -108,7 +108,7 @@ fn urgency(finding: &Finding) -> f32 {
 }
 
 impl Withheld {
-    /// Its name in a receipt and on a metric.
+    /// The name in a receipt and on a metric.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {

@@ -4,12 +4,12 @@ use crate::diff::{Hunk, Place};
 use crate::redact::redact;
 use crate::text;
 
-/// Lines shown before and after the one a finding is about.
+/// The number of lines shown before and after the line of a finding.
 const AROUND: usize = 3;
-/// The most of one quoted line.
+/// The longest quoted line; longer ones are cut.
 const QUOTE_MAX_CHARS: usize = 240;
 
-/// A line as a reader sees it, the long cut.
+/// A line as a reader sees it, cut if it is long.
 #[must_use]
 pub fn visible(line: &str) -> String {
     let line = text::line(line);

@@ -15,76 +15,76 @@ use crate::signature::Verified;
 use crate::{Error, Result};
 use records::{Origin, check_record, job_record, run_record};
 
-/// The most bytes of body that are read. GitHub sends at most 25 MB; what we classify is under 100 KB.
+/// The largest body that is read. GitHub sends at most 25 MB; the events that we classify are below 100 KB.
 pub const BODY_LIMIT_BYTES: usize = 2 * 1024 * 1024;
 
 /// The headers of a delivery that decide what its body means.
 #[derive(Debug, Clone, Copy)]
 pub struct Headers<'a> {
-    /// `X-GitHub-Event`.
+    /// The `X-GitHub-Event` header: the kind of event.
     pub event: Option<&'a str>,
-    /// `X-GitHub-Delivery`: kept by a redelivery, unique per event and not per hook.
+    /// The `X-GitHub-Delivery` header. A redelivery keeps it. It is unique per event, not per webhook.
     pub delivery: Option<&'a str>,
-    /// `X-GitHub-Hook-ID`.
+    /// The `X-GitHub-Hook-ID` header: the id of the webhook.
     pub hook: Option<&'a str>,
-    /// `Content-Type`.
+    /// The `Content-Type` header of the request.
     pub content_type: Option<&'a str>,
 }
 
-/// One webhook call, named and decided.
+/// One webhook call, with its key and what it asks for.
 #[derive(Debug)]
 pub struct Delivery {
     /// The idempotency key of the delivery.
     pub key: DeliveryKey,
-    /// `X-GitHub-Event`, bounded.
+    /// The kind of event from `X-GitHub-Event`, cut to a bounded length.
     pub event: String,
-    /// `owner/name`, where the event has one.
+    /// The repository as `owner/name`, if the event has one.
     pub repository: Option<String>,
-    /// What to do.
+    /// What the worker has to do about it.
     pub action: Action,
 }
 
-/// (hook, delivery id): what makes a redelivery recognisable.
+/// The hook and the delivery id. A redelivery has the same ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryKey {
-    /// `X-GitHub-Hook-ID`, `-` where a client sends none.
+    /// The id of the webhook from `X-GitHub-Hook-ID`; `-` if the client sends none.
     pub hook: String,
-    /// `X-GitHub-Delivery`.
+    /// GitHub's id of the delivery, from `X-GitHub-Delivery`.
     pub id: String,
 }
 
 /// What a delivery asks for.
 #[derive(Debug, PartialEq)]
 pub enum Action {
-    /// Answer a `ping`.
+    /// Answer a `ping` with a pong.
     Pong,
     /// Find out why this run failed.
     Classify(Box<FailureRecord>),
     /// Review this pull request.
     Review(Box<ReviewJob>),
-    /// Do what a person asks in a pull request's conversation, if that person may write.
+    /// Obey a command in a pull request's conversation, if its author may write.
     Command(Box<CommandRequest>),
-    /// Let go of this installation: the App was taken off its account.
+    /// Remove this installation, because the App was uninstalled from the account.
     Uninstall(u64),
-    /// Understood, and not ours.
+    /// Do nothing, because the event is understood but not ours.
     Ignore(IgnoreReason),
 }
 
 /// A command and who gave it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CommandRequest {
-    /// What is asked.
+    /// The command that the comment holds.
     pub command: Command,
-    /// Where; its key is the comment's.
+    /// The pull request. The key of the job is made from the comment's id.
     pub job: ReviewJob,
-    /// The comment's author, whose right to write is still to be asked for.
+    /// The author of the comment. GitHub must still be asked whether they may write.
     pub by: String,
 }
 
-/// Why a delivery is left alone.
+/// The reason why a delivery is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IgnoreReason {
-    /// An event type that is not subscribed to here.
+    /// The worker does not handle this kind of event.
     EventNotOurs,
     /// The run has not ended.
     NotCompleted,
@@ -92,13 +92,13 @@ pub enum IgnoreReason {
     NotFailed,
     /// Something happened to a pull request or a comment that changes nothing for us.
     ActionNotOurs,
-    /// A program did it: answering programs, ours among them, would never end.
+    /// A program caused it. Answering programs, our own included, would never end.
     Bot,
-    /// A comment on an issue.
+    /// The comment is on an issue.
     NotAPullRequest,
-    /// A comment to other people.
+    /// The comment contains no command.
     NotACommand,
-    /// Somebody asks who is a stranger to the repository.
+    /// The author has no role in the repository.
     Stranger,
 }
 
@@ -164,7 +164,7 @@ fn parse_json(bytes: &[u8]) -> Result<Payload> {
     serde_json::from_slice(bytes).map_err(|error| Error::JsonInvalid(position(&error)))
 }
 
-/// Where the JSON is wrong. The full message may quote the payload, so it stays out.
+/// The place at which the JSON is wrong. The full message may quote the payload, so it is left out.
 fn position(error: &serde_json::Error) -> String {
     let kind = match error.classify() {
         serde_json::error::Category::Eof => "it ends too early",

@@ -4,7 +4,7 @@ use crate::failure::{Conclusion, FIELD_CHARS, FailureRecord, Subject, bounded};
 use crate::github::{CheckRun, WorkflowJob, WorkflowRun, unix_seconds};
 use crate::{Error, Result};
 
-/// What every event says about where it comes from.
+/// The part of an event that says where it comes from.
 pub(super) struct Origin {
     pub(super) repository: String,
     pub(super) installation_id: Option<u64>,
