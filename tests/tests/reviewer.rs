@@ -89,6 +89,35 @@ fn a_pull_request_gets_one_review_with_comments_on_the_right_lines() {
 }
 
 #[test]
+fn a_review_reads_our_comments_once_and_counts_as_posted_only_what_github_took() {
+    RUNTIME.block_on(async {
+        let scene = Scene::start("counted", Identity::App).await;
+        scene.queue("head1").await;
+        // The first call that writes to the repository.
+        scene.rig.github.fail_next("POST /repos", Fault::Status(502));
+        assert_eq!(scene.once().await, Some(JobStatus::Queued));
+        let posted = || -> u64 {
+            let metrics = scene.node.metrics.text();
+            let lines = metrics.lines().filter(|line| line.starts_with("sentinel_review_posted_total"));
+            lines
+                .filter(|line| line.contains("status=\"posted\""))
+                .map(|line| {
+                    line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok()).expect("a count")
+                })
+                .sum()
+        };
+        assert_eq!(posted(), 0, "GitHub refused the review");
+        scene.rig.let_time_pass().await;
+        let before = scene.rig.github.calls().len();
+        assert_eq!(scene.once().await, Some(JobStatus::Done));
+        assert_eq!(posted(), scene.pull().comments.len() as u64);
+        let calls = scene.rig.github.calls()[before..].to_vec();
+        let lists = calls.iter().filter(|call| *call == "comments 7").count();
+        assert_eq!(lists, 1);
+    });
+}
+
+#[test]
 fn with_the_default_policy_a_model_without_thresholds_leaves_the_talking_to_the_checks() {
     RUNTIME.block_on(async {
         let scene = Scene::start("quiet", Identity::App).await;

@@ -78,8 +78,9 @@ impl PullReview<'_> {
                 self.post_placeable(result, comments).await
             }
             answer => {
+                let url = answer?;
                 reviewer.count(&result.findings, "posted");
-                Ok(answer?)
+                Ok(url)
             }
         }
     }

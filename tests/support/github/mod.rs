@@ -279,7 +279,7 @@ impl FakeGithub {
         self.world().folds
     }
 
-    /// The calls about jobs and logs, in order.
+    /// The calls about jobs and logs, and those for the comments of a pull request, in order.
     #[must_use]
     pub fn calls(&self) -> Vec<String> {
         self.world().calls.clone()

@@ -261,7 +261,9 @@ async fn comments(
     Path(place): Place3,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
-    on_pull(&mut world.lock().expect("no handler panics"), &place, |pull| {
+    let mut world = world.lock().expect("no handler panics");
+    world.calls.push(format!("comments {}", place.2));
+    on_pull(&mut world, &place, |pull| {
         let comment = |comment: &Comment| {
             json!({ "id": comment.id, "node_id": comment.node_id(), "user": { "login": comment.login },
                 "body": comment.body, "path": comment.path, "line": comment.line,
