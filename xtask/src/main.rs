@@ -46,7 +46,8 @@ enum Task {
     /// Run all tests: units, the database server, the worker in workerd, the node, the dashboard in Chromium.
     ///
     /// `cargo xtask test faults` makes the long run of the fault suite: 320 jobs through randomised failures. `cargo
-    /// xtask test chaos` sends 300 jobs through killed nodes, a killed database and outages of GitHub. `cargo xtask
+    /// xtask test chaos` sends 300 jobs through killed nodes, a killed database and outages of GitHub. `cargo xtask test
+    /// soak` keeps a node and a database under mixed load for ten minutes: ready in every second, memory flat. `cargo xtask
     /// test browser` runs the tests that need Chromium, and keeps screenshots in Cargo's output folder.
     Test {
         /// Arguments for `cargo test`, e.g. a test's name.
@@ -110,6 +111,8 @@ fn main() -> Result<()> {
 const FAULT_RUNS: &str = "320";
 /// The jobs of the long chaos run.
 const CHAOS_JOBS: &str = "300";
+/// How long the long soak is: ten minutes.
+const SOAK_SECONDS: &str = "600";
 
 fn test(rest: &[String]) -> Result<()> {
     let programs = build::Programs::for_development()?;
@@ -124,6 +127,9 @@ fn test(rest: &[String]) -> Result<()> {
         }
         [name] if name == "chaos" => {
             command.env("SENTINEL_CHAOS_JOBS", CHAOS_JOBS).args(["--test", "chaos", "--", "--nocapture"])
+        }
+        [name] if name == "soak" => {
+            command.env("SENTINEL_SOAK_SECONDS", SOAK_SECONDS).args(["--test", "soak", "--", "--nocapture"])
         }
         [name] if name == "browser" => {
             let pictures = target()?.join("screenshots");
