@@ -58,6 +58,12 @@ UPDATE breakers SET since = since - ?1, retry_at = retry_at - ?1",
 UPDATE job_pauses SET since = since - ?1",
 ];
 
+const VERDICT: &str = "-- test_inference
+INSERT INTO inferences (id, repository, subject, timestamp, prediction, confidence, top, top_features, log_line, evidence,
+  event_source, head_sha, metrics_payload, model_version)
+VALUES (?1, ?2, 'run:1:1', 0, 'Timeout', 0.91, '[]', '[]', '{\"number\":4,\"text\":\"it took too long\"}', 'log',
+  'github_webhook', ?3, '{}', 'lgbm_v3.2')";
+
 /// Who a reviewer is to GitHub.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Identity {
@@ -142,6 +148,17 @@ impl Rig {
         let answers =
             self.store().read(&[reviews::job_by_key(Scope::All, key)]).await.expect("the database is there");
         reviews::job_rows(&answers[0]).expect("jobs").into_iter().next().expect("the job exists")
+    }
+
+    /// A verdict on a failed run of this commit.
+    pub async fn verdict(&self, id: i64, repository: &str, head_sha: Option<&str>) {
+        let args = vec![
+            Value::Integer(id),
+            Value::Text(repository.to_owned()),
+            head_sha.map_or(Value::Null, |sha| Value::Text(sha.to_owned())),
+        ];
+        let change = Transaction(vec![Statement { sql: VERDICT, args }]);
+        self.store().commit(&change).await.expect("the database is there");
     }
 
     /// The accounts that are paused.

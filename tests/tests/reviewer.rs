@@ -365,6 +365,28 @@ impl Outage {
         }
     }
 
+    /// Takes one job, if one may be taken; how it ended.
+    async fn once(&self) -> Option<JobStatus> {
+        match self.node.review_once().await.expect("the database is there") {
+            Once::Worked { status, .. } => status,
+            Once::Idle => None,
+        }
+    }
+
+    /// The pause of the breaker is over, and this job is the one that is due.
+    async fn let_through(&self, kind: JobKind, job: &ReviewJob) {
+        self.rig.let_time_pass().await;
+        self.rig.pretend("-- test_wait\nUPDATE review_jobs SET not_before = 9999999999").await;
+        self.rig.queue(kind, job).await;
+    }
+
+    /// The job that was to wait for that is due; the breaker is not touched.
+    async fn due(&self) {
+        self.rig
+            .pretend("-- test_due\nUPDATE review_jobs SET not_before = 0 WHERE not_before = 9999999999")
+            .await;
+    }
+
     async fn statuses(&self) -> Vec<String> {
         let mut statuses = Vec::new();
         for key in &self.jobs {
@@ -586,6 +608,68 @@ fn who_waits_three_days_behind_an_account_that_is_paused_is_given_up_with_the_re
         for key in &outage.jobs {
             let error = outage.rig.job(key).await.error.unwrap_or_default();
             assert!(error.starts_with("given up after") && error.contains("401 for "), "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_job_that_github_has_nothing_to_do_for_closes_the_breaker() {
+    RUNTIME.block_on(async {
+        for kind in [JobKind::Review, JobKind::Verdict] {
+            let mut outage = Outage::start(&format!("idle-{kind:?}"), Identity::Person, 2).await;
+            outage.rig.github.set_weather(Some(Fault::Status(503)));
+            assert_eq!(outage.once().await, Some(JobStatus::Queued));
+            outage.rig.github.set_weather(None);
+            // Whoever is let through first finds that there is nothing to do, and has asked GitHub for that.
+            let first = match kind {
+                JobKind::Verdict => {
+                    outage.rig.verdict(3, "team/no-pull", Some("deadbeef")).await;
+                    let mut verdict = job("team/no-pull", 3, "deadbeef", None);
+                    verdict.key = "team/no-pull!run:1:1".to_owned();
+                    verdict
+                }
+                _ => {
+                    let mut closed = Pull::new("team/closed", 7, "head1", &[("src/load.ts", PATCH)]);
+                    closed.state = "closed";
+                    outage.rig.github.open(closed);
+                    job("team/closed", 7, "head1", None)
+                }
+            };
+            outage.node.options.verdicts = Verdicts::Comment;
+            outage.let_through(kind, &first).await;
+            assert_eq!(outage.once().await, Some(JobStatus::Skipped));
+            assert_eq!(outage.rig.breakers().await, [], "{kind:?}: GitHub has answered");
+        }
+    });
+}
+
+#[test]
+fn a_job_that_shows_nothing_of_github_lets_the_next_one_through_at_once() {
+    RUNTIME.block_on(async {
+        let endings = [
+            // Nothing was asked of GitHub.
+            ("needless", JobKind::Verdict, None, JobStatus::Skipped),
+            // It answered, and what it said is final for this job alone.
+            ("refused", JobKind::Review, Some(Fault::Status(403)), JobStatus::Failed),
+            // JSON of another shape.
+            ("odd", JobKind::Review, Some(Fault::Status(200)), JobStatus::Queued),
+        ];
+        for (name, kind, fault, ending) in endings {
+            let outage = Outage::start(&format!("shows-{name}"), Identity::Person, 1).await;
+            outage.rig.github.set_weather(Some(Fault::Status(503)));
+            assert_eq!(outage.once().await, Some(JobStatus::Queued));
+            outage.rig.github.set_weather(None);
+            let mut first = job("team/first", 7, "head1", None);
+            first.key = "team/first, let through".to_owned();
+            outage.let_through(kind, &first).await;
+            fault.into_iter().for_each(|fault| outage.rig.github.fail_next("GET /repos/team/first", fault));
+            assert_eq!(outage.once().await, Some(ending), "{name}");
+            assert_eq!(outage.rig.job(&first.key).await.status, ending.label(), "{name}");
+            assert_eq!(outage.rig.breakers().await.len(), 1, "{name}: GitHub may still be away");
+            // The review that waits does not wait a minute for it.
+            outage.due().await;
+            assert_eq!(outage.once().await, Some(JobStatus::Done), "{name}");
+            assert_eq!(outage.rig.breakers().await, [], "{name}");
         }
     });
 }
@@ -993,15 +1077,12 @@ fn another_models_explanation_is_a_labelled_quote_and_its_absence_leaves_the_tem
 #[test]
 fn a_verdict_is_told_on_the_commit_or_in_the_conversation_once() {
     RUNTIME.block_on(async {
-        for (identity, verdicts) in [(Identity::App, Verdicts::CheckRun), (Identity::Person, Verdicts::Comment)] {
+        for (identity, verdicts) in
+            [(Identity::App, Verdicts::CheckRun), (Identity::Person, Verdicts::Comment)]
+        {
             let mut scene = Scene::start("verdict", identity).await;
             scene.node.options.verdicts = verdicts;
-            let insert = "-- test_inference\nINSERT INTO inferences (id, repository, subject, timestamp, prediction, confidence,
-                top, top_features, log_line, evidence, event_source, head_sha, metrics_payload, model_version)
-                VALUES (3, ?1, 'run:1:1', 0, 'Timeout', 0.91, '[]', '[]', '{\"number\":4,\"text\":\"it took too long\"}', 'log',
-                'github_webhook', 'head1', '{}', 'lgbm_v3.2')";
-            let row = Statement { sql: insert, args: vec![Value::Text(scene.repository.clone())] };
-            scene.rig.store().commit(&Transaction(vec![row])).await.unwrap();
+            scene.rig.verdict(3, &scene.repository, Some("head1")).await;
             let mut asked = job(&scene.repository, 3, "head1", scene.installation);
             asked.key = format!("{}!run:1:1", scene.repository);
             scene.rig.queue(JobKind::Verdict, &asked).await;

@@ -109,8 +109,13 @@ impl From<Error> for JobError {
 // === impl Reviewer ===
 
 impl Reviewer {
-    /// Writes down what came of a job; its new status, None where another node has it.
-    pub(super) async fn conclude(&self, job: &Leased, outcome: Outcome) -> Result<Option<JobStatus>> {
+    /// Writes down what came of a job that was taken at `taken_at`; its new status, None where another node has it.
+    pub(super) async fn conclude(
+        &self,
+        job: &Leased,
+        taken_at: i64,
+        outcome: Outcome,
+    ) -> Result<Option<JobStatus>> {
         let none = BTreeMap::new();
         let status = match &outcome {
             Ok(End::Lost) => None,
@@ -122,16 +127,16 @@ impl Reviewer {
                     // The event of the newer head may be lost, or have come before this one.
                     self.store.commit(&reviews::enqueue(JobKind::Review, newer, now())).await?;
                 }
-                self.finish(job, &end.ending(&none), &outcome).await?
+                self.finish(job, taken_at, &end.ending(&none), &outcome).await?
             }
             Err(error @ JobError::Elsewhere { what, after, .. }) => {
-                self.pause(job, error, what, *after).await?
+                self.pause(job, taken_at, error, what, *after).await?
             }
-            Err(JobError::Failed(what)) => self.retry(job, what).await?,
+            Err(JobError::Failed(what)) => self.retry(job, taken_at, what).await?,
             Err(error) => {
                 let reason = Some(error.what());
                 let failed = Ending { status: JobStatus::Failed, reason, review_url: None, posted: &none };
-                self.finish(job, &failed, &outcome).await?
+                self.finish(job, taken_at, &failed, &outcome).await?
             }
         };
         let label = status.map_or("lost", JobStatus::label);
@@ -146,6 +151,7 @@ impl Reviewer {
     async fn finish(
         &self,
         job: &Leased,
+        taken_at: i64,
         ending: &Ending<'_>,
         outcome: &Outcome,
     ) -> Result<Option<JobStatus>> {
@@ -154,6 +160,8 @@ impl Reviewer {
         if is_answered {
             let account = self.github.account(job.installation_id, None);
             transaction.0.extend(pauses::close(self.github.identity(), &account, now()));
+        } else {
+            transaction.0.push(self.end_probe(job, taken_at));
         }
         let answers = self.store.commit(&transaction).await?;
         if is_answered && answers.last().is_some_and(|closed| closed.affected > 0) {
@@ -163,25 +171,28 @@ impl Reviewer {
     }
 
     /// Puts a job back that failed by itself.
-    async fn retry(&self, job: &Leased, what: &str) -> Result<Option<JobStatus>> {
+    async fn retry(&self, job: &Leased, taken_at: i64, what: &str) -> Result<Option<JobStatus>> {
         let tries = u32::try_from(job.attempts).unwrap_or(1).clamp(1, 8);
         let pause = (self.options.retry_after * (1 << (tries - 1))).min(RETRY_AT_MOST);
         let not_before = now() + seconds(pause);
-        let retry = reviews::retry(job.id, self.leases.owner(), what, not_before, now());
-        reviews::retried(&self.store.commit(&retry).await?)
+        let mut transaction = reviews::retry(job.id, self.leases.owner(), what, not_before, now());
+        transaction.0.insert(0, self.end_probe(job, taken_at));
+        reviews::retried(&self.store.commit(&transaction).await?)
     }
 
     /// Puts a job back that is not to blame, and pauses its account on GitHub where that is what has trouble.
     async fn pause(
         &self,
         job: &Leased,
+        taken_at: i64,
         error: &JobError,
         what: &str,
         after: Option<Duration>,
     ) -> Result<Option<JobStatus>> {
         let after = after.map_or(0, seconds);
         let mut transaction = pauses::pause(job.id, self.leases.owner(), what, after, now());
-        transaction.0.extend(self.breaker(&job.key, job.installation_id, error));
+        let breaker = self.breaker(&job.key, job.installation_id, error);
+        transaction.0.push(breaker.unwrap_or_else(|| self.end_probe(job, taken_at)));
         pauses::paused(&self.store.commit(&transaction).await?)
     }
 }

@@ -88,7 +88,8 @@ impl Reviewer {
     /// # Errors
     /// [`Error::StoreUnavailable`]: the queue can't be reached.
     pub async fn review_once(&self) -> Result<Once> {
-        let claim = reviews::claim(self.leases.owner(), self.github.identity(), now());
+        let taken_at = now();
+        let claim = reviews::claim(self.leases.owner(), self.github.identity(), taken_at);
         let answers = self.store.commit(&claim).await?;
         let Some(job) = reviews::claimed(&answers)? else { return Ok(Once::Idle) };
         self.leases.hold(&job);
@@ -102,7 +103,7 @@ impl Reviewer {
             }
         };
         reach(Step::Ending).await;
-        let status = self.conclude(&job, outcome).await?;
+        let status = self.conclude(&job, taken_at, outcome).await?;
         reach(Step::Ended).await;
         drop(active);
         self.leases.let_go(&job);

@@ -6,6 +6,7 @@ use crate::github::JobError;
 use crate::store::now;
 use sentinel_shared::Result;
 use sentinel_shared::store::pauses::{self, Reason};
+use sentinel_shared::store::reviews::Leased;
 use sentinel_shared::store::{Statement, Transaction};
 use tracing::{error, info, warn};
 
@@ -25,6 +26,12 @@ impl Reviewer {
         let after = after.map_or(0, seconds);
         let trouble = pauses::Trouble { account: &account, reason: *reason, what, after, job };
         Some(pauses::open(self.github.identity(), &trouble, now()))
+    }
+
+    /// What lets the next job of the account through its breaker, where this one was let through and showed nothing of GitHub.
+    pub(super) fn end_probe(&self, job: &Leased, taken_at: i64) -> Statement {
+        let account = self.github.account(job.installation_id, None);
+        pauses::end_probe(self.github.identity(), &account, taken_at, now())
     }
 
     /// Opens the breaker of the account that met `error` outside of a job.

@@ -208,6 +208,10 @@ WHERE status IN ('dead', 'failed') AND finished_at > ?3 - ?5
     ")))"
 );
 
+// A breaker that was opened meanwhile has another time, and keeps it.
+const END_PROBE: &str = "-- end_probe
+UPDATE breakers SET retry_at = ?3 WHERE account IN (?1, ?2) AND retry_at = ?4";
+
 const CLOSE: &str = "-- close_breakers
 DELETE FROM breakers WHERE account IN (?1, ?2)";
 
@@ -320,6 +324,14 @@ pub fn close(identity: Identity, account: &str, now: i64) -> Vec<Statement> {
         revive(identity, Some(account), now),
         statement(CLOSE, [close_identity, close_account]),
     ]
+}
+
+/// The job of `account` that was taken at `taken_at` ended without showing whether GitHub is well: where it was let through
+/// to try that, the next is let through now.
+#[must_use]
+pub fn end_probe(identity: Identity, account: &str, taken_at: i64, now: i64) -> Statement {
+    let [now, until] = [now, taken_at + PROBE_SECONDS].map(Value::Integer);
+    statement(END_PROBE, [text(identity.label()), text(account), now, until])
 }
 
 /// GitHub accepts our token or key again: closes the breaker that was open for all jobs of this identity, if that was
