@@ -7,7 +7,7 @@ use sentinel_proto::v1::diff_response::Item;
 use sentinel_proto::v1::review_service_client::ReviewServiceClient;
 use sentinel_proto::v1::{ChunkRequest, DiffRequest, GetReviewRequest, ReviewJob, SubmitReviewRequest};
 use sentinel_tests::deliver;
-use sentinel_tests::github::{FakeGithub, Pull, TOKEN};
+use sentinel_tests::github::{FakeGithub, Fault, Pull, TOKEN};
 use sentinel_tests::stack::{Programs, Server, free_port, work_folder};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -64,6 +64,7 @@ fn main() {
         ("told_to_stop_it_finishes_and_goes", drain),
         ("no_open_call_keeps_a_stopped_node_beyond_its_time", drain_in_time),
         ("two_hundred_silent_connections_keep_nobody_out", silent),
+        ("while_github_refuses_its_token_it_is_not_ready_says_why_and_takes_no_job", refused_token),
         ("with_bad_settings_it_names_each_and_does_not_start", bad_settings),
     ];
     if arguments.list {
@@ -691,6 +692,66 @@ fn silent(world: &World) -> Outcome {
         );
     }
     Ok(())
+}
+
+fn refused_token(world: &World) -> Outcome {
+    let github = FakeGithub::start();
+    let folder = world.folder.join("refused-token");
+    std::fs::create_dir_all(&folder)?;
+    let database = world.programs.start_database(&folder.join("sentinel.db"), 0, NODE_TOKEN)?;
+    let start = || world.programs.start_node(&folder, 0, &vars(&database.url, &github));
+    let submitted = |node: &Server, repository: &str| {
+        world.runtime.block_on(async {
+            let job = ReviewJob {
+                id: format!("{repository}#7@head1"),
+                repository: repository.into(),
+                number: 7,
+                head_sha: "head1".into(),
+                ..ReviewJob::default()
+            };
+            let mut client = ReviewServiceClient::new(channel(&node.url).await?);
+            let request = authorized(SubmitReviewRequest { job: Some(job) });
+            anyhow::Ok(client.submit_review(request).await?.into_inner().outcome().as_str_name())
+        })
+    };
+    let until = |node: &Server, status: u16, metric: &str| -> Result<String, Failed> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let answer = deliver::get(&node.url, "/readyz", None)?;
+            let metrics = deliver::get(&node.url, "/metrics", None)?.body;
+            let metrics = metrics.as_str().unwrap_or_default();
+            if answer.status == status && metrics.contains(metric) {
+                return Ok(answer.body.as_str().unwrap_or_default().to_owned());
+            }
+            if Instant::now() > deadline {
+                return Err(
+                    format!("{answer:?} is not {status}, or there is no {metric} in {metrics}").into()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    github.set_weather(Some(Fault::Status(401)));
+    let node = start()?;
+    // It has asked who it is to GitHub, before any job comes.
+    let reason = until(&node, 503, "sentinel_breakers_open{reason=\"token_refused\"} 1")?;
+    if !reason.contains("GitHub refuses the token") || !reason.contains("restart") {
+        return Err(format!("{reason:?} does not say what to do").into());
+    }
+    same(&deliver::get(&node.url, "/healthz", None)?.status, &200)?;
+    same(&submitted(&node, "team/app")?, &"OUTCOME_OVERLOADED")?;
+    drop(node);
+    // Another token, and a restart, as it said.
+    github.set_weather(None);
+    github.open(Pull::new("team/app", 7, "head1", &[("src/load.ts", PATCH)]));
+    let node = start()?;
+    until(&node, 200, "sentinel_jobs{status=\"queued\"} 0")?;
+    same(&submitted(&node, "team/app")?, &"OUTCOME_ACCEPTED")?;
+    until(&node, 200, "sentinel_jobs{status=\"done\"} 1")?;
+    // GitHub that is only away is no reason to send jobs elsewhere: no node could do them.
+    github.set_weather(Some(Fault::Status(503)));
+    same(&submitted(&node, "team/other")?, &"OUTCOME_ACCEPTED")?;
+    until(&node, 200, "sentinel_breakers_open{reason=\"github_away\"} 1").map(drop)
 }
 
 fn bad_settings(world: &World) -> Outcome {
