@@ -5,6 +5,12 @@
 //! embedded ones, [`dataset`], [`hunks`] and [`mine`] are labelled data, [`evaluation`] scores models. [`hrana`] is the
 //! embedded database server. Decisions belong to `sentinel_shared`; this crate never imports the edge.
 
+#![warn(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "they panic where the reader has gone away: `stdout!` and `stderr!` of `cli::print` do not"
+)]
+
 pub mod backend;
 pub mod batcher;
 pub mod cli;

@@ -1,8 +1,11 @@
 //! The `sentinel` command.
 
+#![warn(clippy::print_stdout, clippy::print_stderr, reason = "they panic where the reader has gone away")]
+
 use clap::Parser;
 use sentinel_node::cli::Cli;
 use sentinel_shared::text::printed_lines;
+use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -12,7 +15,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // A cause may quote a file's name or what a server said.
-            eprintln!("{}", printed_lines(&format!("error: {error:#}")));
+            let _ = writeln!(std::io::stderr(), "{}", printed_lines(&format!("error: {error:#}")));
             ExitCode::from(2)
         }
     }

@@ -3,10 +3,11 @@
 use sentinel_shared::store::reviews::JobKind;
 use sentinel_tests::github::{FakeGithub, Fault, Log, Run, TOKEN};
 use sentinel_tests::node::{RUNTIME, Rig, job};
-use sentinel_tests::stack::work_folder;
+use sentinel_tests::stack::{free_port, work_folder};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 const DIFF: &str =
     "diff --git a/x.ts b/x.ts\n--- a/x.ts\n+++ b/x.ts\n@@ -1,2 +1,3 @@\n a\n+  debugger;\n b\n";
@@ -99,6 +100,108 @@ fn jobs_are_listed_and_retried_by_key() {
     assert_eq!(retry.status.code(), Some(2), "a job that waits is not retried");
     let dead = sentinel(&["jobs", "dead", "--database-url", &url], "").expect("the program is there");
     assert_eq!(text(&dead.stdout), "0 job(s)\n");
+}
+
+/// A worker that answers `/health` with this, and knows nothing else.
+fn worker(health: Value) -> String {
+    let health = move || async move { axum::Json(health) };
+    let router = axum::Router::new().route("/health", axum::routing::get(health));
+    RUNTIME.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    })
+}
+
+#[test]
+fn doctor_tells_of_each_setting_that_the_worker_cannot_follow_and_what_to_do() {
+    let wrong = [
+        json!({ "setting": "SENTINEL_RETENTION_DAYS", "problem": "it must be a whole number of days; nothing is forgotten" }),
+        json!({ "setting": "SENTINEL_PUBLISH_VERDICTS", "problem": "it must be on or off\n::error ::owned" }),
+    ];
+    let url = worker(json!({ "status": "degraded", "evidence": "log", "wrong": wrong, "missing": [] }));
+    let doctor = ["doctor", "--url", &url, "--api-key", "key"];
+    let Some(output) = sentinel(&doctor, "") else { return };
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let told: Vec<&str> = said.lines().filter(|line| line.contains("settings")).collect();
+    assert_eq!(told.len(), 2, "{said}");
+    for part in [
+        "FAIL",
+        "SENTINEL_RETENTION_DAYS: it must be a whole number of days; nothing is forgotten",
+        "wrangler.toml",
+    ] {
+        assert!(told[0].contains(part), "{part} is not in {said}");
+    }
+    assert!(!said.lines().any(|line| line.starts_with("::")), "{said}");
+    let output = sentinel(&[&doctor[..], &["--json"]].concat(), "").expect("the program is there");
+    let json: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    let settings =
+        json["checks"].as_array().into_iter().flatten().filter(|check| check["about"] == "settings");
+    assert_eq!((settings.count(), &json["works"]), (2, &false.into()), "{json}");
+    // None is told of where none is wrong.
+    let url = worker(json!({ "status": "healthy", "evidence": "log", "wrong": [], "missing": [] }));
+    let output = sentinel(&["doctor", "--url", &url, "--api-key", "key"], "").expect("the program is there");
+    assert!(!text(&output.stdout).contains("settings"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn a_command_whose_reader_goes_away_ends_quietly() {
+    let rig = RUNTIME.block_on(async {
+        let rig = Rig::start(FakeGithub::start()).await;
+        rig.queue(JobKind::Review, &job("o/r", 7, "head1", None)).await;
+        rig
+    });
+    let database = format!("http://{}", rig.address);
+    let worker = worker(json!({ "status": "healthy" }));
+    let commands: [(&[&str], &str); 8] = [
+        (&["model", "show"], ""),
+        (&["classify", "-"], LOG),
+        (&["classify", "-", "--json"], LOG),
+        (&["review"], DIFF),
+        (&["review", "--json"], DIFF),
+        (&["jobs", "list", "--database-url", &database], ""),
+        (&["jobs", "list", "--json", "--database-url", &database], ""),
+        (&["doctor", "--url", &worker, "--api-key", "key"], ""),
+    ];
+    for (args, input) in commands {
+        let Some(mut command) = sentinel_tests::sentinel() else { return };
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        command.args(args).stdin(Stdio::piped()).stdout(writer).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        child.stdin.take().expect("its input").write_all(input.as_bytes()).expect("it reads");
+        let output = child.wait_with_output().expect("it ends");
+        let said = text(&output.stderr);
+        assert_eq!((output.status.code(), said.as_str()), (Some(141), ""), "{args:?}");
+    }
+    // And where nobody hears what went wrong, the exit code still tells.
+    let Some(mut command) = sentinel_tests::sentinel() else { return };
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let status = command.args(["review", "/no/such/file"]).stderr(writer).status().expect("it ends");
+    assert_eq!(status.code(), Some(2));
+}
+
+#[test]
+fn a_server_whose_output_nobody_reads_serves() {
+    let Some(mut command) = sentinel_tests::sentinel() else { return };
+    let port = free_port().expect("a free port");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let listen = format!("127.0.0.1:{port}");
+    command.args(["mcp", "--http", &listen, "--token", "token"]).env("SENTINEL_LOG", "trace");
+    command.stdin(Stdio::null()).stdout(writer.try_clone().expect("a pipe")).stderr(writer);
+    let mut child = command.spawn().expect("it starts");
+    let answered = (0..500).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        sentinel_tests::deliver::get(&format!("http://{listen}"), "/mcp", None).ok()
+    });
+    let ended = child.try_wait().expect("its state");
+    let _ = child.kill();
+    let _ = child.wait();
+    assert_eq!((answered.map(|answer| answer.status), ended), (Some(401), None));
 }
 
 const LOG: &str = "2026-01-01T00:00:00.0000000Z ##[group]Run pytest\n2026-01-01T00:00:01.0000000Z ##[endgroup]\n\

@@ -35,7 +35,7 @@ impl Bench {
                 let row = next.next().expect("a cycle has no end");
                 black_box(bundle.classifier.predict(row)).is_ok()
             });
-            println!("{}", json!({ "median_us": median.as_secs_f64() * 1e6 }));
+            stdout!("{}", json!({ "median_us": median.as_secs_f64() * 1e6 }));
         }
         if self.features {
             let log = log_of(LOG_BYTES);
@@ -48,9 +48,9 @@ impl Bench {
                 median(100, || black_box(bundle.classify_log(&Excerpt::of(&log), None, None)).is_ok());
             let large = log_of(LARGE_LOG_BYTES);
             let excerpt = median(3, || black_box(Excerpt::of(&large)).log_lines > 0);
-            println!("features of a 100 KB log {:>10.2} ms", features.as_secs_f64() * 1e3);
-            println!("verdict on a 100 KB log  {:>10.2} ms", verdict.as_secs_f64() * 1e3);
-            println!(
+            stdout!("features of a 100 KB log {:>10.2} ms", features.as_secs_f64() * 1e3);
+            stdout!("verdict on a 100 KB log  {:>10.2} ms", verdict.as_secs_f64() * 1e3);
+            stdout!(
                 "excerpt of a 100 MB log  {:>10.0} MB/s",
                 LARGE_LOG_BYTES as f64 / 1e6 / excerpt.as_secs_f64()
             );

@@ -46,7 +46,7 @@ impl Classify {
         if self.json {
             let mut told = bundle.told(&verdict);
             told["log"] = json!({ "lines": excerpt.log_lines, "bytes": excerpt.log_bytes });
-            println!("{}", printed_json(&format!("{told:#}")));
+            stdout!("{}", printed_json(&format!("{told:#}")));
         } else {
             print(&verdict, &excerpt);
         }
@@ -76,14 +76,14 @@ pub(super) fn read_excerpt(mut log: impl Read) -> Result<Excerpt> {
 
 fn print(verdict: &Verdict, excerpt: &Excerpt) {
     let prediction = &verdict.prediction;
-    println!("{}  ({:.0} % sure)", prediction.verdict(), prediction.confidence * 100.0);
+    stdout!("{}  ({:.0} % sure)", prediction.verdict(), prediction.confidence * 100.0);
     if let Some(line) = &verdict.explanation.line {
-        println!("  line {} of {}: {}", line.number, excerpt.log_lines, printed(line.text.trim()));
+        stdout!("  line {} of {}: {}", line.number, excerpt.log_lines, printed(line.text.trim()));
     }
     for term in &verdict.explanation.terms {
-        println!("  {:<28} −{:.2} without it", printed(&term.term), term.drop);
+        stdout!("  {:<28} −{:.2} without it", printed(&term.term), term.drop);
     }
     let others: Vec<_> =
         prediction.top(3).iter().map(|(class, p)| format!("{} {:.0} %", class.name(), p * 100.0)).collect();
-    println!("  top three: {}", others.join(", "));
+    stdout!("  top three: {}", others.join(", "));
 }

@@ -77,7 +77,7 @@ impl Db {
                 .await
                 .with_context(|| format!("listening on {}", self.listen))?;
             let scheme = if tls.is_some() { "https" } else { "http" };
-            println!("listening on {scheme}://{}", listener.local_addr()?);
+            super::print::announce(&format!("listening on {scheme}://{}", listener.local_addr()?));
             let stopper = server.stopper();
             let stop = async move {
                 stop.await;

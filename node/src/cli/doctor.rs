@@ -3,6 +3,7 @@
 use crate::worker_api::{Worker, agent};
 use anyhow::Result;
 use clap::Args;
+use sentinel_shared::text::{printed, printed_json};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ impl Doctor {
     pub(super) fn run(self) -> Result<ExitCode> {
         let health = self.get("/health", false);
         let mut findings = vec![self.health(health.as_ref().ok())];
+        findings.extend(health.iter().flat_map(|(_, health)| settings(health)));
         if health.is_ok() {
             findings.extend([
                 self.key(),
@@ -66,7 +68,8 @@ impl Doctor {
         let broken = findings.iter().filter(|finding| finding.state == State::Broken).count();
         if self.json {
             let rows: Vec<Value> = findings.iter().map(Finding::json).collect();
-            println!("{:#}", json!({ "works": broken == 0, "checks": rows }));
+            let told = json!({ "works": broken == 0, "checks": rows });
+            stdout!("{}", printed_json(&format!("{told:#}")));
         } else {
             findings.iter().for_each(Finding::print);
         }
@@ -285,6 +288,20 @@ impl Doctor {
     }
 }
 
+/// The settings that the worker can't follow. It tells of each what is wrong and what it does instead.
+fn settings(health: &Value) -> Vec<Finding> {
+    let listed = health["wrong"].as_array().into_iter().flatten();
+    let told = listed.map(|wrong| {
+        let text = |field: &str| wrong[field].as_str().unwrap_or("unknown");
+        let (setting, problem) = (text("setting"), text("problem"));
+        broken(
+            "settings",
+            format!("{setting}: {problem}. Correct it in [vars] of wrangler.toml (a secret with `npx wrangler secret put {setting}`) and deploy again"),
+        )
+    });
+    told.collect()
+}
+
 fn node(url: &str) -> Finding {
     let about = "node";
     let url = url.trim_end_matches('/');
@@ -332,6 +349,7 @@ impl Finding {
             State::Broken => ("FAIL", "31"),
         };
         let mark = if coloured { format!("\x1b[{colour}m{mark:<5}\x1b[0m") } else { format!("{mark:<5}") };
-        println!("{mark} {:<11} {}", self.about, self.says);
+        // It quotes what the worker and the node said.
+        stdout!("{mark} {:<11} {}", self.about, printed(&self.says));
     }
 }

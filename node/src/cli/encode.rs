@@ -67,9 +67,9 @@ impl Encode {
             }
         }
         out.flush()?;
-        eprintln!("{records} records, {pieces} pieces, {unread} in no language the model knows");
+        stderr!("{records} records, {pieces} pieces, {unread} in no language the model knows");
         if !self.apart_from.is_empty() {
-            eprintln!("{near} left out: nearly the same is in what they are kept apart from");
+            stderr!("{near} left out: nearly the same is in what they are kept apart from");
         }
         Ok(())
     }

@@ -88,9 +88,9 @@ impl ClassifierEval {
         let records = dataset::read(&self.data)?;
         let report = Report::of(&bundle, &WordBaseline::parse(&baseline)?, &records)?;
         if self.json {
-            println!("{}", printed_json(&serde_json::to_string_pretty(&report)?));
+            stdout!("{}", printed_json(&serde_json::to_string_pretty(&report)?));
         } else {
-            print!("{}", report.table());
+            stdout!("{}", report.table().trim_end());
         }
         Ok(())
     }
@@ -119,9 +119,9 @@ impl ReviewEval {
         }
         let report = review::Report::of(&model.manifest, &judged, abstained);
         if self.json {
-            println!("{}", printed_json(&serde_json::to_string_pretty(&report)?));
+            stdout!("{}", printed_json(&serde_json::to_string_pretty(&report)?));
         } else {
-            print!("{}", report.table());
+            stdout!("{}", report.table().trim_end());
         }
         Ok(())
     }

@@ -85,22 +85,22 @@ impl ExplainRun {
         let failed = self.failed_jobs()?;
         let mut explained = Vec::new();
         if failed.len() > JOBS_MAX {
-            eprintln!("{} jobs failed; the first {JOBS_MAX} are explained", failed.len());
+            stderr!("{} jobs failed; the first {JOBS_MAX} are explained", failed.len());
         }
         for job in failed.into_iter().take(JOBS_MAX) {
             match self.explain(&model, &job)? {
                 Some(verdict) => explained.push(Explained { job, verdict }),
-                None => eprintln!("{}: GitHub has no log of it", name(&job)),
+                None => stderr!("{}: GitHub has no log of it", name(&job)),
             }
         }
         if self.json {
             let jobs: Vec<Json> = explained.iter().map(|each| each.json(&model)).collect();
-            println!("{:#}", json!({ "jobs": jobs, "model_version": model.manifest.model_version }));
+            stdout!("{:#}", json!({ "jobs": jobs, "model_version": model.manifest.model_version }));
         } else {
-            explained.iter().for_each(|each| println!("{}", each.annotation()));
+            explained.iter().for_each(|each| stdout!("{}", each.annotation()));
         }
         if explained.is_empty() {
-            eprintln!("no failed job with a log in run {}", self.run_id);
+            stderr!("no failed job with a log in run {}", self.run_id);
         }
         if let Some(path) = &self.summary {
             let mut file = OpenOptions::new().create(true).append(true).open(path);
@@ -135,7 +135,7 @@ impl ExplainRun {
                 return Ok(failed);
             }
         }
-        eprintln!("the run has more jobs than the {} that were looked at", PAGES * 100);
+        stderr!("the run has more jobs than the {} that were looked at", PAGES * 100);
         Ok(failed)
     }
 
@@ -175,7 +175,7 @@ impl ExplainRun {
             if tries == TRIES || wait > WAIT_AT_MOST {
                 bail!("GitHub answered {}; try again in {} s", answer.status(), wait.as_secs());
             }
-            eprintln!("GitHub answered {}; trying again in {} s", answer.status(), wait.as_secs());
+            stderr!("GitHub answered {}; trying again in {} s", answer.status(), wait.as_secs());
             std::thread::sleep(wait);
             tries += 1;
         }

@@ -66,7 +66,7 @@ impl Features {
             }
         }
         out.flush()?;
-        eprintln!("{} records written to {}", records.len(), self.out.display());
+        stderr!("{} records written to {}", records.len(), self.out.display());
         Ok(())
     }
 }

@@ -29,9 +29,9 @@ impl Forget {
         let erased =
             self.worker.delete(&format!("/api/repositories?name={}", url_encoded(&self.repository)))?;
         if self.json {
-            println!("{}", printed_json(&format!("{erased:#}")));
+            stdout!("{}", printed_json(&format!("{erased:#}")));
         } else {
-            println!("{} rows of {} deleted", erased["rows"], printed(&self.repository));
+            stdout!("{} rows of {} deleted", erased["rows"], printed(&self.repository));
         }
         Ok(())
     }

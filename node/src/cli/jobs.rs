@@ -71,9 +71,9 @@ impl Jobs {
                     let answers = store.commit(&reviews::revive(Scope::All, key.as_deref(), now())).await?;
                     let queued = answers.first().map_or(0, |rows| rows.affected);
                     if self.json {
-                        println!("{}", json!({ "queued": queued }));
+                        stdout!("{}", json!({ "queued": queued }));
                     } else {
-                        println!("{queued} job(s) queued");
+                        stdout!("{queued} job(s) queued");
                     }
                     ensure!(
                         queued > 0 || key.is_none(),
@@ -89,15 +89,15 @@ impl Jobs {
         let answers = store.read(&[reviews::jobs(Scope::All, status, limit)]).await?;
         let rows = reviews::job_rows(answers.first().context("the database answered nothing")?)?;
         if self.json {
-            println!("{}", printed_json(&format!("{:#}", json!(rows))));
+            stdout!("{}", printed_json(&format!("{:#}", json!(rows))));
             return Ok(());
         }
         for row @ JobRow { key, status, attempts, created_at, error, review_url, .. } in &rows {
             let note = error.as_ref().or(review_url.as_ref()).map(String::as_str).unwrap_or_default();
             let (status, key, note) = (printed(status), printed(key), printed(note));
-            println!("{status:<10} {created_at}  {key}  tries {attempts}  {}{note}", waiting(row));
+            stdout!("{status:<10} {created_at}  {key}  tries {attempts}  {}{note}", waiting(row));
         }
-        println!("{} job(s)", rows.len());
+        stdout!("{} job(s)", rows.len());
         Ok(())
     }
 }

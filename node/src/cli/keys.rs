@@ -60,7 +60,7 @@ impl Keys {
                 let role = role.to_possible_value().context("every role has a name")?;
                 let body = json!({ "name": name, "role": role.get_name(), "installation_id": installation });
                 let made = self.worker.post("/api/keys", "application/json", body.to_string().as_bytes())?;
-                self.print(&made, |made| println!("{}", printed(made["key"].as_str().unwrap_or_default())));
+                self.print(&made, |made| stdout!("{}", printed(made["key"].as_str().unwrap_or_default())));
             }
             Action::List => self.print(&self.worker.get("/api/keys")?, |keys| {
                 keys.as_array().into_iter().flatten().for_each(print_row);
@@ -73,7 +73,7 @@ impl Keys {
     }
 
     fn print(&self, answer: &Value, readable: impl FnOnce(&Value)) {
-        if self.json { println!("{}", printed_json(&format!("{answer:#}"))) } else { readable(answer) }
+        if self.json { stdout!("{}", printed_json(&format!("{answer:#}"))) } else { readable(answer) }
     }
 }
 
@@ -81,7 +81,7 @@ fn print_row(key: &Value) {
     let text = |field: &str| printed(key[field].as_str().unwrap_or_default());
     let installation = key["installation_id"].as_i64().map_or_else(|| "all".to_owned(), |id| id.to_string());
     let revoked = if key["revoked_at"].is_string() { "  revoked" } else { "" };
-    println!(
+    stdout!(
         "{:>4}  {:<20} {:<6} installation {installation:<10} since {}{revoked}",
         key["id"].as_i64().unwrap_or_default(),
         text("name"),

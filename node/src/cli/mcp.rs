@@ -96,7 +96,7 @@ impl Mcp {
         let incoming = tokio::net::TcpListener::bind(address)
             .await
             .with_context(|| format!("listening on {address}"))?;
-        println!("listening on http://{}/mcp", incoming.local_addr()?);
+        super::print::announce(&format!("listening on http://{}/mcp", incoming.local_addr()?));
         let stopped = async move {
             stop.await;
             cancel.cancel();

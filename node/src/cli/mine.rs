@@ -50,7 +50,7 @@ impl Mine {
             commits: self.commits,
             settled_days: self.settled_days.into(),
         };
-        let mined = mine(&self.repo, &options, |commits| eprintln!("{commits} commits"))?;
+        let mined = mine(&self.repo, &options, |commits| stderr!("{commits} commits"))?;
         std::fs::create_dir_all(&self.out).with_context(|| format!("making {}", self.out.display()))?;
         let parts = split(&mined.records);
         let recent = mined.recent.iter().map(|(_, record)| record).collect();
@@ -66,14 +66,17 @@ impl Mine {
             "left_out_secret": mined.secret, "files_that_lost_step": mined.lost_step, "splits": counts,
         });
         if self.json {
-            println!("{}", printed_json(&report.to_string()));
+            stdout!("{}", printed_json(&report.to_string()));
         } else {
-            println!(
+            stdout!(
                 "{} commits, {} of them repairs; {} hunks followed, {} left out for a secret",
-                mined.commits, mined.repairs, mined.hunks, mined.secret
+                mined.commits,
+                mined.repairs,
+                mined.hunks,
+                mined.secret
             );
             for (name, count) in &counts {
-                println!("{name:<8}{:>7} hunks, {} of them mended", count["records"], count["mended"]);
+                stdout!("{name:<8}{:>7} hunks, {} of them mended", count["records"], count["mended"]);
             }
         }
         ensure!(

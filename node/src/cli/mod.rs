@@ -1,5 +1,8 @@
 //! The command line, with one file per command. `--json` prints one JSON document for programs. Errors go to stderr.
 
+#[macro_use]
+mod print;
+
 mod bench;
 mod classify;
 mod db;
@@ -89,6 +92,8 @@ fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SENTINEL_LOG")
         .unwrap_or_else(|_| "info,ort=warn".into());
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // It would tell by `eprintln!`, which panics, that nobody reads standard error any more.
+    let lines = lines.log_internal_errors(false);
     // A second subscriber in one process is refused; the first goes on.
     let _ = if std::env::var("SENTINEL_LOG_FORMAT").is_ok_and(|format| format == "json") {
         lines.json().try_init()

@@ -105,7 +105,7 @@ impl Model {
         let directory = self.model.as_deref();
         match self.action {
             Action::Show => {
-                println!(
+                stdout!(
                     "{}",
                     printed_json(&serde_json::to_string_pretty(&model::load(directory)?.manifest)?)
                 );
@@ -114,7 +114,7 @@ impl Model {
             Action::Compile { out } => {
                 let (version, bundle) = compiled(directory)?;
                 std::fs::write(&out, &bundle).with_context(|| format!("writing {}", out.display()))?;
-                eprintln!("{}: {} bytes in {}", printed(&version), bundle.len(), out.display());
+                stderr!("{}: {} bytes in {}", printed(&version), bundle.len(), out.display());
                 Ok(())
             }
             Action::Keygen { out } => keygen(&out),
@@ -126,7 +126,7 @@ impl Model {
             Action::Verify { file, public_keys } => {
                 let signed = read_signed(&file)?;
                 let bundle = PublicKeys::parse(&public_keys)?.verify(&signed)?.load()?;
-                println!("{}", printed_json(&serde_json::to_string_pretty(&bundle.manifest)?));
+                stdout!("{}", printed_json(&serde_json::to_string_pretty(&bundle.manifest)?));
                 Ok(())
             }
             Action::Push { file, operator } => {
@@ -160,14 +160,14 @@ fn compiled(directory: Option<&Path>) -> Result<(String, Vec<u8>)> {
 fn sign(directory: Option<&Path>, key: &PrivateKey, out: Option<&Path>) -> Result<()> {
     if let Some(directory) = directory.filter(|directory| ReviewModel::is_in(directory)) {
         let version = ReviewModel::sign(directory, key)?;
-        eprintln!("{}: signed, manifest.sig in {}", printed(&version), directory.display());
+        stderr!("{}: signed, manifest.sig in {}", printed(&version), directory.display());
         return Ok(());
     }
     let out = out.context("--out says where to write the signed bundle of a failure model")?;
     let (version, bundle) = compiled(directory)?;
     let signed = key.sign(&bundle);
     std::fs::write(out, &signed).with_context(|| format!("writing {}", out.display()))?;
-    eprintln!("{}: signed, {} bytes in {}", printed(&version), signed.len(), out.display());
+    stderr!("{}: signed, {} bytes in {}", printed(&version), signed.len(), out.display());
     Ok(())
 }
 
@@ -180,8 +180,8 @@ fn keygen(out: &Path) -> Result<()> {
         .open(out)
         .with_context(|| format!("creating {}", out.display()))?;
     writeln!(file, "{}", hex::encode(&seed))?;
-    eprintln!("the private key is in {}; the public key:", out.display());
-    println!("{}", PrivateKey::from_seed(&seed).public());
+    stderr!("the private key is in {}; the public key:", out.display());
+    stdout!("{}", PrivateKey::from_seed(&seed).public());
     Ok(())
 }
 
@@ -194,6 +194,6 @@ fn read_signed(file: &Path) -> Result<Vec<u8>> {
 }
 
 fn print(answer: &Value) -> Result<()> {
-    println!("{}", printed_json(&serde_json::to_string_pretty(answer)?));
+    stdout!("{}", printed_json(&serde_json::to_string_pretty(answer)?));
     Ok(())
 }

@@ -75,7 +75,7 @@ impl Replay {
         let mut diff = Diff::of(&bundle);
         self.worker.telemetry(since, false, |stored| diff.add(&bundle, stored))?;
         if self.json {
-            println!("{}", printed_json(&serde_json::to_string_pretty(&diff)?));
+            stdout!("{}", printed_json(&serde_json::to_string_pretty(&diff)?));
         } else {
             diff.print();
         }
@@ -112,10 +112,10 @@ impl Diff {
     }
 
     pub(super) fn print(&self) {
-        println!("{} deliveries replayed with {}", self.replayed, printed(&self.model_version));
+        stdout!("{} deliveries replayed with {}", self.replayed, printed(&self.model_version));
         for change in &self.changed {
             let said = change.corrected.as_ref().map(|class| format!("   (people say {})", printed(class)));
-            println!(
+            stdout!(
                 "  {:>6}  {:<32} {} -> {} ({:.0} %){}",
                 change.id,
                 printed(&change.repository),
@@ -125,11 +125,13 @@ impl Diff {
                 said.unwrap_or_default()
             );
         }
-        println!("{} would have changed", self.changed.len());
+        stdout!("{} would have changed", self.changed.len());
         if self.corrected > 0 {
-            println!(
+            stdout!(
                 "of {} that people spoke about, {} were right and {} would be",
-                self.corrected, self.stored_right, self.model_right
+                self.corrected,
+                self.stored_right,
+                self.model_right
             );
         }
     }

@@ -63,7 +63,7 @@ impl Retrain {
         std::fs::create_dir_all(&work).with_context(|| format!("creating {}", work.display()))?;
         let corrections = self.fetch(&work.join("feedback.jsonl"))?;
         ensure!(corrections > 0, "nobody has corrected a verdict yet: there is nothing to learn");
-        eprintln!("{corrections} corrections fetched");
+        stderr!("{corrections} corrections fetched");
         let version = self.next_version()?;
         self.fit(&work, &version)?;
         let candidate = model::load(Some(&self.out))?;
@@ -72,11 +72,11 @@ impl Retrain {
         if !reasons.is_empty() {
             bail!("the candidate is refused: {}", reasons.join("; "));
         }
-        println!("{version} is no worse than {}", active.manifest.model_version);
+        stdout!("{version} is no worse than {}", active.manifest.model_version);
         match &self.key {
             Some(key) => self.push(&candidate, key),
             None => {
-                println!("sign and upload it with `sentinel model sign --model {} …`", self.out.display());
+                stdout!("sign and upload it with `sentinel model sign --model {} …`", self.out.display());
                 Ok(())
             }
         }
@@ -142,10 +142,10 @@ impl Retrain {
             |bundle| Ok::<_, anyhow::Error>(serde_json::to_value(Report::of(bundle, &baseline, &records)?)?);
         let (before, after) = (report(active)?, report(candidate)?);
         let mut reasons = Vec::new();
-        println!("{:<24}{:>10}{:>10}", format!("validation, n {}", records.len()), "in use", "candidate");
+        stdout!("{:<24}{:>10}{:>10}", format!("validation, n {}", records.len()), "in use", "candidate");
         for figure in ["macro_f1", "strict_accuracy", "lenient_accuracy"] {
             let of = |report: &Value| report[figure].as_f64().unwrap_or(0.0);
-            println!("{figure:<24}{:>10.3}{:>10.3}", of(&before), of(&after));
+            stdout!("{figure:<24}{:>10.3}{:>10.3}", of(&before), of(&after));
             if of(&after) < of(&before) - TOLERANCE {
                 reasons.push(format!("{figure} falls from {:.3} to {:.3}", of(&before), of(&after)));
             }
@@ -164,7 +164,7 @@ impl Retrain {
         model::check_translation(candidate, Some(&self.out))?;
         let signed = PrivateKey::parse(&text)?.sign(&candidate.to_bytes());
         let answer = self.worker.push(&signed, &self.author)?;
-        println!("{} is a candidate", printed(answer["model_version"].as_str().unwrap_or_default()));
+        stdout!("{} is a candidate", printed(answer["model_version"].as_str().unwrap_or_default()));
         Ok(())
     }
 }

@@ -78,7 +78,7 @@ impl Review {
         let plan = Plan::new(files.iter().map(ChangedFile::of_diff).collect(), 0, &policy);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let result = runtime.block_on(self.review(&plan, &policy))?;
-        let mut out = std::io::stdout().lock();
+        let mut out = super::print::Stdout::lock();
         if self.json {
             writeln!(out, "{}", printed_json(&format!("{:#}", json!(result))))?;
         } else if self.sarif {

@@ -30,7 +30,11 @@ impl Serve {
         runtime.block_on(async {
             let stop = stopped()?;
             let node = Node::start(config).await?;
-            println!("listening on {} (ready after {} ms)", node.address, started.elapsed().as_millis());
+            super::print::announce(&format!(
+                "listening on {} (ready after {} ms)",
+                node.address,
+                started.elapsed().as_millis()
+            ));
             node.serve(stop).await
         })
     }
