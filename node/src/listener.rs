@@ -16,12 +16,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -35,6 +36,9 @@ const FIRST_REQUEST: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(60);
 /// How long a request's body may take. Four megabytes, the node's largest message, need 1 Mbit/s.
 const BODY: Duration = Duration::from_secs(30);
+/// How long a client may take nothing of an answer that waits for it. What TCP sends again after a lost packet arrives in
+/// less.
+pub const UNREAD: Duration = Duration::from_secs(20);
 /// How long a connection that is told to close may take to say so to its client.
 const CLOSING: Duration = Duration::from_secs(1);
 /// The pause after the system gives no more files.
@@ -67,6 +71,8 @@ pub struct Limits {
     pub connections: usize,
     /// How long an answer may make no progress; None where answers are streams that stay open.
     pub stalled: Option<Duration>,
+    /// How long a client may take nothing of what waits for it; [`UNREAD`] but in tests.
+    pub unread: Duration,
     /// How long open requests are given when the listener stops.
     pub drain: Duration,
 }
@@ -78,8 +84,21 @@ struct Activity {
     requests: AtomicU64,
     /// Milliseconds after `opened` at which the last request began or ended.
     last_ms: AtomicU64,
+    /// Milliseconds after `opened` since which the client takes nothing of what waits for it; [`TAKES`] while it does.
+    unread_ms: AtomicU64,
+    /// It has begun to take nothing.
+    unread: Notify,
     /// Told to go, in favour of a new one.
     evicted: Notify,
+}
+
+/// No moment.
+const TAKES: u64 = u64::MAX;
+
+/// A connection that notes when the client takes nothing of what is written to it.
+struct Watched<T> {
+    inner: T,
+    activity: Arc<Activity>,
 }
 
 /// The connections that are open.
@@ -257,15 +276,18 @@ impl Shared {
         let builder = http();
         let service = Counted { router: self.router.clone(), activity: Arc::clone(activity) };
         let service = TowerToHyperService::new(service);
+        let io = Watched { inner: io, activity: Arc::clone(activity) };
         let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
         loop {
-            let ends = activity.ends(self.limits.stalled);
+            let ends = activity.ends(&self.limits);
             tokio::select! {
                 ended = connection.as_mut() => {
                     if let Err(error) = ended { debug!("listener.connection: {error}"); }
                     return;
                 }
-                () = sleep_until(ends) => if activity.ends(self.limits.stalled) <= Instant::now() { break },
+                () = sleep_until(ends) => if activity.ends(&self.limits) <= Instant::now() { break },
+                // It may have to end sooner.
+                () = activity.unread.notified() => {}
                 () = stopped(&mut self.stopping) => {
                     connection.as_mut().graceful_shutdown();
                     let _ = connection.as_mut().await;
@@ -341,6 +363,8 @@ impl Activity {
             in_flight: AtomicUsize::new(0),
             requests: AtomicU64::new(0),
             last_ms: AtomicU64::new(0),
+            unread_ms: AtomicU64::new(TAKES),
+            unread: Notify::new(),
             evicted: Notify::new(),
         }
     }
@@ -350,8 +374,22 @@ impl Activity {
     }
 
     fn note(&self) {
-        let since = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last_ms.store(since, Ordering::Relaxed);
+        self.last_ms.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(TAKES - 1)
+    }
+
+    /// Notes whether the system took what was written: it takes nothing while the client reads nothing.
+    fn wrote<T>(&self, outcome: Poll<T>) -> Poll<T> {
+        if outcome.is_ready() {
+            self.unread_ms.store(TAKES, Ordering::Relaxed);
+        } else if self.unread_ms.load(Ordering::Relaxed) == TAKES {
+            self.unread_ms.store(self.now_ms(), Ordering::Relaxed);
+            self.unread.notify_one();
+        }
+        outcome
     }
 
     fn begin(self: &Arc<Self>) -> Turn {
@@ -362,15 +400,19 @@ impl Activity {
     }
 
     /// When the connection must end, if nothing happens on it until then.
-    fn ends(&self, stalled: Option<Duration>) -> Instant {
+    fn ends(&self, limits: &Limits) -> Instant {
         // A year: tokio has no instant that never comes.
         let never = Duration::from_secs(365 * 24 * 3600);
-        if self.in_flight.load(Ordering::Relaxed) > 0 {
-            self.last() + stalled.unwrap_or(never)
+        let ends = if self.in_flight.load(Ordering::Relaxed) > 0 {
+            self.last() + limits.stalled.unwrap_or(never)
         } else if self.requests.load(Ordering::Relaxed) == 0 {
             self.opened + FIRST_REQUEST
         } else {
             self.last() + IDLE
+        };
+        match self.unread_ms.load(Ordering::Relaxed) {
+            TAKES => ends,
+            since => ends.min(self.opened + Duration::from_millis(since) + limits.unread),
         }
     }
 }
@@ -379,6 +421,51 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.0.note();
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+// === impl Watched ===
+
+impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(context, buffer)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.inner).poll_write(context, bytes);
+        self.activity.wrote(outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
+        self.activity.wrote(outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.inner).poll_flush(context);
+        self.activity.wrote(outcome)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
     }
 }
 

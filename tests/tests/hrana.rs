@@ -5,6 +5,7 @@
 
 use libsql::Builder;
 use sentinel_node::hrana::{Limits, Server, Tokens};
+use sentinel_node::listener;
 use sentinel_shared::store::MIGRATIONS;
 use sentinel_tests::stack::{self, free_port};
 use serde_json::{Value, json};
@@ -13,6 +14,8 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
 
 const TOKEN: &str = "token";
 const READ_TOKEN: &str = "token for reading";
@@ -560,4 +563,63 @@ async fn a_local_stack_that_is_killed_leaves_no_server_behind() {
         assert!(Instant::now() < deadline, "a server of {addresses:?} is still there");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Tells when an answer is let go.
+struct Kept(mpsc::UnboundedSender<()>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+/// So many pieces, of more than the system takes for a client that reads nothing.
+fn pieces(count: usize, told: mpsc::UnboundedSender<()>) -> axum::body::Body {
+    let pieces = futures_util::stream::unfold((0, Kept(told)), move |(at, kept)| async move {
+        (at < count).then(|| {
+            (Ok::<_, std::convert::Infallible>(axum::body::Bytes::from(vec![b'x'; 1 << 20])), (at + 1, kept))
+        })
+    });
+    axum::body::Body::from_stream(pieces)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_its_answer_loses_it_and_a_slow_one_gets_all_of_it() {
+    const COUNT: usize = 16;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let answer = move || {
+        let body = pieces(COUNT, tell.clone());
+        async { body }
+    };
+    let router = axum::Router::new().route("/", axum::routing::get(answer));
+    let incoming = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = incoming.local_addr().unwrap();
+    let unread = Duration::from_secs(2);
+    let limits = listener::Limits { connections: 8, stalled: None, unread, drain: Duration::ZERO };
+    tokio::spawn(listener::serve(incoming, (router, None), limits, std::future::pending()));
+    let asked = async || {
+        let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        client
+    };
+    let silent = asked().await;
+    let begun = Instant::now();
+    tokio::time::timeout(Duration::from_secs(30), told.recv()).await.expect("it is let go");
+    assert!(begun.elapsed() >= unread, "{:?}", begun.elapsed());
+    drop(silent);
+
+    let mut slow = asked().await;
+    let (begun, mut read, mut buffer) = (Instant::now(), 0, vec![0; 1 << 18]);
+    loop {
+        match slow.read(&mut buffer).await.unwrap() {
+            0 => break,
+            bytes => read += bytes,
+        }
+        // Longer in all than a client may read nothing.
+        if begun.elapsed() < 3 * unread {
+            tokio::time::sleep(unread / 10).await;
+        }
+    }
+    assert!(read > COUNT << 20 && begun.elapsed() >= 3 * unread, "{read} bytes in {:?}", begun.elapsed());
 }

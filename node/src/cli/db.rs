@@ -83,7 +83,12 @@ impl Db {
                 stop.await;
                 stopper.stop();
             };
-            let limits = listener::Limits { connections, stalled: Some(STALLED), drain: DRAIN };
+            let limits = listener::Limits {
+                connections,
+                stalled: Some(STALLED),
+                unread: listener::UNREAD,
+                drain: DRAIN,
+            };
             listener::serve(listener, (server.router(), tls), limits, stop).await;
             Ok(())
         });

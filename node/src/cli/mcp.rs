@@ -102,7 +102,7 @@ impl Mcp {
             cancel.cancel();
         };
         let connections = listener::share(listener::open_files());
-        let limits = listener::Limits { connections, stalled: None, drain: DRAIN };
+        let limits = listener::Limits { connections, stalled: None, unread: listener::UNREAD, drain: DRAIN };
         listener::serve(incoming, (router, None), limits, stopped).await;
         Ok(())
     }

@@ -144,8 +144,12 @@ impl Node {
         };
         let time = Duration::from_secs(config.settings.drain_seconds);
         let connections = listener::share(listener::open_files());
-        let limits =
-            listener::Limits { connections, stalled: Some(STALLED), drain: time + Duration::from_secs(5) };
+        let limits = listener::Limits {
+            connections,
+            stalled: Some(STALLED),
+            unread: listener::UNREAD,
+            drain: time + Duration::from_secs(5),
+        };
         let serving = listener::serve(incoming, (router, tls), limits, drain);
         let finished = async {
             serving.await;
