@@ -20,8 +20,8 @@ const LINE_MAX: usize = 96;
 /// The most bytes of a line that are looked at: enough for [`LINE_MAX`] tokens of any text people write.
 const LINE_BYTES_MAX: usize = 1024;
 /// The largest powers of two that `<at:…>` and `<shift:…>` tell apart.
-const AT_MAX: u32 = 15;
-const SHIFT_MAX: u32 = 8;
+pub(crate) const AT_MAX: u32 = 15;
+pub(crate) const SHIFT_MAX: u32 = 8;
 
 /// Text to tokens, as the model was trained.
 pub struct Encoder {

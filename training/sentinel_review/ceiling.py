@@ -14,8 +14,10 @@ from scipy.sparse import csr_matrix, hstack
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
+from sentinel_shared.tables import CATEGORIES, SEVERITIES
+
 from .data import Piece, load
-from .model import CATEGORIES, SEVERITIES, Reviewer
+from .model import Reviewer
 from .train import glance
 from .vocabulary import ADDED, CONTEXT, REMOVED
 from .words import KIND_FREEDOM
@@ -41,7 +43,7 @@ def measure(options: argparse.Namespace) -> None:
     print(json.dumps(rows, indent=1))
 
 
-KINDS = [("severity", SEVERITIES), ("category", CATEGORIES)]
+KINDS = [("severity", len(SEVERITIES)), ("category", len(CATEGORIES))]
 
 
 def mended(pieces: list[Piece]) -> list[Piece]:

@@ -9,9 +9,9 @@ from scipy.sparse import csr_matrix, vstack
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from .data import read
+from sentinel_shared.tables import BAG_BITS
 
-BAG_BITS = 16
+from .data import read
 
 
 def load(path) -> tuple[csr_matrix, np.ndarray, np.ndarray]:

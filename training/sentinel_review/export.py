@@ -17,12 +17,13 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.preprocess import quant_pre_process
 from sklearn.linear_model import LogisticRegression
 
+from sentinel_shared.tables import CATEGORIES, SEVERITIES
+
 from .model import Reviewer
 from .scores import restore
 
-SEVERITIES = ["nit", "suggestion", "bug", "critical"]
-# Security and duplication, of which training has too few examples to have learned them: they are never said.
-TOO_RARE = [4, 9]
+# Training has too few examples of these to have learned them: the model never predicts them.
+TOO_RARE = ["security", "duplication"]
 # A threshold needs as many hunks on its right side.
 FEWEST = 30
 # Names of the parts whose numbers may be rounded: transformer and judges.
@@ -78,7 +79,7 @@ def counting(model: onnx.ModelProto) -> list[str]:
 def export(options: argparse.Namespace) -> None:
     model = restore(options.model)
     for judge in model.judges:
-        judge.verdict.bias.data[[1 + len(SEVERITIES) + category for category in TOO_RARE]] -= 1e3
+        judge.verdict.bias.data[[1 + len(SEVERITIES) + CATEGORIES.index(name) for name in TOO_RARE]] -= 1e3
     options.out.mkdir(parents=True, exist_ok=True)
     write_models(model, options.out)
     write_manifest(options.out, options.version, model.shape.length, {"a": 1.0, "b": 0.0}, {})

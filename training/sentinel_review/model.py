@@ -19,11 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sentinel_shared.tables import AT, CATEGORIES, LANGUAGES, SEVERITIES, SHIFT
+
 from .forest import Forest
-from .vocabulary import ADDED, AT, CONTEXT, LANGUAGES, REMOVED, SHIFT, SPECIAL, beginnings, same_letters, spellings, table
+from .vocabulary import ADDED, CONTEXT, REMOVED, SPECIAL, beginnings, same_letters, spellings, table
 from .words import Words
 
-SEVERITIES, CATEGORIES = 4, 12
 # Of attention's heads, repeated: how fast its sight fades per token, and what being in the same line is worth.
 FADES, SAME_LINE = (0.5, 0.125, 0.03, 0.0), (2.0, 1.0, 0.0, 0.0)
 HEAD_WIDTH = 32
@@ -238,7 +239,7 @@ class Judge(nn.Module):
             nn.Dropout(0.5),
         )
         self.read = nn.Sequential(nn.Dropout(0.3), nn.Linear(4 * width, 128), nn.GELU(), nn.Dropout(0.6))
-        self.verdict = nn.Linear(256 + 128, 1 + SEVERITIES + CATEGORIES)
+        self.verdict = nn.Linear(256 + 128, 1 + len(SEVERITIES) + len(CATEGORIES))
         self.line = nn.Sequential(
             nn.Dropout(0.1), nn.Linear(2 * width + counts.line_width, 128), nn.GELU(), nn.Dropout(0.3), nn.Linear(128, 1)
         )
@@ -261,7 +262,7 @@ class Reviewer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(shape.dropout)
         self.judges = nn.ModuleList(Judge(width, self.counts) for _ in range(shape.judges))
-        self.words = Words(shape.vocabulary, 1 + SEVERITIES + CATEGORIES)
+        self.words = Words(shape.vocabulary, 1 + len(SEVERITIES) + len(CATEGORIES))
         self.forest = Forest(shape.trees, shape.nodes, shape.depth)
         fades = [FADES[head % 4] for head in range(width // HEAD_WIDTH)]
         bonus = [SAME_LINE[head % 4] for head in range(width // HEAD_WIDTH)]
@@ -335,5 +336,5 @@ class Reviewer(nn.Module):
 
 def split(verdict: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Needs a comment, severity, category."""
-    needs, severity, category = verdict.split([1, SEVERITIES, CATEGORIES], -1)
+    needs, severity, category = verdict.split([1, len(SEVERITIES), len(CATEGORIES)], -1)
     return needs.squeeze(-1), severity, category

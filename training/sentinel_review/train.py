@@ -19,9 +19,11 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sentinel_shared.tables import CATEGORIES, SEVERITIES
+
 from . import forest, words
 from .data import Piece, batches, load, telling, tensors
-from .model import CATEGORIES, SEVERITIES, Impression, Reviewer, lines_of, split
+from .model import Impression, Reviewer, lines_of, split
 from .vocabulary import MASK, SPECIAL
 
 # Shares of the tokens that are hidden, and of those the ones that become another token or stay (Devlin et al. 2019).
@@ -129,7 +131,7 @@ class Weights:
         positive = [piece for piece in pieces if piece.positive]
         severities = [piece.severity for piece in positive if piece.severity is not None]
         categories = [piece.category for piece in positive if piece.category is not None]
-        return cls(weigh(severities, SEVERITIES), weigh(categories, CATEGORIES))
+        return cls(weigh(severities, len(SEVERITIES)), weigh(categories, len(CATEGORIES)))
 
 
 def review_loss(model: Reviewer, batch: list[Piece], device: torch.device, weights: Weights) -> dict[str, Tensor]:
@@ -374,7 +376,7 @@ def fit_beside(model: Reviewer, pieces: list[Piece], options: argparse.Namespace
     kept = options.work / "beside.pt"
     if not kept.exists():
         table, counted = glance(model, pieces, device)
-        words.fit(model.words, table, pieces, [SEVERITIES, CATEGORIES])
+        words.fit(model.words, table, pieces, [len(SEVERITIES), len(CATEGORIES)])
         print("words are fitted", flush=True)
         compared = np.array([piece.compared for piece in pieces])
         grown = grow(table[compared], counted[compared], [piece for piece in pieces if piece.compared], options)

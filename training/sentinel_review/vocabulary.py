@@ -13,13 +13,12 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from sentinel_shared.tables import AT, LANGUAGES, SHIFT
+
 from .data import read
 
-LANGUAGES = ["C", "C++", "C#", "Go", "Java", "JavaScript", "Kotlin", "PHP", "Python", "Ruby", "Rust", "TypeScript"]
 SPECIAL = ["<pad>", "<unk>", "<bos>", "<eos>", "<sep>", "<mask>", "<add>", "<del>", "<ctx>"]
 SPECIAL += [f"<lang:{language}>" for language in LANGUAGES]
-# Powers of two: how far down its file a hunk stands, and by how many lines the change above it has moved it.
-AT, SHIFT = range(16), range(-8, 9)
 SPECIAL += [f"<at:{power}>" for power in AT] + [f"<shift:{power}>" for power in SHIFT]
 ADDED, REMOVED, CONTEXT, MASK = (SPECIAL.index(mark) for mark in ("<add>", "<del>", "<ctx>", "<mask>"))
 # What is counted of each token: characters of these kinds, and whether it is one of these words.

@@ -13,8 +13,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from torch import Tensor, nn
 
+from sentinel_shared.tables import LANGUAGES
+
 from .data import Piece
-from .vocabulary import LANGUAGES, SPECIAL
+from .vocabulary import SPECIAL
 
 # A prime, so that the rest of a division spreads well.
 BUCKETS = 131_071

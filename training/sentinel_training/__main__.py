@@ -11,6 +11,8 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 
+from sentinel_shared import tables
+
 from . import ROOT, data, drift, goldens, model, vocabulary
 from .crossvalidation import MORE_WEIGHT, Workshop, fit_split, out_of_fold
 
@@ -153,9 +155,9 @@ def build(workshop: Workshop, work: Path, arguments, out: Path, version: str):
     manifest = {
         "model_version": version,
         "algorithm": "LightGBM gbdt, 120 rounds x 10 classes",
-        "feature_count": model.FEATURES,
-        "feature_order": model.FEATURE_ORDER,
-        "classes": [str(name) for name in forest.classes_],
+        "feature_count": tables.FEATURES,
+        "feature_order": tables.FEATURE_ORDER,
+        "classes": tables.CLASSES,
         "trees": forest.booster_.num_trees(),
         "calibration": calibration,
         "data": {

@@ -12,10 +12,11 @@ import lightgbm
 import numpy as np
 import onnxruntime
 
+from sentinel_shared.tables import CLASSES, FEATURES
+
 from . import ROOT
 
 ROUNDS, ROWS = 5, 2000
-FEATURES = 884
 
 
 def main() -> None:
@@ -78,7 +79,7 @@ def lightgbm_fast(rows: np.ndarray):
         booster._handle, ctypes.c_int(0), ctypes.c_int(0), ctypes.c_int(-1), ctypes.c_int(0), ctypes.c_int(FEATURES), parameters, ctypes.byref(fast)
     )
     assert status == 0, "LightGBM's fast path"
-    length, out = ctypes.c_int64(), (ctypes.c_double * 10)()
+    length, out = ctypes.c_int64(), (ctypes.c_double * len(CLASSES))()
 
     def call(row: np.ndarray) -> None:
         library.LGBM_BoosterPredictForMatSingleRowFast(fast, row.ctypes.data_as(ctypes.c_void_p), ctypes.byref(length), out)

@@ -9,6 +9,8 @@ import numpy as np
 from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedGroupKFold
 
+from sentinel_shared.tables import LAYOUT_VERSION, columns
+
 from . import data, model, vocabulary
 
 FOLDS = 5
@@ -58,12 +60,12 @@ def is_pseudo(term: str) -> bool:
 
 VARIANTS = [
     Variant(),
-    Variant("no text", blank=np.r_[model.UNTAUGHT, 262:862]),
+    Variant("no text", blank=np.r_[model.UNTAUGHT, columns("text")]),
     Variant("no patterns", admits=lambda term: not is_pseudo(term)),
     Variant("patterns alone, no words", admits=is_pseudo),
     Variant("no telling error lines apart", admits=lambda term: "err_" not in term),
-    Variant("durations and identity taught", blank=np.r_[0:0]),
-    Variant("no categories", blank=np.r_[model.UNTAUGHT, 862:884]),
+    Variant("durations and identity taught", blank=np.array([], dtype=int)),
+    Variant("no categories", blank=np.r_[model.UNTAUGHT, columns("categories", "flags")]),
     Variant("without the older records", more_weight=0.0),
 ]
 
@@ -73,7 +75,7 @@ def fit_features(training: data.Records, extra: data.Records, path: Path, varian
     texts, labels = np.r_[training.texts, extra.texts], np.r_[training.labels, extra.labels]
     terms = vocabulary.choose(texts, labels, weights(training, extra, variant), variant.admits)
     features = {
-        "layout_version": 1,
+        "layout_version": LAYOUT_VERSION,
         "scaler": data.scaler(training.numerics),
         "tfidf": vocabulary.fitted(training.texts, terms, vocabulary.NGRAM_MAX),
     }

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-# The numerics in column order, by the predecessor's names.
-NUMERICS = ["build_duration_sec", "test_duration_sec", "deploy_duration_sec", "cpu_usage_pct", "memory_usage_mb", "retry_count"]
+from sentinel_shared.tables import NUMERICS
+
 # Licences whose records may be copied into the repository, with their notice.
 REDISTRIBUTABLE = {"MIT", "BSD-3-Clause", "Apache-2.0", "MPL-2.0", "Unlicense"}
 # Origins whose logs are of GitHub Actions; and those that are retyped or expected output, which flatter every method.
@@ -56,7 +56,7 @@ def read(path: Path, patterns: Path, sentinel: Path, work: Path) -> Records:
 
 
 def matrix(rows: list[dict], fitted: Path, patterns: Path, sentinel: Path, work: Path) -> np.ndarray:
-    """The 884-column matrix of `rows`, computed by Rust."""
+    """The features of `rows`, one row each, computed by Rust."""
     data, out = work / "rows.jsonl", work / "matrix.npy"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     command: list[Path | str] = [sentinel, "features", "--data", data, "--patterns", patterns, "--fitted", fitted, "--out", out]

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import chi2_contingency
 
+from sentinel_shared.tables import NUMERICS
+
 from . import data, vocabulary
 
 # Bins for many records and for few: with ten bins, 150 records are so rough a histogram that a window of the same
@@ -29,7 +31,7 @@ def baseline(records: data.Records, fitted: dict, verdicts: np.ndarray, confiden
     words = vocabulary.vectorizer().build_analyzer()
     known = {word for term in tfidf["vocabulary"] for word in term.split()}
     unknown = [np.mean([float(word not in known) for word in found] or [0.0]) for found in map(words, records.texts)]
-    numbers = dict(zip(data.NUMERICS, records.numerics.T))
+    numbers = dict(zip(NUMERICS, records.numerics.T))
     numbers |= {"text_terms": terms, "text_unknown_share": np.array(unknown), "confidence": confidence}
     features = [histogram(name, np.asarray(values, dtype=float)) for name, values in numbers.items()]
     actions = [row["origin"] in data.ACTIONS_LIKE for row in records.rows]

@@ -9,17 +9,10 @@ import onnxruntime
 from scipy.sparse import csr_matrix, hstack
 from sklearn.feature_extraction import FeatureHasher
 
+from sentinel_shared.tables import BLOCKS, CATEGORY_COLUMNS, FLAGS, NUMERICS
+
 from . import ROOT, data, model, vocabulary
 
-LEVELS = {
-    "ci_tool": ["GitHub Actions", "GitLab CI", "Jenkins", "Travis CI"],
-    "language": ["Go", "Java", "JavaScript", "Python", "Rust"],
-    "os": ["Windows", "macOS"],
-    "cloud_provider": ["Azure", "GCP", "On-Premise"],
-    "failure_stage": ["deploy", "test"],
-    "severity": ["HIGH", "LOW", "MEDIUM"],
-}
-FLAGS = ["is_flaky_test", "rollback_triggered", "incident_created"]
 # Telemetry no record has: every numeric, every kind of level, flags, an empty text, a name beyond ASCII.
 SYNTHETIC = [
     {"build_duration_sec": 120.5, "test_duration_sec": 60.0, "deploy_duration_sec": 30.0, "cpu_usage_pct": 48.1,
@@ -59,19 +52,19 @@ def write(arguments, work: Path, booster=None) -> None:
 
 
 def reference(telemetry: list[dict], features: dict) -> np.ndarray:
-    """The 884 columns by scikit-learn's own transformers, stacked as the predecessor stacked them."""
+    """All columns by scikit-learn's own transformers, stacked as the predecessor stacked them."""
     tfidf = features["tfidf"]
     vectorizer = vocabulary.vectorizer(tfidf["vocabulary"], ngram_range=(1, tfidf["ngram_max"]))
     vectorizer.idf_ = np.array(tfidf["idf"])
     text = vectorizer.transform([row["text"] for row in telemetry])
     text.resize(len(telemetry), vocabulary.SIZE)
     scaler = features["scaler"]
-    numerics = [[np.nan if row.get(name) is None else row[name] for name in data.NUMERICS] for row in telemetry]
+    numerics = [[np.nan if row.get(name) is None else row[name] for name in NUMERICS] for row in telemetry]
     numerics = (np.array(numerics, dtype=float) - scaler["mean"]) / scaler["scale"]
-    identity = FeatureHasher(256, input_type="dict", alternate_sign=True).transform(
+    identity = FeatureHasher(BLOCKS["identity"].width, input_type="dict", alternate_sign=True).transform(
         {"repository": row["repository"], "author": row["author"]} for row in telemetry
     )
-    dummies = [[float(row[name] == level) for name, levels in LEVELS.items() for level in levels] for row in telemetry]
+    dummies = [[float(row[name] == level) for name, level in CATEGORY_COLUMNS] for row in telemetry]
     flags = [[float(row.get(name, False)) for name in FLAGS] for row in telemetry]
     return hstack([csr_matrix(numerics), identity, text, csr_matrix(dummies), csr_matrix(flags)]).toarray().astype(np.float32)
 

@@ -6,9 +6,8 @@ import onnx
 from onnxmltools.convert import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
 
-FEATURES = 884
-# `features::BLOCKS` of the Rust side, which refuses a manifest of another order.
-FEATURE_ORDER = ["numerics 6", "identity 256", "text 600", "categories 19", "flags 3"]
+from sentinel_shared import tables
+
 # The predecessor's learner with its 120 rounds. Fewer leaves and more column sampling, for a corpus of hundreds;
 # chosen by five-fold comparison: 7 and 31 leaves, fewer columns and extra trees did no better, 0.05 a little better than 0.08.
 PARAMETERS = dict(
@@ -33,7 +32,7 @@ PARAMETERS = dict(
 )
 # What the corpus can't teach: repository and author (records are split by repository, so their hashes only
 # name training repositories) and durations (known for half the records, and the half is decided by origin).
-UNTAUGHT = np.r_[0:262]
+UNTAUGHT = np.array(tables.columns("numerics", "identity"))
 # How often an answer that is given should be right, over all classes and for any one of them.
 SELECTIVE_ACCURACY = 0.90
 CLASS_PRECISION = 0.75
@@ -55,7 +54,7 @@ def fit(matrix: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> lightgbm
 
 def to_onnx(model: lightgbm.LGBMClassifier) -> bytes:
     """One TreeEnsembleClassifier with integer labels, in class order."""
-    initial = [("features", FloatTensorType([None, FEATURES]))]
+    initial = [("features", FloatTensorType([None, tables.FEATURES]))]
     converted = convert_lightgbm(model.booster_, initial_types=initial, zipmap=False, target_opset=15)
     onnx.checker.check_model(converted)
     return converted.SerializeToString()

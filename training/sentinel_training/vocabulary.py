@@ -4,9 +4,11 @@ import numpy as np
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from sentinel_shared import tables
+
 STOP_WORDS = sorted(ENGLISH_STOP_WORDS | {"job", "step", "runner", "pipeline", "process", "error"})
 TOKEN = r"(?u)\b\w\w+\b"
-SIZE = 600
+SIZE = tables.BLOCKS["text"].width
 NGRAM_MAX = 2
 MIN_DOCUMENTS = 3
 

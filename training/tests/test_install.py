@@ -11,7 +11,7 @@ import venv
 from pathlib import Path
 
 TRAINING = Path(__file__).resolve().parents[1]
-PACKAGES = ["sentinel_review", "sentinel_training"]
+PACKAGES = ["sentinel_review", "sentinel_shared", "sentinel_training"]
 
 
 class Install(unittest.TestCase):
@@ -27,6 +27,7 @@ class Install(unittest.TestCase):
             for package in PACKAGES:
                 wanted = sorted(path.name for path in (TRAINING / package).glob("*.py"))
                 self.assertEqual(sorted(path.name for path in (site / package).glob("*.py")), wanted)
+            self.assertTrue((site / "sentinel_shared/tables.json").exists())
             self.assertFalse((site / "tests").exists(), "tests are not installed")
             said = ran(python, "-m", "sentinel_training", "--help", cwd=folder / "environment")
             self.assertIn("retrain", said)

@@ -22,6 +22,7 @@ mod retrain;
 mod review;
 mod serve;
 mod stop;
+mod tables;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -54,6 +55,7 @@ enum Command {
     Doctor(doctor::Doctor),
     Mcp(mcp::Mcp),
     Db(db::Db),
+    Tables(tables::Tables),
     Bench(bench::Bench),
 }
 
@@ -81,6 +83,7 @@ impl Cli {
             Command::Forget(command) => command.run(),
             Command::Mcp(command) => command.run(),
             Command::Db(command) => command.run(),
+            Command::Tables(command) => command.run(),
             Command::Bench(command) => command.run(),
         }
         .map(|()| ExitCode::SUCCESS)

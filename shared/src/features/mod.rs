@@ -17,7 +17,7 @@ pub use hasher::{HASH_WIDTH, murmur3_32};
 pub use one_hot::{COLUMNS as ONE_HOT_COLUMNS, Categories};
 pub use patterns::{Pattern, Patterns};
 pub use scaler::{NUMERICS, Scaler};
-pub use telemetry::{JobEvidence, Telemetry, ci_tool_of_log, language_of_text};
+pub use telemetry::{FLAGS, JobEvidence, Telemetry, ci_tool_of_log, language_of_text};
 pub use tfidf::{Tfidf, VOCABULARY_WIDTH};
 
 use crate::{Error, Result};

@@ -7,7 +7,7 @@ use crate::github::{Step, WorkflowJob, unix_seconds};
 use serde::{Deserialize, Serialize};
 
 /// Names of the three flags, in column order.
-pub(super) const FLAGS: [&str; 3] = ["is_flaky_test", "rollback_triggered", "incident_created"];
+pub const FLAGS: [&str; 3] = ["is_flaky_test", "rollback_triggered", "incident_created"];
 
 /// The model's input. Labelled records and `POST /api/classify` use the same field names. An absent field was not measured.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
