@@ -5,13 +5,16 @@ import ctypes
 import gzip
 import json
 import subprocess
+import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightgbm
 import numpy as np
 import onnxruntime
 
+from sentinel_shared import commands
 from sentinel_shared.tables import CLASSES, FEATURES
 
 from . import ROOT
@@ -19,15 +22,21 @@ from . import ROOT
 ROUNDS, ROWS = 5, 2000
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m sentinel_training.bench", description=__doc__)
-    parser.add_argument("--sentinel", type=Path, required=True, help="the optimised Rust binary")
-    arguments = parser.parse_args()
+@dataclass(frozen=True)
+class Options:
+    sentinel: Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sentinel", type=Path, required=True, help="the optimised Rust program")
+
+
+def run(options: Options) -> None:
     rows = golden_rows()
     predictors = {
         "ONNX Runtime": onnx_runtime(rows),
         "LightGBM (C API, single-row fast)": lightgbm_fast(rows),
-        "Sentinel (tract plan, flat forest)": lambda: sentinel(arguments.sentinel),
+        "Sentinel (tract plan, flat forest)": lambda: sentinel(options.sentinel),
     }
     times: dict[str, list[float]] = {name: [] for name in predictors}
     for _ in range(ROUNDS):
@@ -39,7 +48,7 @@ def main() -> None:
     own = sorted(times.pop("Sentinel (tract plan, flat forest)"))[ROUNDS // 2]
     for name, rounds in times.items():
         print(f"  {own / sorted(rounds)[ROUNDS // 2]:.2f} x {name}")
-    print(subprocess.run([arguments.sentinel, "bench", "--features"], check=True, capture_output=True, text=True).stdout, end="")
+    print(subprocess.run([options.sentinel, "bench", "--features"], check=True, capture_output=True, text=True).stdout, end="")
 
 
 def golden_rows() -> np.ndarray:
@@ -94,4 +103,4 @@ def sentinel(binary: Path) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run(commands.parse("python -m sentinel_training.bench", str(__doc__), sys.modules[__name__]))

@@ -1,9 +1,12 @@
 """Golden vectors: what scikit-learn, LightGBM and ONNX Runtime compute from the same telemetry as the Rust side."""
 
+import argparse
 import json
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
+import lightgbm
 import numpy as np
 import onnxruntime
 from scipy.sparse import csr_matrix, hstack
@@ -11,7 +14,9 @@ from sklearn.feature_extraction import FeatureHasher
 
 from sentinel_shared.tables import BLOCKS, CATEGORY_COLUMNS, FLAGS, NUMERICS
 
-from . import ROOT, data, model, vocabulary
+from . import ROOT, data, vocabulary
+from .calibration import Calibration
+from .corpus import add_program_arguments, workspace
 
 # Telemetry no record has: every numeric, every kind of level, flags, an empty text, a name beyond ASCII.
 SYNTHETIC = [
@@ -24,31 +29,47 @@ SYNTHETIC = [
 ]
 
 
-def write(arguments, work: Path, booster=None) -> None:
-    """Writes tests/fixtures/golden/failure.jsonl from the shipped model and the redistributable fixture."""
+@dataclass(frozen=True)
+class Options:
+    model: Path
+    sentinel: Path
+    work: Path | None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_program_arguments(parser)
+
+
+def run(options: Options) -> None:
+    with workspace(options.work) as work:
+        write(options.model, options.sentinel, work)
+
+
+def write(folder: Path, sentinel: Path, work: Path, booster: lightgbm.Booster | None = None) -> None:
+    """Writes tests/fixtures/golden/failure.jsonl from the model in `folder` and the redistributable fixture."""
     fixture = ROOT / "tests/fixtures/ci_logs/validation.jsonl"
     out = work / "golden.telemetry.jsonl"
-    command = [arguments.sentinel, "features", "--data", fixture, "--patterns", arguments.model / "patterns.toml", "--out", out]
+    command: list[Path | str] = [sentinel, "features", "--data", fixture, "--patterns", folder / "patterns.toml", "--out", out]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     telemetry = [json.loads(line)["telemetry"] for line in out.read_text().splitlines()][:24] + SYNTHETIC
-    features = json.loads((arguments.model / "features.json").read_text())
-    manifest = json.loads((arguments.model / "manifest.json").read_text())
+    features = json.loads((folder / "features.json").read_text())
+    calibration = Calibration(**json.loads((folder / "manifest.json").read_text())["calibration"])
     matrix = reference(telemetry, features)
-    session = onnxruntime.InferenceSession(str(arguments.model / "model.onnx"), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     # log(p) is the raw score up to a constant a row, which the softmax removes.
     raw = np.log(session.run(["probabilities"], {"features": matrix})[0].astype(float))
-    probabilities = model.calibrated(raw, manifest["calibration"]["temperature"])
+    probabilities = calibration.probabilities(raw)
     if booster is not None:
-        exact = model.calibrated(booster.predict(matrix, raw_score=True), manifest["calibration"]["temperature"])
+        exact = calibration.probabilities(booster.predict(matrix, raw_score=True))
         print(f"LightGBM and ONNX Runtime differ by at most {np.abs(exact - probabilities).max():.2e} on the goldens")
         probabilities = exact
-    folder = ROOT / "tests/fixtures/golden"
-    folder.mkdir(parents=True, exist_ok=True)
+    goldens = ROOT / "tests/fixtures/golden"
+    goldens.mkdir(parents=True, exist_ok=True)
     lines = []
     for row, values, answer in zip(telemetry, matrix, probabilities):
         present = {str(at): None if np.isnan(x) else float(x) for at, x in enumerate(values) if x != 0}
         lines.append(json.dumps({"telemetry": row, "features": present, "probabilities": [float(p) for p in answer]}))
-    (folder / "failure.jsonl").write_text("\n".join(lines) + "\n")
+    (goldens / "failure.jsonl").write_text("\n".join(lines) + "\n")
 
 
 def reference(telemetry: list[dict], features: dict) -> np.ndarray:
@@ -69,7 +90,7 @@ def reference(telemetry: list[dict], features: dict) -> np.ndarray:
     return hstack([csr_matrix(numerics), identity, text, csr_matrix(dummies), csr_matrix(flags)]).toarray().astype(np.float32)
 
 
-def fixture(held: data.Records, out: Path, folder: Path) -> None:
+def write_fixture(held: data.Records, folder: Path) -> None:
     """Copies the validation records whose licence allows it into the repository."""
     folder.mkdir(parents=True, exist_ok=True)
     keep = ("id", "label", "alt_label", "excerpt", "step_name", "job_name", "repo", "origin", "license", "source", "job_duration_s", "attempt")
