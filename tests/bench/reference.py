@@ -27,12 +27,13 @@ sys.path.insert(0, str(ROOT / "training"))
 
 
 def export(out: Path, tokenizer: Path) -> None:
-    from sentinel_review.export import to_int8, to_onnx, write_manifest
+    from sentinel_review.export import to_int8, to_onnx
+    from sentinel_review.manifest import write_manifest
     from sentinel_review.model import Reviewer
 
     torch.manual_seed(0)
     # The size that the benchmark compares at: 6 layers, 512 wide. One judge, because judges cost next to nothing beside it.
-    model = Reviewer.reading(tokenizer, width=512, layers=6, judges=1).eval()
+    model = Reviewer.untrained(tokenizer, width=512, layers=6, judges=1).eval()
     for kind in ["fp32", "int8"]:
         (out / kind).mkdir(parents=True, exist_ok=True)
         for file in ("tokenizer.json", "controls.json"):

@@ -1,4 +1,4 @@
-"""Models beside each other: what each knows, how its words differ from the first one's, and what a look costs.
+"""Models beside each other: skill, which answers differ from the first one's, and the cost of a prediction.
 
 Each model is a folder with `model.onnx`, and of one and the same data `report.json` and `predictions.jsonl` of
 `sentinel eval review`. Costs are of one thread, the models in turn, so that a busy machine slows all.
@@ -7,22 +7,36 @@ Each model is a folder with `model.onnx`, and of one and the same data `report.j
 import argparse
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
+from .records import read
+
 LENGTHS, ROUNDS = (128, 512), 30
 
 
-def write(options: argparse.Namespace) -> None:
+@dataclass(frozen=True)
+class Options:
+    models: list[str]
+    out: Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("models", nargs="+", help="NAME=FOLDER; the first is what the others are compared with")
+    parser.add_argument("--out", type=Path, required=True, help="a JSON file")
+
+
+def run(options: Options) -> None:
     named = [given.split("=", 1) for given in options.models]
-    spent = costs([Path(folder) / "model.onnx" for _, folder in named])
+    milliseconds_of_models = costs([Path(folder) / "model.onnx" for _, folder in named])
     first = predictions(Path(named[0][1]))
     rows = []
-    for (name, folder), milliseconds in zip(named, spent):
+    for (name, folder), milliseconds in zip(named, milliseconds_of_models):
         report = json.loads((Path(folder) / "report.json").read_text(encoding="utf-8"))
-        said = predictions(Path(folder))
+        answers = predictions(Path(folder))
         rows.append(
             {
                 "name": name,
@@ -31,7 +45,7 @@ def write(options: argparse.Namespace) -> None:
                 "severity": report["severity"]["macro_f1"],
                 "category": report["category"]["macro_f1"],
                 "hit1": report["lines"]["hit1"],
-                "flips": sum(one != other for one, other in zip(first, said)),
+                "flips": sum(one != other for one, other in zip(first, answers)),
                 "of": len(first),
                 "milliseconds": dict(zip(map(str, LENGTHS), milliseconds)),
             }
@@ -41,9 +55,8 @@ def write(options: argparse.Namespace) -> None:
 
 
 def predictions(folder: Path) -> list[tuple]:
-    """Of each hunk what a person would be told."""
-    rows = map(json.loads, (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines())
-    return [(row["severity"], row["category"], row["line"]) for row in rows]
+    """What a person would read of each hunk."""
+    return [(row["severity"], row["category"], row["line"]) for row in read(folder / "predictions.jsonl")]
 
 
 def costs(models: list[Path]) -> list[list[float]]:

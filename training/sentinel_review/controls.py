@@ -3,6 +3,8 @@
 import argparse
 import base64
 import json
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_matrix, vstack
@@ -11,10 +13,10 @@ from sklearn.metrics import roc_auc_score
 
 from sentinel_shared.tables import BAG_BITS
 
-from .data import read
+from .records import read
 
 
-def load(path) -> tuple[csr_matrix, np.ndarray, np.ndarray]:
+def load(path: Path) -> tuple[csr_matrix, np.ndarray, np.ndarray]:
     """[records, places] of the bag, the logarithm of the added lines, and whether the hunk was mended."""
     places, values, ends, added, mended = [], [], [0], [], []
     for piece in read(path):
@@ -28,7 +30,22 @@ def load(path) -> tuple[csr_matrix, np.ndarray, np.ndarray]:
     return csr_matrix((values, places, ends), shape=shape), np.array(added)[:, None], np.array(mended)
 
 
-def fit(options: argparse.Namespace) -> None:
+@dataclass(frozen=True)
+class Options:
+    train: Path
+    more: Path | None
+    valid: Path
+    out: Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--train", type=Path, required=True, help="pieces of `sentinel encode --bag`")
+    parser.add_argument("--more", type=Path, help="likewise; a second bag of words is fitted on both together")
+    parser.add_argument("--valid", type=Path, required=True, help="likewise; chooses the regularisation")
+    parser.add_argument("--out", type=Path, required=True, help="controls.json")
+
+
+def run(options: Options) -> None:
     train, valid = load(options.train), load(options.valid)
     slope = float(LogisticRegression().fit(train[1], train[2]).coef_[0, 0])
     print(f"validation: size {roc_auc_score(valid[2], slope * valid[1][:, 0]):.4f}")
@@ -39,7 +56,7 @@ def fit(options: argparse.Namespace) -> None:
 
 
 def bag_of_words(parts: list[tuple], valid: tuple) -> dict:
-    """The strength that does best on validation."""
+    """With the regularisation that does best on validation."""
     bag, mended = vstack([part[0] for part in parts], format="csr"), np.concatenate([part[2] for part in parts])
 
     def fitted(strength: float) -> tuple[float, np.ndarray]:

@@ -1,28 +1,19 @@
-"""Labelled hunks as `sentinel encode` writes them, and batches of them."""
+"""Pieces of labelled hunks as `sentinel encode` writes them, and batches of them."""
 
-import io
-import json
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import zstandard
 from torch import Tensor
 
-
-def read(path: Path) -> Iterator[dict]:
-    with path.open("rb") as file:
-        stream = zstandard.ZstdDecompressor().stream_reader(file) if path.suffix == ".zst" else file
-        with io.TextIOWrapper(stream, encoding="utf-8") as lines:
-            yield from map(json.loads, lines)
+from .records import read
 
 
 @dataclass
 class Piece:
-    """One sequence, and what hindsight says of it. `severity` is None where nothing was mended."""
+    """One sequence and its labels, which are from hindsight. `severity` is None where nothing was mended."""
 
     record: int
     repo: str
@@ -33,7 +24,8 @@ class Piece:
     severity: int | None
     category: int | None
     conf: int
-    # Whether it tells what needs a comment; of a record without comparable harmless ones, only how and where.
+    # Whether it is an example of what needs a comment. Not so in files without harmless hunks: of a mended hunk alone
+    # only severity, category and lines can be learned.
     compared: bool
 
     @property
@@ -42,7 +34,7 @@ class Piece:
 
 
 def load(path: Path, compared: bool = True, repos: set[str] | None = None) -> list[Piece]:
-    """Pieces with an added line, of the given repositories only where any are given."""
+    """Pieces with an added line; of `repos` only, if they are given."""
     pieces = []
     for each in read(path):
         if each["added_at"] and (repos is None or each["repo"] in repos):
@@ -64,8 +56,8 @@ def load(path: Path, compared: bool = True, repos: set[str] | None = None) -> li
     return pieces
 
 
-def telling(pieces: list[Piece]) -> list[Piece]:
-    """Without the pieces of a repaired hunk that hold no repaired line: they say nothing either way."""
+def informative(pieces: list[Piece]) -> list[Piece]:
+    """Without the pieces of a mended hunk that hold no mended line: they are examples of neither."""
     return [piece for piece in pieces if not piece.positive or piece.repaired.any()]
 
 
@@ -94,3 +86,23 @@ def tensors(batch: list[Piece], device: torch.device) -> tuple[Tensor, Tensor]:
         ids[row, : len(piece.ids)] = piece.ids
     ids = torch.from_numpy(ids).to(device)
     return ids, (ids != 0).long()
+
+
+def load_extra(path: Path, pieces: list[Piece]) -> list[Piece]:
+    """Pieces of a file without harmless hunks; only of the repositories that `pieces` are from."""
+    return load(path, compared=False, repos={piece.repo for piece in pieces})
+
+
+def subset(pieces: list[Piece], share: float) -> list[Piece]:
+    """A part of the records, always the same."""
+    return [piece for piece in pieces if random.Random(piece.record).random() < share] if share < 1 else pieces
+
+
+def shuffle_labels(pieces: list[Piece], seed: int) -> None:
+    """Gives each record another one's label: what is learned then is nothing, or the input holds its label."""
+    labels = [(piece.severity, piece.category, piece.conf) for piece in pieces]
+    random.Random(seed).shuffle(labels)
+    for piece, label in zip(pieces, labels):
+        piece.severity, piece.category, piece.conf = label
+        piece.repaired = np.zeros(len(piece.added_at), dtype=bool)
+        piece.repaired[0] = piece.positive

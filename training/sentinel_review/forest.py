@@ -1,10 +1,10 @@
-"""What trees make of the counts and of the words: whether a hunk needs a comment.
+"""A forest over the counts and the words: whether a hunk needs a comment.
 
 Gradient boosting (Friedman 2001) by LightGBM, walked inside the model as tensors: every tree takes one step at a time, and
 a leaf leads to itself. So one file holds all, and every runtime has the operators.
 
-The trees see what single words say of pieces whose repositories those words were not fitted on; otherwise they would
-trust them too much.
+The words' scores that it is fitted on are out of fold, of words that were fitted on other repositories. Otherwise the
+trees would trust them too much.
 """
 
 import lightgbm
@@ -31,7 +31,7 @@ PARAMETERS = {
 
 
 class Forest(nn.Module):
-    """Without trees it says nothing, 0."""
+    """Its score is 0 while it has no trees."""
 
     def __init__(self, trees: int, nodes: int, depth: int) -> None:
         super().__init__()
@@ -47,21 +47,21 @@ class Forest(nn.Module):
         ]:
             self.register_buffer(name, torch.zeros(count, dtype=kind))
 
-    def forward(self, seen: Tensor) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         """[batch, columns] to log-odds, [batch]"""
         if not self.depth:
-            return seen.new_zeros(seen.shape[0])
-        at = self.roots.long().expand(seen.shape[0], -1)
+            return features.new_zeros(features.shape[0])
+        at = self.roots.long().expand(features.shape[0], -1)
         for _ in range(self.depth):
-            is_left = seen.gather(1, self.column[at].long()) <= self.threshold[at]
+            is_left = features.gather(1, self.column[at].long()) <= self.threshold[at]
             at = torch.where(is_left, self.left[at], self.right[at]).long()
         return self.value[at].sum(1)
 
 
-def fit(seen: np.ndarray, mended: np.ndarray, seed: int, threads: int) -> Forest:
+def fit(features: np.ndarray, mended: np.ndarray, seed: int, threads: int) -> Forest:
     """Of float32 [pieces, columns] and bool [pieces]."""
     settings = PARAMETERS | {"seed": seed, "num_threads": threads}
-    return from_booster(lightgbm.train(settings, lightgbm.Dataset(seen, mended), ROUNDS))
+    return from_booster(lightgbm.train(settings, lightgbm.Dataset(features, mended), ROUNDS))
 
 
 def from_booster(booster: lightgbm.Booster) -> Forest:
@@ -70,14 +70,14 @@ def from_booster(booster: lightgbm.Booster) -> Forest:
 
     def add(node: dict) -> tuple[int, int]:
         """Its number and the steps below it."""
-        mine = len(nodes)
+        number = len(nodes)
         if "split_index" not in node:
-            nodes.append((0, np.inf, mine, mine, node["leaf_value"]))
-            return mine, 0
+            nodes.append((0, np.inf, number, number, node["leaf_value"]))
+            return number, 0
         nodes.append((0, 0.0, 0, 0, 0.0))
         (left, deep), (right, deeper) = add(node["left_child"]), add(node["right_child"])
-        nodes[mine] = (node["split_feature"], at_most(node["threshold"]), left, right, 0.0)
-        return mine, 1 + max(deep, deeper)
+        nodes[number] = (node["split_feature"], float32_at_most(node["threshold"]), left, right, 0.0)
+        return number, 1 + max(deep, deeper)
 
     roots, depths = zip(*(add(tree["tree_structure"]) for tree in booster.dump_model()["tree_info"]))
     forest = Forest(len(roots), len(nodes), max(depths))
@@ -87,7 +87,7 @@ def from_booster(booster: lightgbm.Booster) -> Forest:
     return forest
 
 
-def at_most(threshold: float) -> float:
+def float32_at_most(threshold: float) -> float:
     """The largest number of 32 bits that is not above it: the same numbers of 32 bits go left."""
     rounded = np.float32(threshold)
     return float(rounded if rounded <= threshold else np.nextafter(rounded, np.float32(-np.inf)))

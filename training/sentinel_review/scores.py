@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,26 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from .data import Piece, batches, load, tensors
 from .model import Reviewer, Shape
+
+
+@dataclass(frozen=True)
+class Options:
+    model: Path
+    data: Path
+    threads: int
+    bf16: bool
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, required=True, help="reviewer.pt")
+    parser.add_argument("--data", type=Path, required=True, help="pieces of `sentinel encode`")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--bf16", action="store_true", help="half the width of numbers where that loses nothing")
+
+
+def run(options: Options) -> None:
+    torch.set_num_threads(options.threads)
+    print(json.dumps(report(predict(restore(options.model), load(options.data), options.bf16)), indent=2))
 
 
 def restore(path: Path) -> Reviewer:
@@ -35,7 +56,7 @@ def predict(model: Reviewer, pieces: list[Piece], bf16: bool = False) -> list[di
 
 
 def by_record(rows: list[dict]) -> list[dict]:
-    """A record is as urgent as its most urgent piece."""
+    """The row of each record's piece with the highest score of the need for a comment."""
     records: dict[int, dict] = {}
     for row in rows:
         best = records.get(row["piece"].record)
@@ -68,8 +89,3 @@ def report(rows: list[dict]) -> dict:
         "hit1_many": float(np.mean([hits[at] for at in many])),
         "random_hit1_many": float(np.mean([chance[at] for at in many])),
     }
-
-
-def main(options: argparse.Namespace) -> None:
-    torch.set_num_threads(options.threads)
-    print(json.dumps(report(predict(restore(options.model), load(options.data), options.bf16)), indent=2))

@@ -1,4 +1,4 @@
-"""A fitted model back from the ONNX file that the node loads: who has a model can teach it more.
+"""A fitted model from the ONNX file that the node loads, so that a served model can be trained further.
 
 Rounded weights come back as the numbers they stand for: the file made of them again is the same, byte for byte.
 """
@@ -18,18 +18,18 @@ MULTIPLIES = ("MatMul", "MatMulInteger")
 def restore(path: Path) -> Reviewer:
     """Of `model.onnx` or of what it was rounded from."""
     graph = onnx.load(str(path)).graph
-    held = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+    stored = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
     # The exporter gives what a linear layer multiplies by no name, or its own, and writes it the other way round.
-    turned = {
-        f"{module_of(node.name)}.weight": node.input[1] for node in graph.node if node.op_type in MULTIPLIES and node.input[1] in held
+    transposed = {
+        f"{module_of(node.name)}.weight": node.input[1] for node in graph.node if node.op_type in MULTIPLIES and node.input[1] in stored
     }
 
     def values(name: str) -> np.ndarray:
-        if name in held:
-            return held[name]
-        return unrounded(held, turned[name]).T if name in turned else unrounded(held, f"{name}_quantized")
+        if name in stored:
+            return stored[name]
+        return dequantized(stored, transposed[name]).T if name in transposed else dequantized(stored, f"{name}_quantized")
 
-    roots, depth = roots_and_depth(held["forest.left"], held["forest.right"])
+    roots, depth = roots_and_depth(stored["forest.left"], stored["forest.right"])
     parts = {name.split("/")[1] for name in (node.name for node in graph.node) if name.startswith("/")}
     vocabulary, width = values("tokens.weight").shape
     model = Reviewer(
@@ -37,11 +37,11 @@ def restore(path: Path) -> Reviewer:
             vocabulary,
             width,
             layers=sum(part.startswith("blocks.") for part in parts),
-            counts=held["counts.table"].shape[1],
-            beginnings=held["counts.begins"].shape[1],
+            counts=stored["counts.table"].shape[1],
+            beginnings=stored["counts.begins"].shape[1],
             judges=sum(part.startswith("judges.") for part in parts),
             trees=len(roots),
-            nodes=len(held["forest.left"]),
+            nodes=len(stored["forest.left"]),
             depth=depth,
         )
     )
@@ -60,11 +60,11 @@ def module_of(node: str) -> str:
     return ".".join(steps)
 
 
-def unrounded(held: dict[str, np.ndarray], name: str) -> np.ndarray:
-    rounded = held[name]
+def dequantized(stored: dict[str, np.ndarray], name: str) -> np.ndarray:
+    rounded = stored[name]
     if not name.endswith("_quantized"):
         return rounded
-    scale, zero = (held[name.removesuffix("quantized") + part] for part in ("scale", "zero_point"))
+    scale, zero = (stored[name.removesuffix("quantized") + part] for part in ("scale", "zero_point"))
     return (rounded.astype(np.float32) - zero.astype(np.float32)) * scale
 
 

@@ -4,10 +4,12 @@ The marks of a diff and the languages are entries of the vocabulary that no text
 are not registered as added tokens (which would be found inside text).
 """
 
+import argparse
 import json
 import re
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +17,24 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 
 from sentinel_shared.tables import AT, LANGUAGES, SHIFT
 
-from .data import read
+from .records import read
 
 SPECIAL = ["<pad>", "<unk>", "<bos>", "<eos>", "<sep>", "<mask>", "<add>", "<del>", "<ctx>"]
 SPECIAL += [f"<lang:{language}>" for language in LANGUAGES]
 SPECIAL += [f"<at:{power}>" for power in AT] + [f"<shift:{power}>" for power in SHIFT]
 ADDED, REMOVED, CONTEXT, MASK = (SPECIAL.index(mark) for mark in ("<add>", "<del>", "<ctx>", "<mask>"))
-# What is counted of each token: characters of these kinds, and whether it is one of these words.
+# What is counted in each token: its characters by kind, whether it has letters, whether a comment begins with it, each of
+# these marks, and whether it is one of these words.
+KINDS = ["characters", "blanks", "letters", "capitals", "digits", "not_ascii", "word", "comment"]
 MARKS = "()[]{}<>=+-*/%!?&|^~.,;:'\"`#@$\\_"
 WORDS = """if else elif for while loop switch case match when catch except rescue try finally return throw raise async await
 lock mutex null nil None undefined unsafe assert def fn fun func function class struct interface enum trait impl public
 private static const var let val new delete unwrap clone print log error err Error Exception import use include require int
 string bool true false self this super default break continue go defer yield lambda TODO""".split()
+COUNTS = [*KINDS, *MARKS, *WORDS]
 COMMENTS = ("//", "#", "/*", "*", '"""', "'''", "--")
-# What a line is about is told by its first word.
-_SPELT = {
+# The first word of a line, by what it means in most languages.
+_FIRST_WORDS = {
     "import": "import from use using include require package namespace mod",
     "branch": "if else elif elsif unless switch case when match default guard",
     "loop": "for foreach while loop do until",
@@ -43,14 +48,29 @@ _SPELT = {
     "tell": "print println printf log logger console warn debug info error trace",
     "end": "end endif fi done pass",
 }
-BEGINNINGS = {name: words.split() for name, words in _SPELT.items()}
+FIRST_WORDS = {name: words.split() for name, words in _FIRST_WORDS.items()}
+# Further columns for what a line begins with.
+FIRST_CHARACTERS = ["comment", "closing", "annotation", "quote", "number", "capital"]
 # How lines are compared: each token as a number, a line as their sum, which 32 bits hold exactly.
 SPELLINGS = 1 << 15
 # Words with one character before them, numbers by three digits, runs of marks, runs of blanks: indentation stays whole.
 PIECES = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 
-def train(data: Path, size: int, out: Path) -> None:
+@dataclass(frozen=True)
+class Options:
+    train: Path
+    size: int
+    out: Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--train", type=Path, required=True, help="labelled hunks, .jsonl.zst")
+    parser.add_argument("--size", type=int, default=32_000)
+    parser.add_argument("--out", type=Path, required=True, help="tokenizer.json")
+
+
+def run(options: Options) -> None:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -60,24 +80,23 @@ def train(data: Path, size: int, out: Path) -> None:
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=size,
+        vocab_size=options.size,
         special_tokens=SPECIAL,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         min_frequency=4,
         max_token_length=24,
         show_progress=False,
     )
-    tokenizer.train_from_iterator(lines(data), trainer)
+    tokenizer.train_from_iterator(lines(options.train), trainer)
     document = json.loads(tokenizer.to_str())
     document["added_tokens"] = []
-    out.write_text(json.dumps(document, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
+    options.out.write_text(json.dumps(document, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
 
 
-def table(tokenizer: Path) -> np.ndarray:
-    """[vocabulary, columns] uint8: characters, blanks, letters, capitals, digits, others, words, openings of a comment,
-    each of `MARKS`, each of `WORDS`. Marks of the diff and languages hold nothing."""
-    texts = spelt(tokenizer)
-    rows = np.zeros((len(texts), 8 + len(MARKS) + len(WORDS)), dtype=np.uint8)
+def token_counts(tokenizer: Path) -> np.ndarray:
+    """[vocabulary, `COUNTS`] uint8. All is 0 for marks of the diff and languages."""
+    texts = token_texts(tokenizer)
+    rows = np.zeros((len(texts), len(COUNTS)), dtype=np.uint8)
     for at, text in enumerate(texts):
         if text is None:
             continue
@@ -87,38 +106,37 @@ def table(tokenizer: Path) -> np.ndarray:
         rows[at, 5] = sum(not letter.isascii() for letter in text)
         rows[at, 6] = any(map(str.isalpha, text))
         rows[at, 7] = word.startswith(COMMENTS)
-        rows[at, 8 : 8 + len(MARKS)] = [min(text.count(mark), 255) for mark in MARKS]
-        rows[at, 8 + len(MARKS) :] = [word == each for each in WORDS]
+        rows[at, len(KINDS) : len(KINDS) + len(MARKS)] = [min(text.count(mark), 255) for mark in MARKS]
+        rows[at, len(KINDS) + len(MARKS) :] = [word == each for each in WORDS]
     return rows
 
 
-def beginnings(tokenizer: Path) -> np.ndarray:
-    """[vocabulary, columns] uint8, for the first word of a line: a comment, closing brackets, an annotation, a text, a
-    number, a capital, and each of `BEGINNINGS`."""
-    texts = spelt(tokenizer)
-    rows = np.zeros((len(texts), 6 + len(BEGINNINGS)), dtype=np.uint8)
+def line_beginnings(tokenizer: Path) -> np.ndarray:
+    """[vocabulary, columns] uint8, for a token that a line begins with: each of `FIRST_CHARACTERS` and of `FIRST_WORDS`."""
+    texts = token_texts(tokenizer)
+    rows = np.zeros((len(texts), len(FIRST_CHARACTERS) + len(FIRST_WORDS)), dtype=np.uint8)
     for at, text in enumerate(texts):
         first = (text or "").strip()
         if first:
             word = re.sub(r"^\W+", "", first)
-            rows[at, :6] = (
+            rows[at, : len(FIRST_CHARACTERS)] = (
                 first.startswith(COMMENTS), first[0] in "})]", first[0] in "@[", first[0] in "\"'`", first[0].isdigit(), first[0].isupper(),
             )
-            rows[at, 6:] = [word in words for words in BEGINNINGS.values()]
+            rows[at, len(FIRST_CHARACTERS) :] = [word in words for words in FIRST_WORDS.values()]
     return rows
 
 
-def spellings(tokenizer: Path) -> np.ndarray:
+def spelling_numbers(tokenizer: Path) -> np.ndarray:
     """[vocabulary] float32: a number from 1 on of what a token spells, whatever blanks are around it; 0 of blanks and of
     marks. Different tokens may have the same one: seldom, and a line has many."""
-    texts = [(text or "").strip() for text in spelt(tokenizer)]
+    texts = [(text or "").strip() for text in token_texts(tokenizer)]
     return np.array([1 + zlib.crc32(text.encode()) % (SPELLINGS - 1) if text else 0 for text in texts], dtype=np.float32)
 
 
 def same_letters(tokenizer: Path) -> np.ndarray:
     """[vocabulary] int64: of each token the first that spells the same letters and digits, whatever stands around them
     and whatever the capitals. Tokens without a letter are themselves."""
-    texts = spelt(tokenizer)
+    texts = token_texts(tokenizer)
     same = np.arange(len(texts))
     first: dict[str, int] = {}
     for at, text in enumerate(texts):
@@ -127,7 +145,7 @@ def same_letters(tokenizer: Path) -> np.ndarray:
     return same
 
 
-def spelt(tokenizer: Path) -> list[str | None]:
+def token_texts(tokenizer: Path) -> list[str | None]:
     """What each token of the vocabulary spells, in its order; None for marks of the diff and languages."""
     vocabulary = json.loads(tokenizer.read_text(encoding="utf-8"))["model"]["vocab"]
     bytes_of = {letter: byte for byte, letter in bytes_to_letters().items()}

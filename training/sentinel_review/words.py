@@ -1,4 +1,4 @@
-"""What single words and pairs of them tell: a linear judge over hashed tokens, beside those that count and read.
+"""A linear model over hashed words and pairs of words, beside the transformer and the forest.
 
 A token is taken with the kind of line it stands in, alone and after the one before it, whatever its capitals. What is
 often in a piece counts by the logarithm, and a piece counts as much as any other, long or short. Fitted by itself,
@@ -22,10 +22,11 @@ from .vocabulary import SPECIAL
 BUCKETS = 131_071
 # The first token that is no mark of the diff: a language.
 FIRST = SPECIAL.index(f"<lang:{LANGUAGES[0]}>")
-# How freely weights grow, and what the kinds are worth beside the other judges': chosen on the validation split.
-NEEDS_FREEDOM, KIND_FREEDOM = 0.1, 0.3
-KIND_SHARE = 2.0
-# Parts of the repositories whose pieces are judged by the words of the other parts.
+# The inverse of the regularisation's strength, of the need for a comment and of severity and category; and how much the
+# latter count beside the judges' scores. Chosen on the validation split.
+NEEDS_C, LABEL_C = 0.1, 0.3
+LABEL_WEIGHT = 2.0
+# The repositories are split into as many parts; each part is scored by words that were fitted on the others.
 FOLDS = 4
 # Log-odds of a class that all examples have; of one that none has, the other way round.
 ALWAYS = 10.0
@@ -51,7 +52,7 @@ class Words(nn.Module):
         alone = (token * 40_503 + place * 7_919) % BUCKETS
         pair = (token * 40_503 + before * 2_654_435_761 + (place + 4) * 7_919) % BUCKETS
         is_word = ids >= FIRST
-        counts = torch.cat([often(alone, is_word), often(pair, is_word & (before >= FIRST))], 1)
+        counts = torch.cat([occurrences(alone, is_word), occurrences(pair, is_word & (before >= FIRST))], 1)
         # Each occurrence carries its share of the logarithm of all.
         part = counts.log1p() / counts.clamp(min=1.0)
         length = (part * counts.log1p()).sum(1, keepdim=True).clamp(min=1e-6).sqrt()
@@ -63,14 +64,14 @@ class Words(nn.Module):
         return (self.weight[bucket].float() * part[..., None]).sum(1) + self.bias
 
 
-def often(bucket: Tensor, counts: Tensor) -> Tensor:
+def occurrences(bucket: Tensor, counts: Tensor) -> Tensor:
     """[batch, length]: how often the piece holds this bucket, 0 where it does not count."""
     equal = (bucket[:, :, None] == bucket[:, None, :]).float() * counts[:, None, :].float()
     return equal.sum(-1) * counts.float()
 
 
-class Table:
-    """[pieces, BUCKETS], grown batch by batch."""
+class WordMatrix:
+    """[pieces, BUCKETS], built batch by batch."""
 
     def __init__(self) -> None:
         self.parts: list[csr_matrix] = []
@@ -81,33 +82,33 @@ class Table:
         row, at = value.nonzero()
         self.parts.append(csr_matrix((value[row, at], (row, column[row, at])), shape=(len(value), BUCKETS)))
 
-    def whole(self) -> csr_matrix:
+    def matrix(self) -> csr_matrix:
         return vstack(self.parts, format="csr")
 
 
-def fit(words: Words, table: csr_matrix, pieces: list[Piece], classes: list[int]) -> None:
-    """Needs a comment from the comparable pieces; of the mended ones the others, `classes` many of each."""
+def fit(words: Words, matrix: csr_matrix, pieces: list[Piece], classes: list[int]) -> None:
+    """The need for a comment, on the comparable pieces; on the mended ones, so many severities and categories."""
     positive = np.array([piece.positive for piece in pieces])
     compared = np.array([piece.compared for piece in pieces])
-    targets: list[tuple] = [(positive[compared], compared, NEEDS_FREEDOM, 1.0, None)]
+    targets: list[tuple] = [(positive[compared], compared, NEEDS_C, 1.0, None)]
     for name, count in zip(["severity", "category"], classes):
         labels = np.array([getattr(piece, name) for piece in pieces if piece.positive])
-        targets += [(labels == each, positive, KIND_FREEDOM, KIND_SHARE, "balanced") for each in range(count)]
-    for answer, (wanted, rows, freedom, share, balance) in enumerate(targets):
+        targets += [(labels == each, positive, LABEL_C, LABEL_WEIGHT, "balanced") for each in range(count)]
+    for answer, (wanted, rows, strength, share, balance) in enumerate(targets):
         if wanted.all() or not wanted.any():
             words.weight[:, answer] = 0.0
             words.bias[answer] = ALWAYS if wanted.all() else -ALWAYS
             continue
-        fitted = LogisticRegression(C=freedom, class_weight=balance, solver="liblinear").fit(table[rows], wanted)
+        fitted = LogisticRegression(C=strength, class_weight=balance, solver="liblinear").fit(matrix[rows], wanted)
         words.weight[:, answer] = torch.from_numpy(fitted.coef_[0] * share).half()
         words.bias[answer] = float(fitted.intercept_[0]) * share
 
 
-def of_strangers(table: csr_matrix, pieces: list[Piece]) -> np.ndarray:
-    """[pieces]: the need for a comment by words that were fitted on other repositories; all pieces comparable."""
+def out_of_fold_scores(matrix: csr_matrix, pieces: list[Piece]) -> np.ndarray:
+    """[pieces]: the need for a comment, by words that were fitted on other repositories. All pieces are comparable."""
     positive, repos = np.array([piece.positive for piece in pieces]), np.array([piece.repo for piece in pieces])
-    said = np.zeros(len(pieces), dtype=np.float32)
-    for known, strange in GroupKFold(min(FOLDS, len(set(repos)))).split(said, positive, repos):
-        fitted = LogisticRegression(C=NEEDS_FREEDOM, solver="liblinear").fit(table[known], positive[known])
-        said[strange] = fitted.decision_function(table[strange])
-    return said
+    scores = np.zeros(len(pieces), dtype=np.float32)
+    for inside, outside in GroupKFold(min(FOLDS, len(set(repos)))).split(scores, positive, repos):
+        fitted = LogisticRegression(C=NEEDS_C, solver="liblinear").fit(matrix[inside], positive[inside])
+        scores[outside] = fitted.decision_function(matrix[outside])
+    return scores
