@@ -31,7 +31,7 @@ class Calibration:
         return softmax(raw, self.temperature)
 
     def is_answered(self, probabilities: np.ndarray) -> np.ndarray:
-        """Whether the likeliest class of each row is told."""
+        """Whether the likeliest class of each row is shown."""
         return probabilities.max(axis=1) >= np.array(self.class_abstain_below)[probabilities.argmax(axis=1)]
 
     def as_json(self) -> dict:

@@ -3,6 +3,7 @@
 `SENTINEL_BINARY` names the program; `cargo xtask ci` builds it and sets that.
 """
 
+import gzip
 import importlib.util
 import json
 import os
@@ -24,6 +25,9 @@ HAS_LEARNER = importlib.util.find_spec("lightgbm") is not None
 CORRECTED = "err_cherwell ticket not in stat implement\nerr_releas gat refus the window"
 CORRECTIONS = 12
 KEY = "01" * 32
+# Of the candidate's forest: how many leaves, and the sum of their values without signs. Within 3 %, since other versions of
+# scikit-learn choose a few other terms for the vocabulary.
+RECORDED_LEAVES, RECORDED_SUM = 3984, 163.589
 
 
 class Worker(BaseHTTPRequestHandler):
@@ -81,14 +85,14 @@ class Retrain(unittest.TestCase):
         cls.addClassCleanup(server.server_close)
         cls.addClassCleanup(server.shutdown)
         address = f"http://127.0.0.1:{server.server_address[1]}"
-        cls.said = sentinel(
+        cls.output = sentinel(
             "retrain", "--url", address, "--api-key", "a-key", "--data", cls.folder, "--out", cls.candidate, "--key", cls.folder / "model.key",
             "--author", "test", "--python", sys.executable,
         )
 
     def test_a_candidate_is_fitted_found_no_worse_signed_and_uploaded(self) -> None:
-        self.assertIn("lgbm_v3.8 is no worse than lgbm_v3.2", self.said)
-        self.assertIn("lgbm_v3.8 is a candidate", self.said)
+        self.assertIn("lgbm_v3.8 is no worse than lgbm_v3.2", self.output)
+        self.assertIn("lgbm_v3.8 is a candidate", self.output)
         [pushed] = Worker.pushed
         self.assertGreater(len(pushed), 100_000)
 
@@ -104,6 +108,13 @@ class Retrain(unittest.TestCase):
     def test_the_candidate_knows_the_records_it_was_fitted_on(self) -> None:
         rows = [json.loads(line) for line in small_records.FIXTURE.read_text(encoding="utf-8").splitlines()]
         self.assertGreater(self.scores(rows)["macro_f1"], 0.9)
+
+    def test_the_forest_is_the_one_that_was_recorded(self) -> None:
+        with gzip.open(self.candidate / "model.lightgbm.txt.gz", "rt", encoding="utf-8") as file:
+            values = [float(value) for line in file if line.startswith("leaf_value=") for value in line.split("=")[1].split()]
+        message = "another forest from the same records and seed: was that meant?"
+        self.assertAlmostEqual(len(values), RECORDED_LEAVES, delta=0.03 * RECORDED_LEAVES, msg=message)
+        self.assertAlmostEqual(sum(map(abs, values)), RECORDED_SUM, delta=0.03 * RECORDED_SUM, msg=message)
 
     def scores(self, rows: list[dict]) -> dict:
         data = self.folder / "scored.jsonl"

@@ -15,7 +15,7 @@ PACKAGES = ["sentinel_review", "sentinel_shared", "sentinel_training"]
 
 
 class Install(unittest.TestCase):
-    def test_both_packages_install_into_a_fresh_environment_and_their_commands_start_there(self) -> None:
+    def test_the_packages_install_into_a_fresh_environment_and_their_commands_start_there(self) -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             # From a copy: a build leaves files beside what it builds.
@@ -29,8 +29,8 @@ class Install(unittest.TestCase):
                 self.assertEqual(sorted(path.name for path in (site / package).glob("*.py")), wanted)
             self.assertTrue((site / "sentinel_shared/tables.json").exists())
             self.assertFalse((site / "tests").exists(), "tests are not installed")
-            said = ran(python, "-m", "sentinel_training", "--help", cwd=folder / "environment")
-            self.assertIn("retrain", said)
+            for package, command in (("sentinel_training", "retrain"), ("sentinel_review", "before-after")):
+                self.assertIn(command, ran(python, "-m", package, "--help", cwd=folder / "environment"))
 
     def test_every_extra_is_made_of_named_packages_and_of_extras_that_are_there(self) -> None:
         project = tomllib.loads((TRAINING / "pyproject.toml").read_text(encoding="utf-8"))["project"]
