@@ -18,6 +18,13 @@ class Command:
     about: str
 
 
+class Formatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Tells defaults, but not that there is none."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
+
+
 def run(package: str, about: str, commands: dict[str, Command], arguments: list[str] | None = None) -> None:
     """Runs the command that `arguments`, or else the command line, ask for."""
     listed = "\n".join(f"  {name:<14}{command.about}" for name, command in commands.items())
@@ -28,13 +35,16 @@ def run(package: str, about: str, commands: dict[str, Command], arguments: list[
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="COMMAND --help lists them")
     given = parser.parse_args(arguments)
     command = commands[given.command]
-    module = importlib.import_module(f"{package}.{command.module}")
+    try:
+        module = importlib.import_module(f"{package}.{command.module}")
+    except ModuleNotFoundError as error:
+        raise SystemExit(f"{parser.prog} {given.command}: {error.name} is not installed; training/README.md says what to install") from error
     options = parse(f"{parser.prog} {given.command}", command.about, module, given.arguments)
     module.run(options)
 
 
 def parse(prog: str, about: str, module: Any, arguments: list[str] | None = None) -> Any:
     """The `Options` of a command's module."""
-    parser = argparse.ArgumentParser(prog=prog, description=about, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(prog=prog, description=about, formatter_class=Formatter)
     module.add_arguments(parser)
     return module.Options(**vars(parser.parse_args(arguments)))

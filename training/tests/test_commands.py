@@ -54,6 +54,11 @@ class Commands(unittest.TestCase):
             self.assertEqual(ended.exception.code, status)
             self.assertIn(expected, output.getvalue())
 
+    def test_a_package_that_is_not_installed_is_named(self) -> None:
+        known = {"sing": Command("no_such_module", "needs a package that nobody has")}
+        with self.assertRaisesRegex(SystemExit, "sentinel_review sing: .*no_such_module is not installed; training/README.md says"):
+            commands.run("sentinel_review", "About.", known, ["sing"])
+
 
 if __name__ == "__main__":
     unittest.main()
