@@ -1,5 +1,4 @@
 """The review model: its vocabulary, its transformer, its training and its export.
 
-Input is never assembled here: `sentinel features review` encodes hunks, so that training and serving read the same
-tokens. Only tensors and labels cross.
+No token is made here: `sentinel encode` does that, in Rust, so that training and serving read the same tokens.
 """
