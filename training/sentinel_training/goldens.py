@@ -73,7 +73,7 @@ def write(folder: Path, sentinel: Path, work: Path, booster: lightgbm.Booster | 
 
 
 def reference(telemetry: list[dict], features: dict) -> np.ndarray:
-    """All columns by scikit-learn's own transformers, stacked as the predecessor stacked them."""
+    """All columns by scikit-learn's own transformers."""
     tfidf = features["tfidf"]
     vectorizer = vocabulary.vectorizer(tfidf["vocabulary"], ngram_range=(1, tfidf["ngram_max"]))
     vectorizer.idf_ = np.array(tfidf["idf"])
