@@ -10,7 +10,8 @@ use sentinel_shared::excerpt::Excerpt;
 use sentinel_shared::features::Telemetry;
 use sentinel_shared::feedback::Feedback;
 use sentinel_shared::github::rfc3339;
-use sentinel_shared::store::{self, DAY_SECONDS, Filter, HISTORY_LIMIT, Totals};
+use sentinel_shared::store::inferences::{self, Filter, Totals};
+use sentinel_shared::store::{self, DAY_SECONDS, HISTORY_LIMIT};
 use sentinel_shared::webhook::BODY_LIMIT_BYTES;
 use sentinel_shared::{Error, Result};
 use serde::Deserialize;
@@ -41,15 +42,10 @@ pub(crate) async fn drift(app: &App, who: &Principal) -> Result<Response> {
 pub(crate) async fn drift_windows(app: &App, who: &Principal) -> Result<Response> {
     let model = models::current(app).await?;
     let version = &model.manifest.model_version;
-    let statements = [
-        store::drift_windows(who.scope, version, HEATMAP_WINDOWS),
-        store::window_times(who.scope, HEATMAP_WINDOWS),
-    ];
-    let answers = turso::read(app, &statements).await?;
-    let [windows, times] = answers.as_slice() else { return Err(Error::StoreShape("drift_windows")) };
-    let heatmap =
-        Heatmap::new(&model.baseline, &store::windows_of(windows)?, &store::window_times_of(times)?, version);
-    respond::json(200, &heatmap)
+    let both = store::drift::windows(who.scope, version, HEATMAP_WINDOWS)
+        .and(store::drift::window_times(who.scope, HEATMAP_WINDOWS));
+    let (windows, times) = turso::ask(app, both).await?;
+    respond::json(200, &Heatmap::new(&model.baseline, &windows, &times, version))
 }
 
 /// `GET /api/timeline?days=1..90`: verdicts of each class, day by day.
@@ -61,8 +57,7 @@ pub(crate) async fn timeline(request: &Request, app: &App, who: &Principal) -> R
     }
     // Whole days, today's among them.
     let since = (now() / DAY_SECONDS - (days - 1)) * DAY_SECONDS;
-    let answers = turso::read(app, &[store::classes_by_day(who.scope, since)]).await?;
-    let counts = store::classes_by_day_of(answers.first().ok_or(Error::StoreShape("classes_by_day"))?)?;
+    let counts = turso::ask(app, inferences::classes_by_day(who.scope, since)).await?;
     respond::json(200, &json!({ "since": rfc3339(since), "days": days, "counts": counts }))
 }
 
@@ -78,8 +73,8 @@ pub(crate) async fn history(request: &Request, app: &App, who: &Principal) -> Re
             .ok_or(Error::ParameterInvalid { name: "confidence_min", expected: "a number from 0 to 1" })?,
         before: number(request, "before")?,
     };
-    let answers = turso::read(app, &[store::history(who.scope, filter, limit(request)?)]).await?;
-    respond::json(200, &store::history_rows(answers.first().ok_or(Error::StoreShape("history"))?)?)
+    let history = inferences::history(who.scope, filter, limit(request)?);
+    respond::json(200, &turso::ask(app, history).await?)
 }
 
 pub(crate) fn limit(request: &Request) -> Result<u32> {
@@ -92,17 +87,15 @@ pub(crate) fn limit(request: &Request) -> Result<u32> {
 /// `POST /api/feedback`: 201 for something new, 200 for what its author said before.
 pub(crate) async fn feedback(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
     let feedback = Feedback::parse(&guard::body(&mut request, FORM_LIMIT_BYTES).await?, &who.name)?;
-    let answers = turso::commit(app, &store::feedback::record(who.scope, &feedback, now())).await?;
-    let (record, is_new) = store::feedback::recorded(&answers)?;
+    let (record, is_new) = turso::ask(app, store::feedback::record(who.scope, &feedback, now())).await?;
     let (status, word) = if is_new { (201, "recorded") } else { (200, "unchanged") };
     respond::json(status, &json!({ "status": word, "feedback": record }))
 }
 
 /// `GET /api/feedback?limit=1..1000`: who said what when, newest first.
 pub(crate) async fn feedback_audit(request: &Request, app: &App, who: &Principal) -> Result<Response> {
-    let answers = turso::read(app, &[store::feedback::feedback(who.scope, limit(request)?)]).await?;
-    let rows = answers.first().ok_or(Error::StoreShape("feedback"))?;
-    respond::json(200, &store::feedback::feedback_rows(rows)?)
+    let audit = store::feedback::feedback(who.scope, limit(request)?);
+    respond::json(200, &turso::ask(app, audit).await?)
 }
 
 /// `GET /api/telemetry?after=ID&since=UNIX&corrected=true`: what verdicts were made from, a page at a time.
@@ -110,15 +103,12 @@ pub(crate) async fn telemetry(request: &Request, app: &App, who: &Principal) -> 
     let (after, since) = (number(request, "after")?, number(request, "since")?);
     let corrected = query(request, "corrected").is_some_and(|value| value == "true");
     let page = store::telemetry::page(who.scope, after.unwrap_or(0), since.unwrap_or(0), corrected);
-    let answers = turso::read(app, &[page]).await?;
-    let rows = answers.first().ok_or(Error::StoreShape("telemetry"))?;
-    respond::json(200, &store::telemetry::page_of(rows)?)
+    respond::json(200, &turso::ask(app, page).await?)
 }
 
 /// `GET /api/feedback/stats`
 pub(crate) async fn feedback_stats(app: &App, who: &Principal) -> Result<Response> {
-    let answers = turso::read(app, &store::feedback::stats(who.scope)).await?;
-    respond::json(200, &store::feedback::stats_of(&answers)?)
+    respond::json(200, &turso::ask(app, store::feedback::stats(who.scope)).await?)
 }
 
 /// `GET /api/inference?repository=owner/name&subject=run:1:1`: where a 202 points to; or `?id=7`.
@@ -127,12 +117,11 @@ pub(crate) async fn inference(request: &Request, app: &App, who: &Principal) -> 
         query(request, name)
             .ok_or(Error::ParameterInvalid { name, expected: "given; see the Location of a 202" })
     };
-    let statement = match number(request, "id")? {
-        Some(id) => store::inference_by_id(who.scope, id),
-        None => store::inference_of(who.scope, &needed("repository")?, &needed("subject")?),
+    let inference = match number(request, "id")? {
+        Some(id) => inferences::by_id(who.scope, id),
+        None => inferences::of_subject(who.scope, &needed("repository")?, &needed("subject")?),
     };
-    let answers = turso::read(app, &[statement]).await?;
-    respond::json(200, &store::first_inference(&answers)?)
+    respond::json(200, &turso::ask(app, inference).await?)
 }
 
 /// What `/api/classify` takes as JSON: a log, the predecessor's record, or telemetry that is already masked.
@@ -186,11 +175,10 @@ fn text_excerpt(log: &[u8]) -> Result<Excerpt> {
 pub(crate) async fn overview(app: &App, scope: Scope) -> Result<Overview> {
     let model = models::current(app).await?;
     let version = &model.manifest.model_version;
-    let answers =
-        turso::read(app, &[store::totals(scope, WINDOW), store::drift_window(scope, version)]).await?;
-    let [totals, window] = answers.as_slice() else { return Err(Error::StoreShape("overview")) };
-    let report = Report::of(&model.baseline, &store::window_of(window)?);
-    Ok(Overview { totals: store::totals_of(totals)?, report, model })
+    let both = inferences::totals(scope, WINDOW).and(store::drift::window(scope, version));
+    let (totals, window) = turso::ask(app, both).await?;
+    let report = Report::of(&model.baseline, &window);
+    Ok(Overview { totals, report, model })
 }
 
 pub(crate) struct Overview {

@@ -14,7 +14,7 @@ use sentinel_shared::failure::{FailureRecord, Subject};
 use sentinel_shared::features::JobEvidence;
 use sentinel_shared::github::answer::Meaning;
 use sentinel_shared::github::{JobsPage, WorkflowJob};
-use sentinel_shared::store::EvidenceKind;
+use sentinel_shared::store::inferences::EvidenceKind;
 use std::pin::pin;
 use std::time::Duration;
 use worker::{Delay, Response, Url};

@@ -37,8 +37,7 @@ impl KnownKeys {
             return Ok(None);
         }
         self.read_at.store(now(), Ordering::Relaxed);
-        let answers = turso::read(app, &[access::known_keys()]).await?;
-        let read = access::known_keys_of(answers.first().ok_or(Error::StoreShape("known_keys"))?)?;
+        let read = turso::ask(app, access::known_keys()).await?;
         *self.ids.lock().unwrap_or_else(PoisonError::into_inner) = read;
         Ok(known(&digest))
     }
@@ -50,17 +49,14 @@ impl KnownKeys {
 
 /// `GET /api/keys`
 pub(crate) async fn list(app: &App) -> Result<Response> {
-    let answers = turso::read(app, &[access::keys()]).await?;
-    respond::json(200, &access::key_rows(answers.first().ok_or(Error::StoreShape("keys"))?)?)
+    respond::json(200, &turso::ask(app, access::keys()).await?)
 }
 
 /// `POST /api/keys` with `name`, `role` (`read` or `admin`) and where wanted `installation_id`.
 pub(crate) async fn make(mut request: Request, app: &App) -> Result<Response> {
     let new = NewKey::parse(&guard::body(&mut request, NEW_KEY_LIMIT_BYTES).await?)?;
     let key = Token::key(&session::random()?);
-    let answers = turso::commit(app, &access::make_key(&new, &key, now())).await?;
-    let rows = access::key_rows(answers.first().ok_or(Error::StoreShape("make_key"))?)?;
-    let row = rows.first().ok_or(Error::StoreShape("make_key"))?;
+    let row = turso::ask(app, access::make_key(&new, &key, now())).await?;
     app.known_keys.insert(&key, row.id);
     respond::json(201, &json!({ "key": key.expose(), "stored": row }))
 }
@@ -68,7 +64,5 @@ pub(crate) async fn make(mut request: Request, app: &App) -> Result<Response> {
 /// `DELETE /api/keys?id=7`: the key and the browsers it signed in are refused from now on.
 pub(crate) async fn revoke(request: &Request, app: &App) -> Result<Response> {
     let id = api::number(request, "id")?.ok_or(Error::FieldMissing("id"))?;
-    let answers = turso::commit(app, &access::revoke_key(id, now())).await?;
-    let rows = access::key_rows(answers.first().ok_or(Error::StoreShape("revoke_key"))?)?;
-    respond::json(200, rows.first().ok_or(Error::NotFound)?)
+    respond::json(200, &turso::ask(app, access::revoke_key(id, now())).await?)
 }

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::{api, respond, turso};
 use sentinel_shared::access::Principal;
-use sentinel_shared::store::deliveries::{self, STATUSES};
+use sentinel_shared::store::deliveries::{self, DeliveryStatus};
 use sentinel_shared::store::retention;
 use sentinel_shared::{Error, Result};
 use serde::Deserialize;
@@ -18,27 +18,25 @@ struct Which {
 
 /// `GET /api/deliveries?status=failed&limit=1..1000`, newest first.
 pub(crate) async fn list(request: &Request, app: &App, who: &Principal) -> Result<Response> {
-    let status = api::query(request, "status");
-    if status.as_deref().is_some_and(|status| !STATUSES.contains(&status)) {
-        return Err(Error::ParameterInvalid { name: "status", expected: "queued, done or failed" });
-    }
-    let ledger = deliveries::ledger(who.scope, status.as_deref(), api::limit(request)?);
-    let answers = turso::read(app, &[ledger]).await?;
-    respond::json(200, &deliveries::rows_of(answers.first().ok_or(Error::StoreShape("ledger"))?)?)
+    let status = api::query(request, "status").map(|label| {
+        let expected = "queued, done or failed";
+        DeliveryStatus::parse(&label).ok_or(Error::ParameterInvalid { name: "status", expected })
+    });
+    let ledger = deliveries::ledger(who.scope, status.transpose()?, api::limit(request)?);
+    respond::json(200, &turso::ask(app, ledger).await?)
 }
 
 /// `DELETE /api/repositories?name=owner/name`: forgets every row of it.
 pub(crate) async fn forget(request: &Request, app: &App, who: &Principal) -> Result<Response> {
     let name = api::query(request, "name").ok_or(Error::FieldMissing("name"))?;
-    let answers = turso::commit(app, &retention::repository(who.scope, &name)).await?;
-    respond::json(200, &json!({ "repository": name, "rows": retention::erased(&answers) }))
+    let rows = turso::ask(app, retention::repository(who.scope, &name)).await?;
+    respond::json(200, &json!({ "repository": name, "rows": rows }))
 }
 
 /// `POST /api/deliveries/redeliver` with `hook` and `id`: the next sweep takes it up.
 pub(crate) async fn redeliver(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
     let Which { hook, id } = api::form(&mut request).await?;
-    let answers = turso::commit(app, &deliveries::redeliver(who.scope, &hook, &id)).await?;
-    let (delivery, is_queued) = deliveries::redelivered(&answers)?;
+    let (delivery, is_queued) = turso::ask(app, deliveries::redeliver(who.scope, &hook, &id)).await?;
     let status = if is_queued { "queued" } else { "unchanged" };
     respond::json(200, &json!({ "status": status, "delivery": delivery }))
 }

@@ -100,8 +100,7 @@ pub(crate) async fn serving(app: &App, active: Option<&ActiveModel>) -> Result<A
 
 /// The same for a request that has not asked the registry yet.
 pub(crate) async fn current(app: &App) -> Result<Arc<ModelBundle>> {
-    let answers = turso::read(app, &[models::active()]).await?;
-    let active = models::active_of(answers.first().ok_or(Error::StoreShape("active_model"))?)?;
+    let active = turso::ask(app, models::active()).await?;
     serving(app, active.as_ref()).await
 }
 

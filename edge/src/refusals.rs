@@ -5,7 +5,7 @@
 
 use crate::app::{App, now};
 use crate::turso;
-use sentinel_shared::store;
+use sentinel_shared::store::counters;
 use std::sync::atomic::{AtomicI64, Ordering};
 use worker::{Context, console_error};
 
@@ -28,7 +28,7 @@ impl Refusals {
         self.written_at.store(now(), Ordering::Relaxed);
         self.counted.store(0, Ordering::Relaxed);
         context.wait_until(async move {
-            if let Err(error) = turso::commit(app, &store::refused_signatures(counted)).await {
+            if let Err(error) = turso::ask(app, counters::refused_signatures(counted)).await {
                 console_error!("refusals.not_counted: {error}");
             }
         });

@@ -9,8 +9,8 @@ use sentinel_shared::artifact::signed::SIGNED_LIMIT_BYTES;
 use sentinel_shared::dashboard::Registry;
 use sentinel_shared::excerpt::Excerpt;
 use sentinel_shared::feedback;
-use sentinel_shared::store::{Rows, Transaction};
-use sentinel_shared::store::{models as rows, telemetry};
+use sentinel_shared::store::models::{self as rows, ActiveModel};
+use sentinel_shared::store::telemetry;
 use sentinel_shared::{Error, Result};
 use serde::Deserialize;
 use serde_json::json;
@@ -22,7 +22,7 @@ const DIFF_ROWS: u32 = 100;
 /// `GET /api/registry`
 pub(crate) async fn show(app: &App) -> Result<Response> {
     let overview = api::overview(app, Scope::All).await?;
-    let (models, activations) = rows::registry_of(&turso::read(app, &rows::registry()).await?)?;
+    let (models, activations) = turso::ask(app, rows::registry()).await?;
     let manifest = &overview.model.manifest;
     respond::json(200, &Registry::new(&overview.totals, &overview.report, manifest, models, activations))
 }
@@ -42,9 +42,8 @@ pub(crate) async fn upload(mut request: Request, app: &App) -> Result<Response> 
     let verified = keys.verify(&signed).map_err(refused)?;
     let bundle = verified.load().map_err(refused)?;
     models::keep(app, &verified.digest, &signed).await?;
-    let answers =
-        turso::commit(app, &rows::register(&bundle.manifest, &verified.digest, &author, now())).await?;
-    let status = if rows::registered(&answers, &verified.digest)? { 201 } else { 200 };
+    let register = rows::register(&bundle.manifest, &verified.digest, &author, now());
+    let status = if turso::ask(app, register).await? { 201 } else { 200 };
     let version = &bundle.manifest.model_version;
     respond::json(
         status,
@@ -55,8 +54,7 @@ pub(crate) async fn upload(mut request: Request, app: &App) -> Result<Response> 
 /// `GET /api/models/bundle?version=`: a registered bundle as it was signed.
 pub(crate) async fn bundle(request: &Request, app: &App) -> Result<Response> {
     let version = api::query(request, "version").ok_or(Error::FieldMissing("version"))?;
-    let answers = turso::read(app, &[rows::digest_of(&version)]).await?;
-    let digest = rows::digest_in(answers.first().ok_or(Error::StoreShape("model_digest"))?)?;
+    let digest = turso::ask(app, rows::digest_of(&version)).await?;
     respond::build(200, "application/octet-stream", models::fetch(app, &digest).await?, &[])
         .map_err(|_| Error::StoreShape("a bundle"))
 }
@@ -66,11 +64,11 @@ pub(crate) async fn promote(mut request: Request, app: &App) -> Result<Response>
     let change: Change = api::form(&mut request).await?;
     let version = change.version.ok_or(Error::FieldMissing("version"))?;
     let author = feedback::author(change.author.as_deref())?;
-    let answers = turso::read(app, &[rows::digest_of(&version)]).await?;
-    let digest = rows::digest_in(answers.first().ok_or(Error::StoreShape("model_digest"))?)?;
+    let digest = turso::ask(app, rows::digest_of(&version)).await?;
     // Tried before it is switched to: a bundle that does not load must not be what the registry says.
     models::load(app, &version, &digest).await.map_err(refused)?;
-    switched(app, &rows::promote(&version, &author, now())).await
+    let (changed, active) = turso::ask(app, rows::promote(&version, &author, now())).await?;
+    serving_now(app, changed, active.as_ref()).await
 }
 
 /// `POST /api/models/rollback` with `author`: takes the last promotion back. Again takes the one before it back; 400 when
@@ -78,20 +76,18 @@ pub(crate) async fn promote(mut request: Request, app: &App) -> Result<Response>
 pub(crate) async fn rollback(mut request: Request, app: &App) -> Result<Response> {
     let change: Change = api::form(&mut request).await?;
     let author = feedback::author(change.author.as_deref())?;
-    let answers = turso::commit(app, &rows::rollback(&author, now())).await?;
-    rows::rolled_back(&answers)?;
-    serving_now(app, &answers).await
+    let active = turso::ask(app, rows::rollback(&author, now())).await?;
+    serving_now(app, true, active.as_ref()).await
 }
 
 /// `GET /api/models/diff?version=`: where a registered model and the one in use disagree on what was delivered last.
 /// Changes nothing.
 pub(crate) async fn diff(request: &Request, app: &App) -> Result<Response> {
     let version = api::query(request, "version").ok_or(Error::FieldMissing("version"))?;
-    let answers = turso::read(app, &[rows::digest_of(&version), telemetry::latest(DIFF_ROWS)]).await?;
-    let [digest, latest] = answers.as_slice() else { return Err(Error::StoreShape("model_diff")) };
-    let candidate = models::load(app, &version, &rows::digest_in(digest)?).await.map_err(refused)?;
+    let both = rows::digest_of(&version).and(telemetry::latest(DIFF_ROWS));
+    let (digest, stored) = turso::ask(app, both).await?;
+    let candidate = models::load(app, &version, &digest).await.map_err(refused)?;
     let serving = models::current(app).await?;
-    let stored = telemetry::page_of(latest)?;
     let mut changed = Vec::new();
     for row in &stored {
         let says = |model: &ModelBundle| {
@@ -113,16 +109,9 @@ pub(crate) async fn diff(request: &Request, app: &App) -> Result<Response> {
     )
 }
 
-/// Carries out a change of the registry, and answers with what serves now.
-async fn switched(app: &App, change: &Transaction) -> Result<Response> {
-    serving_now(app, &turso::commit(app, change).await?).await
-}
-
-async fn serving_now(app: &App, answers: &[Rows]) -> Result<Response> {
-    let [changed, active] = answers else { return Err(Error::StoreShape("activations")) };
-    let model = models::serving(app, rows::active_of(active)?.as_ref()).await?;
-    let body = json!({ "model_version": model.manifest.model_version, "changed": changed.affected > 0 });
-    respond::json(200, &body)
+async fn serving_now(app: &App, changed: bool, active: Option<&ActiveModel>) -> Result<Response> {
+    let model = models::serving(app, active).await?;
+    respond::json(200, &json!({ "model_version": model.manifest.model_version, "changed": changed }))
 }
 
 fn refused(error: Error) -> Error {

@@ -8,8 +8,8 @@ use crate::{api, evidence, guard, respond, review_client, turso};
 use sentinel_shared::access::Principal;
 use sentinel_shared::review::ReviewJob;
 use sentinel_shared::review::command::Command;
-use sentinel_shared::store::pauses;
-use sentinel_shared::store::reviews::{self, JobKind, JobRow, JobStatus};
+use sentinel_shared::store::jobs::{JobKind, JobStatus};
+use sentinel_shared::store::{outbox, pauses, queue};
 use sentinel_shared::webhook::{CommandRequest, DeliveryKey};
 use sentinel_shared::{Error, Result};
 use serde::Deserialize;
@@ -49,14 +49,14 @@ pub(crate) async fn obey(
     }
     match command {
         Command::Ignore => {
-            turso::commit(app, &reviews::mute(delivery, event, &job, &by, now())).await?;
+            turso::ask(app, outbox::mute(delivery, event, &job, &by, now())).await?;
             respond::json(
                 200,
                 &json!({ "status": "muted", "repository": job.repository, "number": job.number }),
             )
         }
         Command::Review => {
-            turso::commit(app, &reviews::unmute(&job)).await?;
+            turso::ask(app, outbox::unmute(&job)).await?;
             store(app, context, delivery, event, JobKind::Review, job).await
         }
         Command::Explain => store(app, context, delivery, event, JobKind::Explain, job).await,
@@ -72,8 +72,7 @@ async fn store(
     job: ReviewJob,
 ) -> Result<Response> {
     guard::delivery_within_rate(app, job.installation_id, &job.repository).await?;
-    let answers = turso::commit(app, &reviews::accept(delivery, event, kind, &job, now())).await?;
-    let status = match reviews::enqueued(&answers)? {
+    let status = match turso::ask(app, outbox::accept(delivery, event, kind, &job, now())).await? {
         None => return respond::json(200, &json!({ "status": "ignored", "reason": "muted" })),
         Some(JobStatus::Queued) => "queued",
         Some(status) => {
@@ -94,11 +93,7 @@ pub(crate) async fn resubmit(app: &App) {
     if app.config.node.is_none() {
         return;
     }
-    let due = match turso::read(app, &[reviews::due(now())]).await {
-        Ok(answers) => answers.first().map_or(Ok(Vec::new()), reviews::due_jobs),
-        Err(error) => Err(error),
-    };
-    match due {
+    match turso::ask(app, outbox::due(now())).await {
         Ok(jobs) => {
             for job in jobs {
                 if !review_client::submit(app, &job).await {
@@ -123,34 +118,25 @@ pub(crate) async fn list(request: &Request, app: &App, who: &Principal) -> Resul
     let limit = limit.filter(|limit| (1..=JOBS_LIMIT).contains(limit));
     let limit =
         limit.ok_or(Error::ParameterInvalid { name: "limit", expected: "a whole number from 1 to 200" })?;
-    let answers = turso::read(app, &[reviews::jobs(who.scope, status, limit)]).await?;
-    respond::json(200, &reviews::job_rows(answers.first().ok_or(Error::StoreShape("jobs"))?)?)
+    respond::json(200, &turso::ask(app, queue::list(who.scope, status, limit)).await?)
 }
 
 /// `GET /api/breakers`: the accounts on GitHub whose jobs are paused, the oldest trouble first.
 pub(crate) async fn breakers(app: &App, who: &Principal) -> Result<Response> {
-    let answers = turso::read(app, &[pauses::breakers(who.scope)]).await?;
-    respond::json(200, &pauses::breaker_rows(answers.first().ok_or(Error::StoreShape("breakers"))?)?)
+    respond::json(200, &turso::ask(app, pauses::breakers(who.scope)).await?)
 }
 
 /// `GET /api/job?key=owner/name%237@sha`: where a 202 points to.
 pub(crate) async fn show(request: &Request, app: &App, who: &Principal) -> Result<Response> {
     let expected = "given; see the Location of a 202";
     let key = api::query(request, "key").ok_or(Error::ParameterInvalid { name: "key", expected })?;
-    respond::json(200, &job(app, who, &key).await?)
+    respond::json(200, &turso::ask(app, queue::by_key(who.scope, &key)).await?)
 }
 
 /// `POST /api/jobs/replay` with `key`: queues a job again that ended without a review.
 pub(crate) async fn replay(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
     let Which { key } = api::form(&mut request).await?;
-    let answers = turso::commit(app, &reviews::revive(who.scope, Some(&key), now())).await?;
-    let is_queued = answers.first().is_some_and(|revived| revived.affected > 0);
-    let job = job(app, who, &key).await?;
-    respond::json(200, &json!({ "status": if is_queued { "queued" } else { "unchanged" }, "job": job }))
-}
-
-async fn job(app: &App, who: &Principal, key: &str) -> Result<JobRow> {
-    let answers = turso::read(app, &[reviews::job_by_key(who.scope, key)]).await?;
-    let rows = reviews::job_rows(answers.first().ok_or(Error::StoreShape("job_by_key"))?)?;
-    rows.into_iter().next().ok_or(Error::NotFound)
+    let revive = queue::revive(who.scope, Some(&key), now());
+    let (revived, job) = turso::ask(app, revive.and(queue::by_key(who.scope, &key))).await?;
+    respond::json(200, &json!({ "status": if revived > 0 { "queued" } else { "unchanged" }, "job": job }))
 }

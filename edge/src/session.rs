@@ -40,8 +40,7 @@ pub(crate) async fn principal(request: &Request, app: &App) -> Result<Principal>
         Err(made_up) => return Err(guard::refused(request, app, made_up).await),
     };
     guard::call_within_rate(app, id).await?;
-    let answers = turso::read(app, &[access::session_holder(&session, now())]).await?;
-    access::session_holder_of(answers.first().ok_or(Error::StoreShape("session_holder"))?, &operator.tag())
+    turso::ask(app, access::session_holder(&session, &operator.tag(), now())).await
 }
 
 /// `POST /api/session` with `key`: signs this browser in.
@@ -60,7 +59,7 @@ pub(crate) async fn open(mut request: Request, app: &App) -> Result<Response> {
         Some(key) if !is_operators => SignIn::Key(key),
         _ => SignIn::Operator(&tag),
     };
-    turso::commit(app, &access::open_session(&session, with, now())).await?;
+    turso::ask(app, access::open_session(&session, with, now())).await?;
     signed_in(&principal, &set_cookie(&request, session.expose(), SESSION_SECONDS))
 }
 
@@ -77,7 +76,7 @@ pub(crate) async fn show(request: &Request, app: &App) -> Result<Response> {
 pub(crate) async fn close(request: &Request, app: &App) -> Result<Response> {
     same_origin(request)?;
     if let Some(session) = cookie(request) {
-        turso::commit(app, &access::close_session(&session)).await?;
+        turso::ask(app, access::close_session(&session)).await?;
     }
     let answer = respond::json(200, &json!({ "status": "signed out" }))?;
     with_cookie(answer, &set_cookie(request, "", 0))
@@ -92,8 +91,7 @@ async fn holder(request: &Request, app: &App, key: &str) -> Result<Principal> {
     let Some(key) = Token::presented(key) else { return Err(wrong().await) };
     let Some(id) = app.known_keys.id_of(app, &key).await? else { return Err(wrong().await) };
     guard::call_within_rate(app, Some(id)).await?;
-    let answers = turso::read(app, &[access::key_holder(&key)]).await?;
-    match access::key_holder_of(answers.first().ok_or(Error::StoreShape("key_holder"))?) {
+    match turso::ask(app, access::key_holder(&key)).await {
         // Revoked since it was seen.
         Err(Error::ApiKeyRejected) => Err(wrong().await),
         holder => holder,

@@ -6,11 +6,11 @@
 use crate::app::{App, now};
 use crate::evidence::{self, Check};
 use crate::{respond, turso};
+use sentinel_shared::Result;
 use sentinel_shared::access::Scope;
 use sentinel_shared::evidence::Trouble;
 use sentinel_shared::store::evidence::{self as stored, GithubTrouble};
-use sentinel_shared::store::{self, Filter, Transaction};
-use sentinel_shared::{Error, Result};
+use sentinel_shared::store::inferences::{self, Filter};
 use serde_json::{Value, json};
 use std::sync::{Mutex, PoisonError};
 use worker::Response;
@@ -47,10 +47,7 @@ impl Standing {
         if let Some(known) = known.filter(|known| now() - known.at < EVERY) {
             return known.trouble;
         }
-        let answers = turso::read(app, &[stored::trouble_now()]).await;
-        let trouble = answers.and_then(|answers| {
-            stored::trouble_of(answers.first().ok_or(Error::StoreShape("github_trouble_now"))?)
-        });
+        let trouble = turso::ask(app, stored::trouble()).await;
         let known = Known { at: now(), trouble: trouble.ok() };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(known.clone());
         known.trouble
@@ -72,17 +69,16 @@ pub(crate) async fn told(app: &App) -> Value {
 /// `GET /api/github`: asks GitHub for what reading logs needs, on the last failed run, and says what it met. What it met
 /// is recorded like what a delivery meets.
 pub(crate) async fn check(app: &App) -> Result<Response> {
-    let answers = turso::read(app, &[store::history(Scope::All, Filter::default(), 1)]).await?;
-    let last = store::history_rows(answers.first().ok_or(Error::StoreShape("history"))?)?.pop();
+    let last = turso::ask(app, inferences::history(Scope::All, Filter::default(), 1)).await?.pop();
     let place = last.as_ref().map(|last| (last.repository.as_str(), last.subject.as_str()));
     let check = evidence::check(app, place).await;
     let met = match check {
         Check::NoToken => None,
-        Check::Trouble(trouble) => Some((Some(trouble), stored::trouble(trouble, now()))),
-        _ => Some((None, Transaction(stored::trouble_is_over(now()).into()))),
+        Check::Trouble(trouble) => Some((Some(trouble), stored::begin_trouble(trouble, now()))),
+        _ => Some((None, stored::end_trouble(now()))),
     };
-    if let Some((trouble, transaction)) = met {
-        turso::commit(app, &transaction).await?;
+    if let Some((trouble, record)) = met {
+        turso::ask(app, record).await?;
         app.github.learn(trouble);
     }
     let mut told = told(app).await;

@@ -5,7 +5,7 @@ use crate::{guard, models, respond, standing, turso};
 use sentinel_shared::access::Scope;
 use sentinel_shared::dashboard::WINDOW;
 use sentinel_shared::drift::Report;
-use sentinel_shared::store;
+use sentinel_shared::store::{counters, drift, evidence, inferences};
 use sentinel_shared::{Error, Result};
 use serde_json::json;
 use std::fmt::Write;
@@ -68,25 +68,18 @@ const FAMILIES: [(&str, &str, &str, &str); 8] = [
 pub(crate) async fn metrics(app: &App) -> Result<Response> {
     let model = models::current(app).await?;
     let version = &model.manifest.model_version;
-    let statements = [
-        store::counters(),
-        store::totals(Scope::All, WINDOW),
-        store::drift_window(Scope::All, version),
-        store::evidence::trouble_now(),
-    ];
-    let answers = turso::read(app, &statements).await?;
-    let [counters, totals, window, trouble] = answers.as_slice() else {
-        return Err(Error::StoreShape("metrics"));
-    };
-    let trouble = store::evidence::trouble_of(trouble)?.map(|trouble| trouble.state);
-    let troubled = |state: &str| u64::from(trouble.as_deref() == Some(state));
-    let (counters, totals) = (store::counter_rows(counters)?, store::totals_of(totals)?);
-    let drift = Report::of(&model.baseline, &store::window_of(window)?);
+    let query = counters::counters()
+        .and(inferences::totals(Scope::All, WINDOW))
+        .and(drift::window(Scope::All, version))
+        .and(evidence::trouble());
+    let (((counters, totals), window), trouble) = turso::ask(app, query).await?;
+    let troubled = |state: &str| u64::from(trouble.as_ref().is_some_and(|trouble| trouble.state == state));
+    let drift = Report::of(&model.baseline, &window);
     let mut text = String::new();
     for (family, help, label, name) in FAMILIES {
         let _ = write!(text, "# HELP {family} {help}\n# TYPE {family} counter\n");
-        for (_, value_label, value) in counters.iter().filter(|(counter, ..)| counter == name) {
-            let _ = writeln!(text, "{family}{{{label}=\"{}\"}} {value}", escaped(value_label));
+        for counter in counters.iter().filter(|counter| counter.name == name) {
+            let _ = writeln!(text, "{family}{{{label}=\"{}\"}} {}", escaped(&counter.label), counter.value);
         }
     }
     let refused = u64::from(app.models.refused().is_some());

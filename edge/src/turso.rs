@@ -8,8 +8,8 @@
 
 use crate::app::{App, now};
 use futures_util::future::{Either, select};
-use sentinel_shared::store::hrana::{self, Lock, Refusal};
-use sentinel_shared::store::{Rows, Statement, Transaction};
+use sentinel_shared::store::hrana::{self, Refusal};
+use sentinel_shared::store::{Query, Rows};
 use sentinel_shared::{Error, Result};
 use std::pin::pin;
 use std::time::Duration;
@@ -20,15 +20,10 @@ use worker::{Delay, console_error, console_log, js_sys, web_sys};
 /// How long the store may take. GitHub waits 10 s for the whole answer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Runs `transaction` whole or not at all; one [`Rows`] a statement. A database that has never been used gets
-/// its schema first.
-pub(crate) async fn commit(app: &App, transaction: &Transaction) -> Result<Vec<Rows>> {
-    with_schema(app, hrana::batch(Lock::Write, &transaction.0)).await
-}
-
-/// Runs statements that only read, on one snapshot.
-pub(crate) async fn read(app: &App, statements: &[Statement]) -> Result<Vec<Rows>> {
-    with_schema(app, hrana::batch(Lock::Read, statements)).await
+/// Asks `query`, whole or not at all, in one round trip. A database that has never been used gets its schema first.
+pub(crate) async fn ask<T: 'static>(app: &App, query: Query<T>) -> Result<T> {
+    let rows = with_schema(app, hrana::batch(query.lock(), query.statements())).await?;
+    query.read(rows)
 }
 
 async fn with_schema(app: &App, body: String) -> Result<Vec<Rows>> {

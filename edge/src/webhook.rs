@@ -4,14 +4,16 @@ use crate::app::{App, now};
 use crate::evidence::{self, Evidence};
 use crate::{guard, models, respond, reviews, turso};
 use futures_util::future::join_all;
+use sentinel_shared::Result;
 use sentinel_shared::access::Scope;
 use sentinel_shared::classifier::Verdict;
 use sentinel_shared::evidence::{LogPart, Note, Plan, Trouble};
 use sentinel_shared::failure::FailureRecord;
+use sentinel_shared::store::deliveries::{self, Accepted, Claimed};
+use sentinel_shared::store::inferences::{self, NewInference};
 use sentinel_shared::store::models::ActiveModel;
-use sentinel_shared::store::{self, Accepted, Claimed, Finding, evidence as waiting};
+use sentinel_shared::store::{Query, access, evidence as waiting, outbox};
 use sentinel_shared::webhook::{Action, BODY_LIMIT_BYTES, Delivery, DeliveryKey, Headers};
-use sentinel_shared::{Error, Result};
 use serde_json::json;
 use worker::{Context, Request, Response, console_error, console_log};
 
@@ -72,8 +74,8 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
     // (4) Limit.
     guard::delivery_within_rate(app, record.installation_id, &record.repository).await?;
     // (5) Record.
-    let answers = turso::commit(app, &store::accept(&delivery.key, &delivery.event, &record, now())).await?;
-    let (outcome, active) = store::accepted(&answers)?;
+    let accept = deliveries::accept(&delivery.key, &delivery.event, &record, now());
+    let (outcome, active) = turso::ask(app, accept).await?;
     match outcome {
         Accepted::Done => return respond::json(200, &json!({ "status": "duplicate" })),
         Accepted::Queued => return accepted(&delivery.key, &record),
@@ -87,10 +89,8 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
             return accepted(key, record);
         }
         // Of two deliveries about one subject, the first verdict stays: what is answered is what is stored.
-        let stored =
-            turso::read(app, &[store::inference_of(Scope::All, &record.repository, &record.subject.key())])
-                .await?;
-        let inference = store::first_inference(&stored)?;
+        let stored = inferences::of_subject(Scope::All, &record.repository, &record.subject.key());
+        let inference = turso::ask(app, stored).await?;
         return respond::json(200, &json!({ "status": "done", "inference": inference }));
     }
     let answer = accepted(&delivery.key, &delivery.record);
@@ -102,11 +102,9 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
 
 /// A second delivery of the same finds nothing left to do.
 async fn uninstall(app: &App, installation: u64) -> Result<Response> {
-    let answers = turso::commit(app, &store::access::uninstall(installation, now())).await?;
-    let [keys, jobs] = answers.as_slice() else { return Err(Error::StoreShape("uninstall")) };
-    let ended =
-        json!({ "status": "uninstalled", "keys_revoked": keys.affected, "jobs_ended": jobs.affected });
-    respond::json(200, &ended)
+    let ended = turso::ask(app, access::uninstall(installation, now())).await?;
+    let (keys, jobs) = (ended.keys_revoked, ended.jobs_ended);
+    respond::json(200, &json!({ "status": "uninstalled", "keys_revoked": keys, "jobs_ended": jobs }))
 }
 
 /// Takes up the deliveries that wait or were left half done, as many as one scheduled event can do, and no more: what is
@@ -117,8 +115,8 @@ async fn uninstall(app: &App, installation: u64) -> Result<Response> {
 pub(crate) async fn sweep(app: &App) {
     let started = now();
     let (mut calls_left, mut trouble) = (SWEEP_CALLS, None);
-    let mut take_up = store::sweep(1, started, app.config.retention_days);
-    while let Some(done) = sweep_once(app, &take_up, trouble).await {
+    let mut take_up = deliveries::sweep(1, started, app.config.retention_days);
+    while let Some(done) = sweep_once(app, take_up, trouble).await {
         calls_left = calls_left.saturating_sub(done.calls);
         trouble = trouble.or(done.trouble);
         let cost = if trouble.is_some() { 1 } else { DELIVERY_CALLS };
@@ -127,14 +125,15 @@ pub(crate) async fn sweep(app: &App) {
         if count == 0 || now() - started >= SWEEP_SECONDS {
             return;
         }
-        take_up = store::take_up(count, now());
+        take_up = deliveries::take_up(count, now());
     }
 }
 
+type TakeUp = Query<(Vec<Claimed>, Option<ActiveModel>)>;
+
 /// Takes up some and works on them beside each other; None when there was nothing.
-async fn sweep_once(app: &App, take_up: &store::Transaction, trouble: Option<Trouble>) -> Option<Done> {
-    let claimed = turso::commit(app, take_up).await.and_then(|rows| store::claimed(&rows));
-    let (claimed, active) = match claimed {
+async fn sweep_once(app: &App, take_up: TakeUp, trouble: Option<Trouble>) -> Option<Done> {
+    let (claimed, active) = match turso::ask(app, take_up).await {
         Ok((claimed, active)) if !claimed.is_empty() => (claimed, active),
         Ok(_) => return None,
         Err(error) => {
@@ -205,7 +204,7 @@ async fn classify(
     let plan = trouble.map(|trouble| (trouble, trouble.plan(*received_at, now())));
     match plan {
         Some((trouble, Plan::Wait { at, tells: false })) => {
-            turso::commit(app, &waiting::postpone(key, trouble, at, now())).await?;
+            turso::ask(app, waiting::postpone(key, trouble, at, now())).await?;
             app.github.learn(Some(trouble));
             return Ok(Done { verdict: None, trouble: Some(trouble), calls });
         }
@@ -220,7 +219,7 @@ async fn classify(
         line.number = 0;
     }
     let cells = model.drift_cells(&verdict);
-    let finding = Finding {
+    let inference = NewInference {
         key,
         record,
         verdict: &verdict,
@@ -232,18 +231,18 @@ async fn classify(
         cells: &cells,
     };
     if let Some((trouble, Plan::Wait { at, .. })) = plan {
-        turso::commit(app, &waiting::tell_meanwhile(finding, trouble, at, now())).await?;
+        turso::ask(app, waiting::tell_meanwhile(inference, trouble, at, now())).await?;
         app.github.learn(Some(trouble));
         return Ok(Done { verdict: None, trouble: Some(trouble), calls });
     }
-    let mut finish = store::finish(finding, now());
+    let mut finish = inferences::finish(inference, now());
     if app.config.publishes_verdicts {
-        finish.0.push(store::reviews::tell_verdict(&record.repository, &record.subject.key(), now()));
+        finish = finish.with(outbox::tell_verdict(&record.repository, &record.subject.key(), now()));
     }
     if trouble.is_none() {
-        finish.0.extend(waiting::trouble_is_over(now()));
+        finish = finish.with(waiting::end_trouble(now()));
     }
-    turso::commit(app, &finish).await?;
+    turso::ask(app, finish).await?;
     app.github.learn(trouble);
     Ok(Done { verdict: Some(verdict), trouble, calls })
 }

@@ -15,7 +15,7 @@ use sentinel_shared::review::policy::Policy;
 use sentinel_shared::review::receipt::Skip;
 use sentinel_shared::review::select::{self, select};
 use sentinel_shared::review::{Finding, certain};
-use sentinel_shared::store::reviews::ReviewResult;
+use sentinel_shared::store::jobs::ReviewResult;
 use sentinel_shared::{Error, Result, hex};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;

@@ -22,7 +22,8 @@ use sentinel_shared::review::policy::{Policy, Speech};
 use sentinel_shared::review::receipt::Skip;
 use sentinel_shared::review::{Finding, ReviewJob, render};
 use sentinel_shared::signature::Secret;
-use sentinel_shared::store::reviews::{self, JobKind, JobStatus};
+use sentinel_shared::store::jobs::{JobKind, JobStatus};
+use sentinel_shared::store::{outbox, queue};
 use sentinel_shared::{Error, Result};
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -130,8 +131,8 @@ impl ReviewService for Service {
                 return Ok(SubmitReviewResponse { outcome, status: "queued".to_owned() });
             }
             // At the edge's database the job is there already, and its kind stays.
-            let answers = self.store.commit(&reviews::enqueue(JobKind::Review, &job, now())).await?;
-            let (outcome, status) = match reviews::enqueued(&answers)? {
+            let queued = self.store.ask(outbox::enqueue(JobKind::Review, &job, now())).await?;
+            let (outcome, status) = match queued {
                 Some(JobStatus::Queued) => (Outcome::Accepted, JobStatus::Queued),
                 Some(JobStatus::Running) => (Outcome::Duplicate, JobStatus::Running),
                 Some(other) => (Outcome::Duplicate, other),
@@ -149,10 +150,7 @@ impl ReviewService for Service {
         request: Request<GetReviewRequest>,
     ) -> std::result::Result<Response<Review>, Status> {
         self.observe("GetReview", async {
-            let answers =
-                self.store.read(&[reviews::job_by_key(Scope::All, &request.into_inner().id)]).await?;
-            let rows = reviews::job_rows(answers.first().ok_or(Error::StoreShape("job_by_key"))?)?;
-            let row = rows.into_iter().next().ok_or(Error::NotFound)?;
+            let row = self.store.ask(queue::by_key(Scope::All, &request.into_inner().id)).await?;
             Ok(Review {
                 job: Some(WireJob {
                     id: row.key,
@@ -161,7 +159,7 @@ impl ReviewService for Service {
                     head_sha: row.head_sha.unwrap_or_default(),
                     ..WireJob::default()
                 }),
-                status: row.status,
+                status: row.status.label().to_owned(),
                 attempts: u32::try_from(row.attempts).unwrap_or_default(),
                 review_url: row.review_url.unwrap_or_default(),
                 error: row.error.unwrap_or_default(),

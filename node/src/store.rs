@@ -4,8 +4,8 @@
 //! node dies.
 
 use sentinel_shared::signature::Secret;
-use sentinel_shared::store::hrana::{self, Lock, Refusal};
-use sentinel_shared::store::{Rows, Statement, Transaction};
+use sentinel_shared::store::hrana::{self, Refusal};
+use sentinel_shared::store::{Query, Rows};
 use sentinel_shared::{Error, Result};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tracing::{error, info, warn};
@@ -41,20 +41,13 @@ impl Store {
         Self { http, url: hrana::http_url(url), token }
     }
 
-    /// Runs `transaction` whole or not at all; one [`Rows`] a statement.
+    /// Asks `query`, whole or not at all, in one round trip.
     ///
     /// # Errors
-    /// [`Error::StoreUnavailable`] or [`Error::StoreRejected`].
-    pub async fn commit(&self, transaction: &Transaction) -> Result<Vec<Rows>> {
-        self.run(hrana::batch(Lock::Write, &transaction.0)).await
-    }
-
-    /// Runs statements that only read, on one snapshot.
-    ///
-    /// # Errors
-    /// As [`Self::commit`].
-    pub async fn read(&self, statements: &[Statement]) -> Result<Vec<Rows>> {
-        self.run(hrana::batch(Lock::Read, statements)).await
+    /// [`Error::StoreUnavailable`] or [`Error::StoreRejected`], and what the answer means by itself.
+    pub async fn ask<T: 'static>(&self, query: Query<T>) -> Result<T> {
+        let rows = self.run(hrana::batch(query.lock(), query.statements())).await?;
+        query.read(rows)
     }
 
     async fn run(&self, body: String) -> Result<Vec<Rows>> {

@@ -4,7 +4,7 @@ use crate::artifact::Manifest;
 use crate::classifier::Calibration;
 use crate::drift::{FeatureDrift, Report};
 use crate::github::rfc3339;
-use crate::store::Totals;
+use crate::store::inferences::Totals;
 use crate::store::models::{Activation, ModelRow};
 use serde::Serialize;
 

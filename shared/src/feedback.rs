@@ -1,6 +1,7 @@
 //! What people say about a verdict ([`Feedback`]) or a finding ([`Opinion`]). [`crate::store::feedback`] stores it.
 
 use crate::failure::FailureClass;
+use crate::store::column;
 use crate::text;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -64,11 +65,12 @@ struct Body {
 }
 
 /// One row of the audit log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedbackRecord {
     /// The row's id; later rows have larger ids.
     pub id: i64,
     /// When it was stored, as RFC 3339.
+    #[serde(deserialize_with = "column::time")]
     pub timestamp: String,
     /// The inference, if the feedback is about a verdict.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +90,7 @@ pub struct FeedbackRecord {
 }
 
 /// The answer of `GET /api/feedback/stats`. The names are those of the first API, which its clients still read.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct FeedbackStats {
     /// Rows about verdicts, confirmations included.
     pub total_records: u64,

@@ -16,9 +16,10 @@ use sentinel_shared::feedback::FeedbackRecord;
 use sentinel_shared::review::ReviewJob;
 use sentinel_shared::signature::Secret;
 use sentinel_shared::store::feedback;
+use sentinel_shared::store::jobs::JobKind;
 use sentinel_shared::store::pauses::{self, Breaker};
-use sentinel_shared::store::reviews::{self, JobKind, JobRow};
-use sentinel_shared::store::{Statement, Transaction, Value};
+use sentinel_shared::store::queue::{self, JobRow};
+use sentinel_shared::store::{Query, Statement, Value, outbox};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
@@ -138,16 +139,19 @@ impl Rig {
         }
     }
 
+    /// Asks the database, which is there.
+    pub async fn ask<T: 'static>(&self, query: Query<T>) -> T {
+        self.store().ask(query).await.expect("the database is there")
+    }
+
     /// Queues a job, as the edge does.
     pub async fn queue(&self, kind: JobKind, job: &ReviewJob) {
-        self.store().commit(&reviews::enqueue(kind, job, now())).await.expect("the database is there");
+        self.ask(outbox::enqueue(kind, job, now())).await;
     }
 
     /// The job of this key.
     pub async fn job(&self, key: &str) -> JobRow {
-        let answers =
-            self.store().read(&[reviews::job_by_key(Scope::All, key)]).await.expect("the database is there");
-        reviews::job_rows(&answers[0]).expect("jobs").into_iter().next().expect("the job exists")
+        self.ask(queue::by_key(Scope::All, key)).await
     }
 
     /// A verdict on a failed run of this commit.
@@ -157,15 +161,12 @@ impl Rig {
             Value::Text(repository.to_owned()),
             head_sha.map_or(Value::Null, |sha| Value::Text(sha.to_owned())),
         ];
-        let change = Transaction(vec![Statement { sql: VERDICT, args }]);
-        self.store().commit(&change).await.expect("the database is there");
+        self.ask(change(VERDICT, args)).await;
     }
 
     /// The accounts that are paused.
     pub async fn breakers(&self) -> Vec<Breaker> {
-        let answers =
-            self.store().read(&[pauses::breakers(Scope::All)]).await.expect("the database is there");
-        pauses::breaker_rows(&answers[0]).expect("breakers")
+        self.ask(pauses::breakers(Scope::All)).await
     }
 
     /// Lets every lease and every pause end, as time would.
@@ -176,22 +177,18 @@ impl Rig {
 
     /// Lets so many seconds pass for everything that waits: all times of the queue move back by them.
     pub async fn advance(&self, seconds: i64) {
-        let shift = |sql| Statement { sql, args: vec![Value::Integer(seconds)] };
-        let change = Transaction(ADVANCE.map(shift).into());
-        self.store().commit(&change).await.expect("the database is there");
+        let shift = |sql| change(sql, vec![Value::Integer(seconds)]);
+        self.ask(ADVANCE.into_iter().map(shift).collect()).await;
     }
 
     /// Changes the database as nothing but time or another program would.
     pub async fn pretend(&self, sql: &'static str) {
-        let change = Transaction(vec![Statement { sql, args: Vec::new() }]);
-        self.store().commit(&change).await.expect("the database is there");
+        self.ask(change(sql, Vec::new())).await;
     }
 
     /// What people said, the newest first.
     pub async fn feedback(&self) -> Vec<FeedbackRecord> {
-        let answers =
-            self.store().read(&[feedback::feedback(Scope::All, 100)]).await.expect("the database is there");
-        feedback::feedback_rows(&answers[0]).expect("feedback")
+        self.ask(feedback::feedback(Scope::All, 100)).await
     }
 
     /// The database goes away.
@@ -248,4 +245,10 @@ async fn serve_database(folder: &Path, address: Option<SocketAddr>) -> (SocketAd
         let _ = axum::serve(listener, server.router()).await;
     });
     (address, serving.abort_handle())
+}
+
+/// A change that only a test makes.
+#[must_use]
+pub fn change(sql: &'static str, args: Vec<Value>) -> Query<()> {
+    Query::writing(Statement { sql, args }).done()
 }

@@ -14,10 +14,11 @@ use sentinel_node::store::{Store, now};
 use sentinel_shared::access::Scope;
 use sentinel_shared::review::render::fingerprint_in;
 use sentinel_shared::signature::Secret;
-use sentinel_shared::store::reviews::{self, JobKind, JobRow};
-use sentinel_shared::store::{Statement, Transaction, Value};
+use sentinel_shared::store::jobs::{JobKind, JobStatus};
+use sentinel_shared::store::queue::{self, JobRow};
+use sentinel_shared::store::{Value, outbox};
 use sentinel_tests::github::{APP_ID, FakeGithub, Fault, Pull, app_key};
-use sentinel_tests::node::{OUTSPOKEN, RUNTIME, job};
+use sentinel_tests::node::{OUTSPOKEN, RUNTIME, change, job};
 use sentinel_tests::stack::{Programs, Server, free_port, work_folder};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -196,7 +197,7 @@ impl World {
         self.github.put_file(&repository, ".github/sentinel.yml", OUTSPOKEN);
         self.github.open(Pull::new(&repository, 7, &format!("head{at}"), &[("src/load.ts", PATCH)]));
         let job = job(&repository, 7, &format!("head{at}"), Some(1 + at % INSTALLATIONS));
-        store.commit(&reviews::enqueue(JobKind::Review, &job, now())).await.expect("the database is there");
+        store.ask(outbox::enqueue(JobKind::Review, &job, now())).await.expect("the database is there");
     }
 
     async fn take(&mut self, blow: &Blow) {
@@ -237,7 +238,7 @@ impl World {
     async fn end_leases_of(&self, process: u32) {
         let args = vec![Value::Text(format!("%-{process}-%"))];
         let sql = "-- test_leases\nUPDATE review_jobs SET lease_until = 0 WHERE status = 'running' AND lease_owner LIKE ?1";
-        let _ = self.store().commit(&Transaction(vec![Statement { sql, args }])).await;
+        let _ = self.store().ask(change(sql, args)).await;
     }
 
     /// Lets so much time pass, and with it [`COMPRESSION`] times as much for whoever waits for GitHub.
@@ -251,9 +252,9 @@ impl World {
                 "-- test_breakers\nUPDATE breakers SET retry_at = retry_at - ?1, since = since - ?1",
                 "-- test_job_pauses\nUPDATE job_pauses SET since = since - ?1",
             ];
-            let moves = moves.map(|sql| Statement { sql, args: vec![seconds.clone()] });
+            let moves = moves.into_iter().map(|sql| change(sql, vec![seconds.clone()]));
             // The database may be away.
-            let _ = store.commit(&Transaction(moves.to_vec())).await;
+            let _ = store.ask(moves.collect()).await;
             if Instant::now() >= until {
                 return;
             }
@@ -265,10 +266,10 @@ impl World {
         self.github.clear_faults();
         let (store, until) = (self.store(), Instant::now() + CALM);
         loop {
-            let answers = store.read(&[reviews::jobs(Scope::All, None, 1000)]).await.expect("it is there");
-            let rows = reviews::job_rows(&answers[0]).expect("jobs");
+            let rows = store.ask(queue::list(Scope::All, None, 1000)).await.expect("it is there");
             assert_eq!(rows.len() as u64, jobs, "a job is lost");
-            let waiting = rows.iter().filter(|row| matches!(row.status.as_str(), "queued" | "running"));
+            let waiting =
+                rows.iter().filter(|row| matches!(row.status, JobStatus::Queued | JobStatus::Running));
             if waiting.count() == 0 || Instant::now() > until {
                 return rows;
             }
@@ -280,8 +281,10 @@ impl World {
     fn wrongs(&self, rows: &[JobRow]) -> Vec<String> {
         let mut wrongs: Vec<String> = rows
             .iter()
-            .filter(|row| row.status != "done")
-            .map(|row| format!("{} is {} after {} tries: {:?}", row.key, row.status, row.attempts, row.error))
+            .filter(|row| row.status != JobStatus::Done)
+            .map(|row| {
+                format!("{} is {:?} after {} tries: {:?}", row.key, row.status, row.attempts, row.error)
+            })
             .collect();
         for at in 0..rows.len() as u64 {
             let pull = self.github.pull(&repository(at), 7);

@@ -1,6 +1,6 @@
 //! `sentinel review` and `sentinel jobs`, called as a person and as a program.
 
-use sentinel_shared::store::reviews::JobKind;
+use sentinel_shared::store::jobs::JobKind;
 use sentinel_tests::github::{FakeGithub, Fault, Log, Run, TOKEN};
 use sentinel_tests::node::{RUNTIME, Rig, job};
 use sentinel_tests::stack::{free_port, work_folder};

@@ -9,7 +9,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use sentinel_node::faults::{Step, interrupted_at, until_killed};
 use sentinel_shared::review::render::fingerprint_in;
-use sentinel_shared::store::reviews::JobKind;
+use sentinel_shared::store::jobs::{JobKind, JobStatus};
 use sentinel_tests::github::{APP_ID, FakeGithub, Fault, Pull, app_key};
 use sentinel_tests::node::{Identity, OUTSPOKEN, RUNTIME, Rig, job};
 use sentinel_tests::stack::{Programs, work_folder};
@@ -98,11 +98,11 @@ async fn run(seed: u64, github: &FakeGithub) -> Result<Passed, String> {
         }
         rig.let_time_pass().await;
         let row = rig.job(&key).await;
-        if row.status == "done" && takes >= trials.len() {
+        if row.status == JobStatus::Done && takes >= trials.len() {
             verify(&rig, &repository).map_err(|what| format!("{trials:?}: {what}"))?;
             return Ok(Passed { trials, takes });
         }
-        if !matches!(row.status.as_str(), "queued" | "running" | "done") {
+        if !matches!(row.status, JobStatus::Queued | JobStatus::Running | JobStatus::Done) {
             return Err(format!("{trials:?}: lost: {row:?}"));
         }
     }
@@ -216,7 +216,7 @@ fn a_node_process_that_dies_at_any_step_leaves_a_job_that_another_finishes() {
             let node = rig.node("survivor", Identity::App);
             let _ = node.review_once().await;
             let row = rig.job(&key).await;
-            assert_eq!(row.status, "done", "{step:?}: {row:?}");
+            assert_eq!(row.status, JobStatus::Done, "{step:?}: {row:?}");
             verify(&rig, &repository).unwrap_or_else(|what| panic!("{step:?}: {what}"));
         }
     });

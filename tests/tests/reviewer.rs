@@ -6,12 +6,12 @@ use sentinel_node::reviewer::{Explainer, Once, Reviewer, Verdicts};
 use sentinel_shared::access::Scope;
 use sentinel_shared::review::ReviewJob;
 use sentinel_shared::review::render::{fingerprint_in, is_of_key};
+use sentinel_shared::store::jobs::{JobKind, JobStatus};
 use sentinel_shared::store::pauses::{self, GIVE_UP_AFTER, Identity as Account, PAUSE_AT_MOST, Reason};
-use sentinel_shared::store::reviews::{self, JobKind, JobStatus};
-use sentinel_shared::store::{Statement, Transaction, Value};
+use sentinel_shared::store::{Value, leases, outbox, queue};
 use sentinel_shared::webhook::DeliveryKey;
 use sentinel_tests::github::{Comment, FakeGithub, Fault, Pull, Review};
-use sentinel_tests::node::{Identity, OUTSPOKEN, RUNTIME, Rig, job};
+use sentinel_tests::node::{Identity, OUTSPOKEN, RUNTIME, Rig, change, job};
 use std::time::{Duration, Instant};
 
 const PATCH: &str = "@@ -1,3 +1,6 @@\n export function load() {\n+  debugger;\n+  const rows = read();\n+  return rows.map(r => r.id);\n }\n-// end\n+// the end\n";
@@ -83,7 +83,7 @@ fn a_pull_request_gets_one_review_with_comments_on_the_right_lines() {
         // Nothing is left to do, and doing it again changes nothing.
         assert_eq!(scene.once().await, None);
         let row = scene.rig.job(&scene.key("head1")).await;
-        assert_eq!((row.status.as_str(), row.attempts), ("done", 1));
+        assert_eq!((row.status, row.attempts), (JobStatus::Done, 1));
         assert!(row.review_url.is_some() && row.result.is_some_and(|result| result.receipt.is_balanced()));
     });
 }
@@ -181,8 +181,8 @@ fn reactions_to_comments_become_feedback_once_for_each_person() {
 
         let job = job(&scene.repository, 7, "head1", scene.installation);
         let delivery = DeliveryKey { hook: "hook".into(), id: "ignore-1".into() };
-        let mute = reviews::mute(&delivery, "issue_comment", &job, "mona", sentinel_node::store::now());
-        scene.rig.store().commit(&mute).await.unwrap();
+        let mute = outbox::mute(&delivery, "issue_comment", &job, "mona", sentinel_node::store::now());
+        scene.rig.ask(mute).await;
         assert_eq!(said().await[0], row("mona", "dismissed"), "/sentinel ignore is an opinion too");
 
         scene.rig.pretend("-- test_weeks\nUPDATE review_jobs SET heard_at = 0, finished_at = finished_at - 2000000").await;
@@ -297,10 +297,10 @@ fn a_limit_on_our_rate_is_waited_for_as_long_as_github_says() {
         scene.rig.github.fail_next("POST /repos", Fault::Limited(90));
         assert_eq!(scene.once().await, Some(JobStatus::Queued));
         assert_eq!(scene.once().await, None, "not before the ninety seconds are over");
-        let due = scene.rig.store().read(&[reviews::due(sentinel_node::store::now() + 88)]).await.unwrap();
-        assert!(due[0].rows.is_empty());
-        let due = scene.rig.store().read(&[reviews::due(sentinel_node::store::now() + 91)]).await.unwrap();
-        assert_eq!(due[0].rows.len(), 1);
+        let due = scene.rig.ask(outbox::due(sentinel_node::store::now() + 88)).await;
+        assert!(due.is_empty());
+        let due = scene.rig.ask(outbox::due(sentinel_node::store::now() + 91)).await;
+        assert_eq!(due.len(), 1);
     });
 }
 
@@ -318,8 +318,8 @@ fn after_three_errors_a_job_is_dead_visible_and_can_be_revived() {
         assert_eq!(scene.once().await, None);
         assert_eq!(scene.rig.breakers().await, [], "nobody else waits for it");
         let key = scene.key("head1");
-        let revive = reviews::revive(Scope::All, Some(&key), sentinel_node::store::now());
-        scene.rig.store().commit(&revive).await.unwrap();
+        let revive = queue::revive(Scope::All, Some(&key), sentinel_node::store::now());
+        scene.rig.ask(revive).await;
         assert_eq!(scene.once().await, Some(JobStatus::Done));
         assert_eq!(scene.pull().reviews.len(), 1);
     });
@@ -387,7 +387,7 @@ impl Outage {
             .await;
     }
 
-    async fn statuses(&self) -> Vec<String> {
+    async fn statuses(&self) -> Vec<JobStatus> {
         let mut statuses = Vec::new();
         for key in &self.jobs {
             statuses.push(self.rig.job(key).await.status);
@@ -397,7 +397,7 @@ impl Outage {
 
     async fn reviews_are_all_there_once(&self) {
         let statuses = self.statuses().await;
-        assert!(statuses.iter().all(|status| status == "done"), "{statuses:?}");
+        assert!(statuses.iter().all(|status| *status == JobStatus::Done), "{statuses:?}");
         for key in &self.jobs {
             let repository = key.split('#').next().expect("a key names its repository");
             assert_eq!(self.rig.github.pull(repository, 7).reviews.len(), 1, "{key}");
@@ -412,12 +412,12 @@ fn an_outage_of_97_seconds_kills_no_review() {
         outage.rig.github.set_weather(Some(Fault::Status(503)));
         outage.live(97).await;
         let statuses = outage.statuses().await;
-        assert!(statuses.iter().all(|status| status == "queued"), "{statuses:?}");
+        assert!(statuses.iter().all(|status| *status == JobStatus::Queued), "{statuses:?}");
         // At 0, 5, 10, 20, 40 and 80 seconds: GitHub is not asked by all of them.
         assert!(outage.takes <= 8, "{} takes", outage.takes);
         let open = outage.rig.breakers().await;
         assert_eq!(
-            (open[0].account.as_str(), open[0].reason.as_str(), open[0].waiting),
+            (open[0].account.as_str(), open[0].reason.label(), open[0].waiting),
             ("token", "github_away", 8)
         );
         outage.rig.github.set_weather(None);
@@ -444,10 +444,10 @@ fn half_an_hour_without_github_kills_no_review_whatever_it_answers_meanwhile() {
             outage.rig.github.set_weather(Some(weather.clone()));
             outage.live(1800).await;
             let statuses = outage.statuses().await;
-            assert!(statuses.iter().all(|status| status == "queued"), "{weather:?}: {statuses:?}");
+            assert!(statuses.iter().all(|status| *status == JobStatus::Queued), "{weather:?}: {statuses:?}");
             assert!(outage.takes <= 14, "{weather:?}: {} takes", outage.takes);
             let open = outage.rig.breakers().await;
-            assert_eq!((open[0].account.as_str(), open[0].reason.as_str()), ("5", reason), "{weather:?}");
+            assert_eq!((open[0].account.as_str(), open[0].reason.label()), ("5", reason), "{weather:?}");
             outage.rig.github.set_weather(None);
             // It is asked again when the trouble is twice as old at the latest.
             outage.live(1900).await;
@@ -480,18 +480,22 @@ fn a_refused_token_pauses_everything_says_so_and_a_new_one_brings_everything_bac
             outage.rig.github.set_weather(Some(Fault::Status(401)));
             outage.live(3600).await;
             let statuses = outage.statuses().await;
-            assert!(statuses.iter().all(|status| status == "queued"), "{statuses:?}");
+            assert!(statuses.iter().all(|status| *status == JobStatus::Queued), "{statuses:?}");
             assert!(outage.takes <= 20, "{} takes", outage.takes);
             let open = outage.rig.breakers().await;
             let [breaker] = &open[..] else { panic!("one for all installations: {open:?}") };
             assert_eq!(
-                (breaker.account.as_str(), breaker.reason.as_str(), breaker.waiting),
+                (breaker.account.as_str(), breaker.reason.label(), breaker.waiting),
                 (account, reason, 6)
             );
             assert!(breaker.to_do.is_some_and(|to_do| to_do.contains("restart")), "{breaker:?}");
             assert!(breaker.what.as_ref().is_some_and(|what| what.starts_with("401 for ")), "{breaker:?}");
             let waits = outage.rig.job(&outage.jobs[4]).await.wait.expect("it waits");
-            assert_eq!(waits.reason.as_deref(), Some(reason), "a job that was never tried says why it waits");
+            assert_eq!(
+                waits.reason.map(Reason::label),
+                Some(reason),
+                "a job that was never tried says why it waits"
+            );
             // The node that is started with another token need not wait for the pause to end.
             outage.rig.github.set_weather(None);
             outage.rig.github.open(Pull::new("team/elsewhere", 7, "head1", &[("src/load.ts", PATCH)]));
@@ -514,16 +518,10 @@ fn a_key_of_one_installation_learns_nothing_of_anothers_trouble() {
         {
             let trouble =
                 pauses::Trouble { account, reason, what: "GET /repos/some/where", after: 0, job: "" };
-            scene
-                .rig
-                .store()
-                .commit(&Transaction(vec![pauses::open(Account::App, &trouble, now)]))
-                .await
-                .unwrap();
+            scene.rig.ask(pauses::open(Account::App, &trouble, now)).await;
         }
         let seen = async |scope| {
-            let answers = scene.rig.store().read(&[pauses::breakers(scope)]).await.unwrap();
-            let rows = pauses::breaker_rows(&answers[0]).unwrap();
+            let rows = scene.rig.ask(pauses::breakers(scope)).await;
             rows.into_iter().map(|row| (row.account, row.what.is_some())).collect::<Vec<_>>()
         };
         let row = |account: &str, is_told| (account.to_owned(), is_told);
@@ -539,7 +537,7 @@ fn a_token_that_is_refused_when_the_node_starts_is_known_before_any_job_comes() 
         scene.rig.github.set_weather(Some(Fault::Status(401)));
         scene.node.introduce_once().await.unwrap();
         let open = scene.rig.breakers().await;
-        assert_eq!((open.len(), open[0].reason.as_str(), open[0].waiting), (1, "token_refused", 0));
+        assert_eq!((open.len(), open[0].reason.label(), open[0].waiting), (1, "token_refused", 0));
         scene.rig.advance(3600).await;
         assert_eq!(scene.once().await, None);
         assert_eq!(scene.rig.breakers().await.len(), 1, "nobody waits, and it is still to be told");
@@ -559,7 +557,7 @@ fn one_pull_request_that_github_always_fails_on_holds_no_other_up_and_ends_after
             outage.rig.github.fail_next("/repos/team/poison0/pulls/7/files", Fault::Status(500));
         });
         outage.live(120).await;
-        let statuses = outage.statuses().await;
+        let statuses: Vec<_> = outage.statuses().await.into_iter().map(JobStatus::label).collect();
         assert_eq!(statuses, ["queued", "done", "done", "done", "done", "done"]);
         outage.live(24 * 3600).await;
         // Each time for a moment only: a pull request that comes meanwhile is reviewed at once.
@@ -568,19 +566,19 @@ fn one_pull_request_that_github_always_fails_on_holds_no_other_up_and_ends_after
         outage.rig.queue(JobKind::Review, &late).await;
         outage.live(20).await;
         let row = outage.rig.job(&late.key).await;
-        assert_eq!(row.status, "done", "{row:?} {:?}", outage.rig.breakers().await);
+        assert_eq!(row.status, JobStatus::Done, "{row:?} {:?}", outage.rig.breakers().await);
         let takes = outage.takes;
         assert!(takes < 60, "{takes} takes in a day");
         outage.rig.advance(GIVE_UP_AFTER - 24 * 3600).await;
         outage.live(30).await;
         let row = outage.rig.job(&outage.jobs[0]).await;
-        assert_eq!((row.status.as_str(), row.failures), ("dead", 0));
+        assert_eq!((row.status, row.failures), (JobStatus::Dead, 0));
         let error = row.error.unwrap_or_default();
         assert!(error.starts_with("given up after three days: 500 for /repos/team/poison0"), "{error}");
         // A person may say that it is worth another three.
         outage.rig.github.clear_faults();
-        let revive = reviews::revive(Scope::All, Some(&outage.jobs[0]), sentinel_node::store::now());
-        outage.rig.store().commit(&revive).await.unwrap();
+        let revive = queue::revive(Scope::All, Some(&outage.jobs[0]), sentinel_node::store::now());
+        outage.rig.ask(revive).await;
         outage.live(60).await;
         outage.reviews_are_all_there_once().await;
     });
@@ -595,16 +593,16 @@ fn who_waits_three_days_behind_an_account_that_is_paused_is_given_up_with_the_re
         outage.rig.advance(GIVE_UP_AFTER - PAUSE_AT_MOST).await;
         outage.live(30).await;
         let statuses = outage.statuses().await;
-        assert!(statuses.iter().all(|status| status == "queued"), "{statuses:?}");
+        assert!(statuses.iter().all(|status| *status == JobStatus::Queued), "{statuses:?}");
         outage.rig.advance(PAUSE_AT_MOST).await;
         outage.live(30).await;
         let statuses = outage.statuses().await;
-        assert!(statuses.contains(&"dead".to_owned()), "{statuses:?}");
+        assert!(statuses.contains(&JobStatus::Dead), "{statuses:?}");
         // Those that were let through meanwhile have three days from their own first try on.
         outage.rig.advance(GIVE_UP_AFTER).await;
         outage.live(60).await;
         let statuses = outage.statuses().await;
-        assert!(statuses.iter().all(|status| status == "dead"), "{statuses:?}");
+        assert!(statuses.iter().all(|status| *status == JobStatus::Dead), "{statuses:?}");
         for key in &outage.jobs {
             let error = outage.rig.job(key).await.error.unwrap_or_default();
             assert!(error.starts_with("given up after") && error.contains("401 for "), "{error}");
@@ -664,7 +662,7 @@ fn a_job_that_shows_nothing_of_github_lets_the_next_one_through_at_once() {
             outage.let_through(kind, &first).await;
             fault.into_iter().for_each(|fault| outage.rig.github.fail_next("GET /repos/team/first", fault));
             assert_eq!(outage.once().await, Some(ending), "{name}");
-            assert_eq!(outage.rig.job(&first.key).await.status, ending.label(), "{name}");
+            assert_eq!(outage.rig.job(&first.key).await.status, ending, "{name}");
             assert_eq!(outage.rig.breakers().await.len(), 1, "{name}: GitHub may still be away");
             // The review that waits does not wait a minute for it.
             outage.due().await;
@@ -681,7 +679,12 @@ fn what_an_earlier_version_ended_because_of_an_outage_comes_back_by_itself() {
             ("dead", "502 for /repos/team/back0/pulls/7: no reason given", 0, true),
             ("dead", "GitHub can't be reached: no answer in time", 0, true),
             ("failed", "401 for /repos/team/back2/pulls/7: Bad credentials", 0, true),
-            ("failed", "403 for /repos/team/back3/pulls/7: You have exceeded a secondary rate limit.", 0, true),
+            (
+                "failed",
+                "403 for /repos/team/back3/pulls/7: You have exceeded a secondary rate limit.",
+                0,
+                true,
+            ),
             ("failed", "403 for /repos/team/back4/pulls/7: Resource not accessible by integration", 0, false),
             ("dead", "the model could not be run", 0, false),
             ("dead", "503 for /repos/team/back6/pulls/7: no reason given", GIVE_UP_AFTER + 60, false),
@@ -689,17 +692,12 @@ fn what_an_earlier_version_ended_because_of_an_outage_comes_back_by_itself() {
         for (at, how) in ["a node starts", "the account's breaker is closed"].iter().enumerate() {
             let mut outage = Outage::start(&format!("back{at}x"), Identity::App, endings.len()).await;
             for (key, (status, error, ago, _)) in outage.jobs.iter().zip(endings) {
-                let end = Statement {
-                    sql: "-- test_end\nUPDATE review_jobs SET status = ?2, error = ?3, attempts = 3, failures = 3,
-                        finished_at = unixepoch() - ?4 WHERE key = ?1",
-                    args: vec![
-                        Value::Text(key.clone()),
-                        Value::Text(status.into()),
-                        Value::Text(error.into()),
-                        Value::Integer(ago),
-                    ],
-                };
-                outage.rig.store().commit(&Transaction(vec![end])).await.unwrap();
+                let sql =
+                    "-- test_end\nUPDATE review_jobs SET status = ?2, error = ?3, attempts = 3, failures = 3,
+                    finished_at = unixepoch() - ?4 WHERE key = ?1";
+                let texts = [key.as_str(), status, error].map(|text| Value::Text(text.to_owned()));
+                let end = change(sql, [&texts[..], &[Value::Integer(ago)]].concat());
+                outage.rig.ask(end).await;
             }
             if at == 0 {
                 outage.node.introduce_once().await.unwrap();
@@ -708,12 +706,12 @@ fn what_an_earlier_version_ended_because_of_an_outage_comes_back_by_itself() {
                 outage.rig.queue(JobKind::Review, &job("team/back-opener", 7, "head1", Some(5))).await;
                 outage.rig.github.fail_next("GET /repos", Fault::Status(503));
                 outage.live(5).await;
-                assert!(!outage.statuses().await.contains(&"queued".to_owned()), "not while GitHub is away");
+                assert!(!outage.statuses().await.contains(&JobStatus::Queued), "not while GitHub is away");
             }
             outage.live(60).await;
             for (key, (status, error, _, comes_back)) in outage.jobs.iter().zip(endings) {
                 let expected = if comes_back { "done" } else { status };
-                assert_eq!(outage.rig.job(key).await.status, expected, "{how}: {error}");
+                assert_eq!(outage.rig.job(key).await.status.label(), expected, "{how}: {error}");
             }
         }
     });
@@ -821,7 +819,7 @@ fn a_newer_event_cancels_the_job_that_waits() {
         let scene = Scene::start("newer", Identity::Person).await;
         scene.queue("head1").await;
         scene.queue("head2").await;
-        assert_eq!(scene.rig.job(&scene.key("head1")).await.status, "superseded");
+        assert_eq!(scene.rig.job(&scene.key("head1")).await.status, JobStatus::Superseded);
         // Out of order, the older event does not undo it for good: the real head decides.
         scene.queue("head1").await;
         assert_eq!(scene.once().await, Some(JobStatus::Done));
@@ -925,13 +923,8 @@ fn two_jobs_of_one_pull_request_are_not_worked_on_at_once() {
         scene.rig.queue(JobKind::Review, &asked).await;
         let now = sentinel_node::store::now();
         let store = scene.rig.store();
-        let first = reviews::claimed(&store.commit(&reviews::claim("a", Account::Token, now)).await.unwrap())
-            .unwrap();
-        assert!(first.is_some());
-        let second =
-            reviews::claimed(&store.commit(&reviews::claim("b", Account::Token, now)).await.unwrap())
-                .unwrap();
-        assert_eq!(second, None);
+        assert!(store.ask(leases::claim("a", Account::Token, now)).await.unwrap().is_some());
+        assert_eq!(store.ask(leases::claim("b", Account::Token, now)).await.unwrap(), None);
     });
 }
 
@@ -940,8 +933,8 @@ async fn verdict_of_the_same_number(scene: &Scene) -> ReviewJob {
     let insert = "-- test_inference\nINSERT INTO inferences (id, repository, subject, timestamp, prediction, confidence,
         top, top_features, evidence, event_source, head_sha, metrics_payload, model_version)
         VALUES (7, ?1, 'run:1:1', 0, 'Timeout', 0.91, '[]', '[]', 'log', 'github_webhook', 'main1', '{}', 'lgbm_v3.2')";
-    let row = Statement { sql: insert, args: vec![Value::Text(scene.repository.clone())] };
-    scene.rig.store().commit(&Transaction(vec![row])).await.unwrap();
+    let row = change(insert, vec![Value::Text(scene.repository.clone())]);
+    scene.rig.ask(row).await;
     let mut told = job(&scene.repository, 7, "main1", scene.installation);
     told.key = format!("{}!run:1:1", scene.repository);
     scene.rig.queue(JobKind::Verdict, &told).await;
@@ -955,7 +948,7 @@ fn a_verdict_is_told_though_a_pull_request_of_the_same_number_opens() {
         let verdict = verdict_of_the_same_number(&scene).await;
         scene.queue("head1").await;
         assert_eq!(scene.once().await, Some(JobStatus::Done));
-        assert_eq!(scene.rig.job(&verdict.key).await.status, "done");
+        assert_eq!(scene.rig.job(&verdict.key).await.status, JobStatus::Done);
         assert_eq!(scene.rig.github.checks("main1").len(), 1);
         assert_eq!(scene.once().await, Some(JobStatus::Done));
         assert_eq!(scene.pull().reviews.len(), 1);
@@ -971,8 +964,8 @@ fn a_verdict_and_a_pull_request_of_the_same_number_are_worked_on_at_once() {
         let (store, now) = (scene.rig.store(), sentinel_node::store::now());
         let mut taken = Vec::new();
         for node in ["a", "b"] {
-            let answers = store.commit(&reviews::claim(node, Account::App, now)).await.unwrap();
-            taken.extend(reviews::claimed(&answers).unwrap().map(|job| job.kind));
+            taken
+                .extend(store.ask(leases::claim(node, Account::App, now)).await.unwrap().map(|job| job.kind));
         }
         assert_eq!(taken, [JobKind::Verdict, JobKind::Review]);
     });
@@ -986,8 +979,8 @@ fn a_node_that_is_told_of_a_verdict_leaves_the_pull_request_of_the_same_number_i
         scene.queue("head1").await;
         // The wire has no kinds: a node queues all it is told of as reviews, and what is there already stays.
         scene.rig.queue(JobKind::Review, &verdict).await;
-        assert_eq!(scene.rig.job(&scene.key("head1")).await.status, "queued");
-        assert_eq!(scene.rig.job(&verdict.key).await.kind, "verdict");
+        assert_eq!(scene.rig.job(&scene.key("head1")).await.status, JobStatus::Queued);
+        assert_eq!(scene.rig.job(&verdict.key).await.kind, JobKind::Verdict);
     });
 }
 

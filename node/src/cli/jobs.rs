@@ -5,8 +5,8 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
 use sentinel_shared::access::Scope;
 use sentinel_shared::signature::Secret;
-use sentinel_shared::store::pauses::Reason;
-use sentinel_shared::store::reviews::{self, JobRow, JobStatus};
+use sentinel_shared::store::jobs::JobStatus;
+use sentinel_shared::store::queue::{self, JobRow};
 use sentinel_shared::text::{printed, printed_json};
 use serde_json::json;
 
@@ -68,8 +68,7 @@ impl Jobs {
                 }
                 Action::Dead => self.list(&store, Some(JobStatus::Dead), 1000).await,
                 Action::Retry { key, .. } => {
-                    let answers = store.commit(&reviews::revive(Scope::All, key.as_deref(), now())).await?;
-                    let queued = answers.first().map_or(0, |rows| rows.affected);
+                    let queued = store.ask(queue::revive(Scope::All, key.as_deref(), now())).await?;
                     if self.json {
                         stdout!("{}", json!({ "queued": queued }));
                     } else {
@@ -86,15 +85,14 @@ impl Jobs {
     }
 
     async fn list(&self, store: &Store, status: Option<JobStatus>, limit: u32) -> Result<()> {
-        let answers = store.read(&[reviews::jobs(Scope::All, status, limit)]).await?;
-        let rows = reviews::job_rows(answers.first().context("the database answered nothing")?)?;
+        let rows = store.ask(queue::list(Scope::All, status, limit)).await?;
         if self.json {
             stdout!("{}", printed_json(&format!("{:#}", json!(rows))));
             return Ok(());
         }
         for row @ JobRow { key, status, attempts, created_at, error, review_url, .. } in &rows {
             let note = error.as_ref().or(review_url.as_ref()).map(String::as_str).unwrap_or_default();
-            let (status, key, note) = (printed(status), printed(key), printed(note));
+            let (status, key, note) = (status.label(), printed(key), printed(note));
             stdout!("{status:<10} {created_at}  {key}  tries {attempts}  {}{note}", waiting(row));
         }
         stdout!("{} job(s)", rows.len());
@@ -105,8 +103,7 @@ impl Jobs {
 /// The reason why a job waits, and until when.
 fn waiting(row: &JobRow) -> String {
     let Some(wait) = &row.wait else { return String::new() };
-    let reason = wait.reason.as_deref().and_then(Reason::parse);
-    match (reason, &row.error) {
+    match (wait.reason, &row.error) {
         (Some(reason), _) => {
             let to_do = reason.to_do().map_or_else(String::new, |to_do| format!(": {to_do}"));
             format!("waits until {}, {}{to_do}; ", wait.until, reason.meaning())

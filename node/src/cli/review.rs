@@ -10,7 +10,7 @@ use sentinel_shared::review::plan::{ChangedFile, Plan};
 use sentinel_shared::review::policy::Policy;
 use sentinel_shared::review::text::visible;
 use sentinel_shared::review::{Finding, Severity, render};
-use sentinel_shared::store::reviews::ReviewResult;
+use sentinel_shared::store::jobs::ReviewResult;
 use sentinel_shared::text::{printed, printed_json};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;

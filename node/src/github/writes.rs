@@ -5,7 +5,7 @@
 use super::{Access, Answered, JobError, parse};
 use crate::store::now_ms;
 use reqwest::Method;
-use sentinel_shared::store::reviews;
+use sentinel_shared::store::writes;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use std::time::{Duration, Instant};
@@ -30,9 +30,8 @@ impl Access<'_> {
         loop {
             // Others of our own write: that says nothing about GitHub.
             let again = |what: &str| JobError::Elsewhere { reason: None, what: what.to_owned(), after: None };
-            let answers = self.github.store.commit(&reviews::take_write(&account, now_ms())).await;
-            let answers = answers.map_err(|_| again("the store is unavailable"))?;
-            if answers.last().is_some_and(|rows| rows.affected == 1) {
+            let taken = self.github.store.ask(writes::take(&account, now_ms())).await;
+            if taken.map_err(|_| again("the store is unavailable"))? {
                 return Ok(Turn(()));
             }
             if started.elapsed() > WAIT_AT_MOST {

@@ -5,10 +5,12 @@ use super::end::{End, Stop};
 use super::{Reviewer, Verdicts};
 use crate::faults::{Step, reach};
 use crate::github::{CheckConclusion, CheckReport, Said};
+use sentinel_shared::Error;
 use sentinel_shared::access::Scope;
 use sentinel_shared::review::render;
-use sentinel_shared::store::reviews::{self, Leased};
-use sentinel_shared::store::{self, Inference};
+use sentinel_shared::store::inferences::{self, Inference};
+use sentinel_shared::store::leases::Leased;
+use sentinel_shared::store::queue;
 use std::collections::BTreeMap;
 
 /// The check run's name on a commit.
@@ -18,13 +20,11 @@ impl Reviewer {
     /// Answers `/sentinel explain` with how the last review came about.
     pub(super) async fn explain(&self, job: &Leased) -> Result<End, Stop> {
         let claim = Claim::of(self, job).await?;
-        let answers = self.store.read(&[reviews::last_review(&job.repository, job.number)]).await?;
-        let rows = answers.first().map_or(Ok(Vec::new()), reviews::job_rows)?;
-        let last = rows.into_iter().next();
+        let last = self.store.ask(queue::last_review(&job.repository, job.number)).await?;
         let outcome = last.as_ref().and_then(|row| {
             let receipt = &row.result.as_ref()?.receipt;
             let (hunks, seen) = (receipt.hunks_reviewed, receipt.hunks_seen);
-            Some(format!("{}, {hunks} of {seen} hunks reviewed", row.status))
+            Some(format!("{}, {hunks} of {seen} hunks reviewed", row.status.label()))
         });
         let findings = last.and_then(|row| row.result).map(|result| result.findings).unwrap_or_default();
         let body = render::explanation(&job.key, &findings, outcome.as_deref());
@@ -34,9 +34,9 @@ impl Reviewer {
     /// Tells why a run failed, where the team reads it.
     pub(super) async fn tell_verdict(&self, job: &Leased) -> Result<End, Stop> {
         let id = i64::try_from(job.number).unwrap_or(i64::MAX);
-        let answers = self.store.read(&[store::inference_by_id(Scope::All, id)]).await?;
-        let Ok(inference) = store::first_inference(&answers) else {
-            return Ok(End::Needless("the verdict is gone"));
+        let inference = match self.store.ask(inferences::by_id(Scope::All, id)).await {
+            Err(Error::NotFound) => return Ok(End::Needless("the verdict is gone")),
+            inference => inference?,
         };
         let Some(head_sha) = inference.head_sha.clone() else {
             return Ok(End::Needless("the run has no commit"));

@@ -4,7 +4,7 @@ use super::Reviewer;
 use super::end::{End, Stop};
 use crate::faults::{Step, reach};
 use crate::github::{Access, Turn};
-use sentinel_shared::store::reviews::{Leased, Renewed};
+use sentinel_shared::store::leases::{Leased, Renewed};
 
 /// A job that this node has claimed, and GitHub as the job's account sees it.
 pub(super) struct Claim<'a> {

@@ -4,8 +4,9 @@ use super::Reviewer;
 use crate::github::JobError;
 use crate::store::now;
 use sentinel_shared::review::ReviewJob;
-use sentinel_shared::store::pauses;
-use sentinel_shared::store::reviews::{self, Ending, JobKind, JobStatus, Leased};
+use sentinel_shared::store::jobs::{JobKind, JobStatus};
+use sentinel_shared::store::leases::{self, Ending, Leased};
+use sentinel_shared::store::{outbox, pauses};
 use sentinel_shared::{Error, Result};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -125,7 +126,7 @@ impl Reviewer {
                 }
                 if let End::Superseded(newer) = end {
                     // The event of the newer head may be lost, or have come before this one.
-                    self.store.commit(&reviews::enqueue(JobKind::Review, newer, now())).await?;
+                    self.store.ask(outbox::enqueue(JobKind::Review, newer, now())).await?;
                 }
                 self.finish(job, taken_at, &end.ending(&none), &outcome).await?
             }
@@ -155,19 +156,18 @@ impl Reviewer {
         ending: &Ending<'_>,
         outcome: &Outcome,
     ) -> Result<Option<JobStatus>> {
-        let mut transaction = reviews::finish(job.id, self.leases.owner(), ending, now());
-        let is_answered = has_met_github(outcome);
-        if is_answered {
+        let close = if has_met_github(outcome) {
             let account = self.github.account(job.installation_id, None);
-            transaction.0.extend(pauses::close(self.github.identity(), &account, now()));
+            pauses::close(self.github.identity(), &account, now())
         } else {
-            transaction.0.push(self.end_probe(job, taken_at));
-        }
-        let answers = self.store.commit(&transaction).await?;
-        if is_answered && answers.last().is_some_and(|closed| closed.affected > 0) {
+            self.end_probe(job, taken_at).map(|()| 0)
+        };
+        let finish = leases::finish(job.id, self.leases.owner(), ending, now());
+        let (is_ours, closed) = self.store.ask(finish.and(close)).await?;
+        if closed > 0 {
             info!("github.back: the jobs that waited go on");
         }
-        Ok(answers.first().is_some_and(|rows| rows.affected > 0).then_some(ending.status))
+        Ok(is_ours.then_some(ending.status))
     }
 
     /// Puts a job back that failed by itself.
@@ -175,9 +175,8 @@ impl Reviewer {
         let tries = u32::try_from(job.attempts).unwrap_or(1).clamp(1, 8);
         let pause = (self.options.retry_after * (1 << (tries - 1))).min(RETRY_AT_MOST);
         let not_before = now() + seconds(pause);
-        let mut transaction = reviews::retry(job.id, self.leases.owner(), what, not_before, now());
-        transaction.0.insert(0, self.end_probe(job, taken_at));
-        reviews::retried(&self.store.commit(&transaction).await?)
+        let retry = leases::retry(job.id, self.leases.owner(), what, not_before, now());
+        self.store.ask(self.end_probe(job, taken_at).then(retry)).await
     }
 
     /// Puts a job back that is not to blame, and pauses its account on GitHub where that is what has trouble.
@@ -190,10 +189,9 @@ impl Reviewer {
         after: Option<Duration>,
     ) -> Result<Option<JobStatus>> {
         let after = after.map_or(0, seconds);
-        let mut transaction = pauses::pause(job.id, self.leases.owner(), what, after, now());
+        let pause = pauses::pause(job.id, self.leases.owner(), what, after, now());
         let breaker = self.breaker(&job.key, job.installation_id, error);
-        transaction.0.push(breaker.unwrap_or_else(|| self.end_probe(job, taken_at)));
-        pauses::paused(&self.store.commit(&transaction).await?)
+        self.store.ask(pause.with(breaker.unwrap_or_else(|| self.end_probe(job, taken_at)))).await
     }
 }
 

@@ -7,7 +7,7 @@ use sentinel_shared::feedback::{self, Opinion};
 use sentinel_shared::review::Finding;
 use sentinel_shared::review::render;
 use sentinel_shared::store;
-use sentinel_shared::store::reviews::{self, Posted};
+use sentinel_shared::store::reactions::{self, Posted};
 use std::collections::{BTreeMap, BTreeSet};
 use tracing::{info, warn};
 
@@ -19,8 +19,8 @@ impl Reviewer {
     /// # Errors
     /// [`sentinel_shared::Error::StoreUnavailable`]: the database can't be reached.
     pub async fn hear_once(&self) -> sentinel_shared::Result<bool> {
-        let answers = self.store.commit(&reviews::hear(self.github.identity(), now())).await?;
-        let Some(posted) = reviews::posted(&answers)? else { return Ok(false) };
+        let posted = self.store.ask(reactions::hear(self.github.identity(), now())).await?;
+        let Some(posted) = posted else { return Ok(false) };
         match self.hear(&posted).await {
             Ok(0) => {}
             Ok(opinions) => info!(key = posted.key, opinions, "reactions.heard"),
@@ -34,11 +34,11 @@ impl Reviewer {
 
     /// Stores what people think of each finding; how many opinions there are.
     async fn hear(&self, posted: &Posted) -> Result<usize, JobError> {
-        if posted.findings.is_empty() {
+        if posted.findings().is_empty() {
             return Ok(0);
         }
         let of_fingerprint: BTreeMap<String, &Finding> =
-            posted.findings.iter().map(|finding| (finding.fingerprint(), finding)).collect();
+            posted.findings().iter().map(|finding| (finding.fingerprint(), finding)).collect();
         let access = self.github.access(&posted.repository, posted.installation_id).await?;
         let mut heard = 0;
         for comment in access.own_comments(posted.number).await? {
@@ -58,7 +58,7 @@ impl Reviewer {
             for (author, opinions) in said.iter().filter(|(_, opinions)| opinions.len() == 1) {
                 for opinion in opinions {
                     let row = store::feedback::of_finding(&posted.key, finding, *opinion, author, now());
-                    self.store.commit(&row).await?;
+                    self.store.ask(row).await?;
                     heard += 1;
                 }
             }

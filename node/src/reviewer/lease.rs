@@ -3,7 +3,7 @@
 use super::Reviewer;
 use crate::store::now;
 use sentinel_shared::Result;
-use sentinel_shared::store::reviews::{self, LEASE_SECONDS, Leased, Renewed};
+use sentinel_shared::store::leases::{self, LEASE_SECONDS, Leased, Renewed};
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -63,15 +63,14 @@ impl Reviewer {
     }
 
     pub(super) async fn renew(&self, job: &Leased) -> Result<Renewed> {
-        let renew = reviews::renew(job.id, self.leases.owner(), now());
-        reviews::renewed(&self.store.commit(&renew).await?)
+        self.store.ask(leases::renew(job.id, self.leases.owner(), now())).await
     }
 
     /// Gives back the jobs whose work was cut off: the node goes down, and another may go on at once.
     pub async fn release_held(&self) {
         let held: Vec<i64> = self.leases.held().drain().collect();
         for id in held {
-            if self.store.commit(&reviews::release(id, self.leases.owner(), now())).await.is_err() {
+            if self.store.ask(leases::release(id, self.leases.owner(), now())).await.is_err() {
                 warn!("job.not_released: its lease ends in at most {LEASE_SECONDS} s");
             }
         }

@@ -25,7 +25,8 @@ use crate::store::{Store, now};
 use end::{End, Outcome, Stop};
 use futures_util::FutureExt;
 use sentinel_shared::Result;
-use sentinel_shared::store::reviews::{self, JobKind, JobStatus, Leased};
+use sentinel_shared::store::jobs::{JobKind, JobStatus};
+use sentinel_shared::store::leases::{self, Leased};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,9 +90,8 @@ impl Reviewer {
     /// [`Error::StoreUnavailable`]: the queue can't be reached.
     pub async fn review_once(&self) -> Result<Once> {
         let taken_at = now();
-        let claim = reviews::claim(self.leases.owner(), self.github.identity(), taken_at);
-        let answers = self.store.commit(&claim).await?;
-        let Some(job) = reviews::claimed(&answers)? else { return Ok(Once::Idle) };
+        let claim = leases::claim(self.leases.owner(), self.github.identity(), taken_at);
+        let Some(job) = self.store.ask(claim).await? else { return Ok(Once::Idle) };
         self.leases.hold(&job);
         self.metrics.active_workers.inc();
         let active = Active(&self.metrics);

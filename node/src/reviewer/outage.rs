@@ -5,9 +5,9 @@ use super::end::seconds;
 use crate::github::JobError;
 use crate::store::now;
 use sentinel_shared::Result;
+use sentinel_shared::store::Query;
+use sentinel_shared::store::leases::Leased;
 use sentinel_shared::store::pauses::{self, Reason};
-use sentinel_shared::store::reviews::Leased;
-use sentinel_shared::store::{Statement, Transaction};
 use tracing::{error, info, warn};
 
 impl Reviewer {
@@ -17,7 +17,7 @@ impl Reviewer {
         job: &str,
         installation: Option<u64>,
         error: &JobError,
-    ) -> Option<Statement> {
+    ) -> Option<Query<()>> {
         let JobError::Elsewhere { reason: Some(reason), what, after } = error else { return None };
         let account = self.github.account(installation, Some(*reason));
         if let Some(to_do) = reason.to_do() {
@@ -29,7 +29,7 @@ impl Reviewer {
     }
 
     /// What lets the next job of the account through its breaker, where this one was let through and showed nothing of GitHub.
-    pub(super) fn end_probe(&self, job: &Leased, taken_at: i64) -> Statement {
+    pub(super) fn end_probe(&self, job: &Leased, taken_at: i64) -> Query<()> {
         let account = self.github.account(job.installation_id, None);
         pauses::end_probe(self.github.identity(), &account, taken_at, now())
     }
@@ -37,7 +37,7 @@ impl Reviewer {
     /// Opens the breaker of the account that met `error` outside of a job.
     pub(crate) async fn note(&self, installation: Option<u64>, error: &JobError) {
         let Some(breaker) = self.breaker("", installation, error) else { return };
-        if self.store.commit(&Transaction(vec![breaker])).await.is_err() {
+        if self.store.ask(breaker).await.is_err() {
             warn!("breaker.not_stored: the next job meets the same");
         }
     }
@@ -50,16 +50,18 @@ impl Reviewer {
     pub async fn introduce_once(&self) -> Result<()> {
         let identity = self.github.identity();
         let outcome = self.github.introduce().await;
-        let mut statements = vec![pauses::revive(identity, None, now())];
-        match &outcome {
-            Ok(()) => statements.extend(pauses::close_refused(identity, now())),
+        let breaker = match &outcome {
+            Ok(()) => Some(pauses::close_refused(identity, now())),
             Err(error) if matches!(error.reason(), Some(Reason::TokenRefused | Reason::KeyRefused)) => {
-                statements.extend(self.breaker("", None, error));
+                self.breaker("", None, error)
             }
-            Err(error) => warn!("github.not_met: {}", error.what()),
-        }
-        let answers = self.store.commit(&Transaction(statements)).await?;
-        let jobs = answers.first().map_or(0, |revived| revived.affected);
+            Err(error) => {
+                warn!("github.not_met: {}", error.what());
+                None
+            }
+        };
+        let revive = pauses::revive(identity, None, now());
+        let jobs = self.store.ask(revive.with(breaker.unwrap_or_else(Query::nothing))).await?;
         if jobs > 0 {
             info!(jobs, "jobs.revived: an outage had ended them");
         }

@@ -9,7 +9,7 @@ use crate::github::{CheckConclusion, CheckReport, JobError, PullFile, Said};
 use sentinel_shared::diff::{Place, parse_patch};
 use sentinel_shared::review::Finding;
 use sentinel_shared::review::render::{self, Summary};
-use sentinel_shared::store::reviews::ReviewResult;
+use sentinel_shared::store::jobs::ReviewResult;
 use std::collections::{BTreeMap, BTreeSet};
 use tracing::{info, warn};
 

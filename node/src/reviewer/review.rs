@@ -10,7 +10,8 @@ use sentinel_shared::github::PullRequest;
 use sentinel_shared::review::plan::{ChangedFile, Plan};
 use sentinel_shared::review::policy::Policy;
 use sentinel_shared::review::{ReviewJob, policy as rules, render};
-use sentinel_shared::store::reviews::{self, Leased, ReviewResult};
+use sentinel_shared::store::jobs::ReviewResult;
+use sentinel_shared::store::leases::{self, Leased};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -91,8 +92,8 @@ impl<'a> PullReview<'a> {
             Some(result) => result,
             None => {
                 let result = self.score(deadline).await?;
-                let keep = reviews::keep_result(job.id, reviewer.leases.owner(), &result);
-                reviewer.store.commit(&keep).await?;
+                let keep = leases::keep_result(job.id, reviewer.leases.owner(), &result);
+                reviewer.store.ask(keep).await?;
                 result
             }
         };

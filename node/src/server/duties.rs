@@ -5,8 +5,9 @@ use crate::readiness::Readiness;
 use crate::reviewer::{Once, Reviewer};
 use crate::store::now;
 use sentinel_shared::access::Scope;
+use sentinel_shared::store::jobs::JobStatus;
 use sentinel_shared::store::pauses::{self, Reason};
-use sentinel_shared::store::reviews::{self, JobStatus};
+use sentinel_shared::store::queue;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +81,7 @@ pub(super) async fn hear(reviewer: Arc<Reviewer>) {
 pub(super) async fn ask_for_missed(reviewer: Arc<Reviewer>) {
     while reviewer.github.is_app() {
         // While the database is away, the worker could not take them either.
-        if reviewer.store.read(&[pauses::breakers(Scope::All)]).await.is_ok() {
+        if reviewer.store.ask(pauses::breakers(Scope::All)).await.is_ok() {
             match reviewer.github.redeliver_missed(now()).await {
                 Ok(0) => {}
                 Ok(deliveries) => info!(deliveries, "deliveries.asked_for_again"),
@@ -102,22 +103,27 @@ pub(super) async fn watch_queue(reviewer: Arc<Reviewer>, readiness: Arc<Readines
     }
     let identity = reviewer.github.identity().label();
     loop {
-        let answers = reviewer.store.read(&reviews::queue_state(now())).await;
-        let state = answers.and_then(|rows| reviews::queue_state_of(&rows));
+        let state = reviewer.store.ask(queue::state(now())).await;
         readiness.set_store_away(state.is_err());
         if let Ok(state) = state {
             // Every status, so that an alert on one clears when its last job is gone.
-            for status in JobStatus::ALL.map(JobStatus::label) {
+            for status in JobStatus::ALL {
                 let jobs =
-                    state.by_status.iter().find(|(known, _)| known == status).map_or(0, |(_, jobs)| *jobs);
-                metrics.jobs.with_label_values(&[status]).set(i64::try_from(jobs).unwrap_or(i64::MAX));
+                    state.by_status.iter().find(|(known, _)| *known == status).map_or(0, |(_, jobs)| *jobs);
+                metrics
+                    .jobs
+                    .with_label_values(&[status.label()])
+                    .set(i64::try_from(jobs).unwrap_or(i64::MAX));
             }
             metrics.lease_age.set(state.oldest_lease_seconds);
             metrics.queued_age.set(state.oldest_queued_seconds);
             metrics.github_writes.set(state.writes_of_an_hour);
-            for reason in Reason::ALL.map(Reason::label) {
+            for reason in Reason::ALL {
                 let open = state.breakers.iter().filter(|breaker| breaker.reason == reason).count();
-                metrics.breakers.with_label_values(&[reason]).set(i64::try_from(open).unwrap_or(i64::MAX));
+                metrics
+                    .breakers
+                    .with_label_values(&[reason.label()])
+                    .set(i64::try_from(open).unwrap_or(i64::MAX));
             }
             let oldest = state.breakers.first().map_or(0, |breaker| now() - breaker.since_seconds);
             metrics.breaker_age.set(oldest);

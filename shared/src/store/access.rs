@@ -1,10 +1,11 @@
 //! The statements of keys and of browsers that are signed in.
 
-use super::{Rows, Statement, Transaction, Value, number, optional, statement, text, text_in};
+use super::column;
+use super::query::{Query, Value};
+use super::{number, optional, statement, text};
+use crate::Error;
 use crate::access::{NewKey, Principal, Role, SESSION_SECONDS, Scope, Token};
-use crate::github::rfc3339;
-use crate::{Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Live keys that an isolate holds in memory, the newest: a megabyte of digests, and more than anybody hands out.
@@ -30,7 +31,7 @@ UPDATE review_jobs SET status = 'skipped', finished_at = ?2, error = 'the App wa
 WHERE installation_id = ?1 AND status = 'queued'";
 
 const KEY_HOLDER: &str = "-- key_holder
-SELECT name, role, installation_id, id FROM api_keys WHERE digest = ?1 AND revoked_at IS NULL";
+SELECT id, name, role, installation_id FROM api_keys WHERE digest = ?1 AND revoked_at IS NULL";
 
 const KNOWN_KEYS: &str = "-- known_keys
 SELECT digest, id FROM api_keys WHERE revoked_at IS NULL ORDER BY id DESC LIMIT ?1";
@@ -40,7 +41,7 @@ INSERT INTO sessions (digest, key_id, operator, expires_at)
 SELECT ?1, (SELECT id FROM api_keys WHERE digest = ?2), ?3, ?4";
 
 const SESSION_HOLDER: &str = "-- session_holder
-SELECT name, role, installation_id, operator, api_keys.id FROM sessions LEFT JOIN api_keys ON api_keys.id = sessions.key_id
+SELECT api_keys.id, name, role, installation_id, operator FROM sessions LEFT JOIN api_keys ON api_keys.id = sessions.key_id
 WHERE sessions.digest = ?1 AND expires_at > ?2 AND revoked_at IS NULL";
 
 const CLOSE_SESSION: &str = "-- close_session
@@ -50,19 +51,21 @@ const FORGET_SESSIONS: &str = "-- forget_sessions
 DELETE FROM sessions WHERE expires_at <= ?1";
 
 /// A key as its operator sees it: never the key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRow {
     /// Row id.
     pub id: i64,
     /// What it is for.
     pub name: String,
-    /// `read` or `admin`.
-    pub role: String,
-    /// The installation it is held to.
+    /// What it may do.
+    pub role: Role,
+    /// The installation whose rows alone it sees; None where it sees all.
     pub installation_id: Option<i64>,
     /// RFC 3339.
+    #[serde(deserialize_with = "column::time")]
     pub created_at: String,
     /// RFC 3339.
+    #[serde(deserialize_with = "column::optional_time")]
     pub revoked_at: Option<String>,
 }
 
@@ -75,9 +78,34 @@ pub enum SignIn<'a> {
     Operator(&'a str),
 }
 
-/// Stores a new key. Read the answer with [`key_rows`].
-#[must_use]
-pub fn make_key(new: &NewKey, key: &Token, now: i64) -> Transaction {
+/// A row that says who holds a key. `operator` is set in the session of the configuration's own key, which has no row.
+#[derive(Deserialize)]
+struct Holder {
+    id: Option<i64>,
+    name: Option<String>,
+    role: Option<Role>,
+    // A key held to something unreadable must not see all: what is no such number is an error.
+    installation_id: Option<u64>,
+    operator: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct KnownKey {
+    digest: String,
+    id: i64,
+}
+
+/// How many keys and jobs [`uninstall`] ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uninstalled {
+    /// Keys that were revoked.
+    pub keys_revoked: u64,
+    /// Jobs that waited.
+    pub jobs_ended: u64,
+}
+
+/// Stores a new key.
+pub fn make_key(new: &NewKey, key: &Token, now: i64) -> Query<KeyRow> {
     let row = [
         text(new.name.trim()),
         Value::Text(key.digest()),
@@ -85,86 +113,43 @@ pub fn make_key(new: &NewKey, key: &Token, now: i64) -> Transaction {
         new.installation_id.map_or(Value::Null, number),
         Value::Integer(now),
     ];
-    Transaction(vec![statement(MAKE_KEY, row)])
+    Query::writing(statement(MAKE_KEY, row)).only()
 }
 
-/// All keys, newest first. Read the answer with [`key_rows`].
-#[must_use]
-pub fn keys() -> Statement {
-    statement(KEYS, [])
+/// All keys, newest first.
+pub fn keys() -> Query<Vec<KeyRow>> {
+    Query::reading(statement(KEYS, [])).rows()
 }
 
-/// Ends a key and every session that was opened with it. Read the answer with [`key_rows`].
-#[must_use]
-pub fn revoke_key(id: i64, now: i64) -> Transaction {
-    Transaction(vec![statement(REVOKE_KEY, [Value::Integer(id), Value::Integer(now)])])
+/// Ends a key and every session that was opened with it. [`Error::NotFound`] where there is no such key.
+pub fn revoke_key(id: i64, now: i64) -> Query<KeyRow> {
+    let revoke = Query::writing(statement(REVOKE_KEY, [Value::Integer(id), Value::Integer(now)]));
+    revoke.first().try_map(|key| key.ok_or(Error::NotFound))
 }
 
 /// Ends the keys of an installation that is gone, and what waits in its name. Its verdicts and reviews stay until their
-/// time, or until somebody forgets them. The answers' counts are how many of each.
-#[must_use]
-pub fn uninstall(installation: u64, now: i64) -> Transaction {
-    let args = || [number(installation), Value::Integer(now)];
-    Transaction(vec![statement(REVOKE_KEYS_OF, args()), statement(END_JOBS_OF, args())])
+/// time, or until somebody forgets them.
+pub fn uninstall(installation: u64, now: i64) -> Query<Uninstalled> {
+    let end = |sql| Query::writing(statement(sql, [number(installation), Value::Integer(now)])).affected();
+    end(REVOKE_KEYS_OF)
+        .and(end(END_JOBS_OF))
+        .map(|(keys_revoked, jobs_ended)| Uninstalled { keys_revoked, jobs_ended })
 }
 
-/// The keys in an answer.
-///
-/// # Errors
-/// [`Error::StoreShape`].
-pub fn key_rows(rows: &Rows) -> Result<Vec<KeyRow>> {
-    let key = |row: &Vec<Value>| match row.as_slice() {
-        [Value::Integer(id), name, role, installation, Value::Integer(created_at), revoked] => Some(KeyRow {
-            id: *id,
-            name: text_in(name)?,
-            role: text_in(role)?,
-            installation_id: integer_in(installation),
-            created_at: rfc3339(*created_at),
-            revoked_at: integer_in(revoked).map(rfc3339),
-        }),
-        _ => None,
-    };
-    rows.rows.iter().map(|row| key(row).ok_or(Error::StoreShape("keys"))).collect()
+/// Who holds `key`. [`Error::ApiKeyRejected`] for a key that is not known or was revoked.
+pub fn key_holder(key: &Token) -> Query<Principal> {
+    let holder = Query::reading(statement(KEY_HOLDER, [Value::Text(key.digest())])).first::<Holder>();
+    holder.try_map(|holder| holder.ok_or(Error::ApiKeyRejected)?.principal())
 }
 
-/// Who holds `key`. Read the answer with [`key_holder_of`].
-#[must_use]
-pub fn key_holder(key: &Token) -> Statement {
-    statement(KEY_HOLDER, [Value::Text(key.digest())])
-}
-
-/// The holder in [`key_holder`]'s answer.
-///
-/// # Errors
-/// [`Error::ApiKeyRejected`] for a key that is not known or was revoked.
-pub fn key_holder_of(rows: &Rows) -> Result<Principal> {
-    let row = rows.rows.first().ok_or(Error::ApiKeyRejected)?;
-    let [name, role, installation, id] = row.as_slice() else { return Err(Error::StoreShape("key_holder")) };
-    principal(name, role, installation, id).ok_or(Error::StoreShape("key_holder"))
-}
-
-/// The keys that open something, by their digests, so that a made-up one costs no question of its own. Read the answer
-/// with [`known_keys_of`].
-#[must_use]
-pub fn known_keys() -> Statement {
-    statement(KNOWN_KEYS, [Value::Integer(KNOWN_KEYS_MAX)])
-}
-
-/// Digest and id of each key in [`known_keys`]'s answer.
-///
-/// # Errors
-/// [`Error::StoreShape`].
-pub fn known_keys_of(rows: &Rows) -> Result<BTreeMap<String, i64>> {
-    let key = |row: &Vec<Value>| match row.as_slice() {
-        [Value::Text(digest), Value::Integer(id)] => Ok((digest.clone(), *id)),
-        _ => Err(Error::StoreShape("known_keys")),
-    };
-    rows.rows.iter().map(key).collect()
+/// Digest and id of the keys that open something, so that a made-up one costs no question of its own.
+pub fn known_keys() -> Query<BTreeMap<String, i64>> {
+    let keys = Query::reading(statement(KNOWN_KEYS, [Value::Integer(KNOWN_KEYS_MAX)])).rows::<KnownKey>();
+    keys.map(|keys| keys.into_iter().map(|key| (key.digest, key.id)).collect())
 }
 
 /// Keeps a browser signed in, and forgets those whose time is over.
-#[must_use]
-pub fn open_session(session: &Token, with: SignIn<'_>, now: i64) -> Transaction {
+pub fn open_session(session: &Token, with: SignIn<'_>, now: i64) -> Query<()> {
     let (key, operator) = match with {
         SignIn::Key(key) => (Some(key.digest()), None),
         SignIn::Operator(tag) => (None, Some(tag)),
@@ -175,54 +160,38 @@ pub fn open_session(session: &Token, with: SignIn<'_>, now: i64) -> Transaction 
         optional(operator),
         Value::Integer(now + SESSION_SECONDS),
     ];
-    Transaction(vec![statement(OPEN_SESSION, row), statement(FORGET_SESSIONS, [Value::Integer(now)])])
+    let forget = Query::writing(statement(FORGET_SESSIONS, [Value::Integer(now)])).done();
+    Query::writing(statement(OPEN_SESSION, row)).done().with(forget)
 }
 
-/// Who is signed in. Read the answer with [`session_holder_of`].
-#[must_use]
-pub fn session_holder(session: &Token, now: i64) -> Statement {
-    statement(SESSION_HOLDER, [Value::Text(session.digest()), Value::Integer(now)])
-}
-
-/// The holder in [`session_holder`]'s answer; `operator` is the tag of the configuration's key.
-///
-/// # Errors
-/// [`Error::SessionOver`] for a session that is not known, too old, or whose key is gone.
-pub fn session_holder_of(rows: &Rows, operator: &str) -> Result<Principal> {
-    let row = rows.rows.first().ok_or(Error::SessionOver)?;
-    let [name, role, installation, opened_by_operator, id] = row.as_slice() else {
-        return Err(Error::StoreShape("session_holder"));
-    };
-    match opened_by_operator {
-        Value::Text(tag) if tag == operator => Ok(Principal::operator()),
-        Value::Text(_) => Err(Error::SessionOver),
-        _ => principal(name, role, installation, id).ok_or(Error::StoreShape("session_holder")),
-    }
-}
-
-/// Signs a browser out.
-#[must_use]
-pub fn close_session(session: &Token) -> Transaction {
-    Transaction(vec![statement(CLOSE_SESSION, [Value::Text(session.digest())])])
-}
-
-fn principal(name: &Value, role: &Value, installation: &Value, id: &Value) -> Option<Principal> {
-    let installation = match installation {
-        Value::Null => None,
-        // A key held to something unreadable must not see all.
-        value => Some(u64::try_from(integer_in(value)?).ok()?),
-    };
-    Some(Principal {
-        name: text_in(name)?,
-        role: Role::parse(&text_in(role)?)?,
-        scope: Scope::from(installation),
-        key_id: Some(integer_in(id)?),
+/// Who is signed in; `operator` is the tag of the configuration's key. [`Error::SessionOver`] for a session that is not
+/// known, too old, or whose key is gone.
+pub fn session_holder(session: &Token, operator: &str, now: i64) -> Query<Principal> {
+    let operator = operator.to_owned();
+    let row = [Value::Text(session.digest()), Value::Integer(now)];
+    let holder = Query::reading(statement(SESSION_HOLDER, row)).first::<Holder>();
+    holder.try_map(move |holder| {
+        let holder = holder.ok_or(Error::SessionOver)?;
+        match &holder.operator {
+            Some(tag) if *tag == operator => Ok(Principal::operator()),
+            Some(_) => Err(Error::SessionOver),
+            None => holder.principal(),
+        }
     })
 }
 
-fn integer_in(value: &Value) -> Option<i64> {
-    match value {
-        Value::Integer(integer) => Some(*integer),
-        _ => None,
+/// Signs a browser out.
+pub fn close_session(session: &Token) -> Query<()> {
+    Query::writing(statement(CLOSE_SESSION, [Value::Text(session.digest())])).done()
+}
+
+impl Holder {
+    fn principal(self) -> crate::Result<Principal> {
+        match self {
+            Self { id: Some(id), name: Some(name), role: Some(role), installation_id, .. } => {
+                Ok(Principal { name, role, scope: Scope::from(installation_id), key_id: Some(id) })
+            }
+            _ => Err(Error::StoreShape("key_holder")),
+        }
     }
 }

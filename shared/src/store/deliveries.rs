@@ -1,13 +1,100 @@
-//! The ledger of deliveries as people read it, and how one that was given up is taken up again.
+//! The ledger of deliveries. A delivery is recorded before it is acknowledged, worked on under a lease, and then done or
+//! given up. People read the ledger, and have one that was given up taken up again.
 
-use super::{Rows, Statement, Transaction, Value, optional, statement, text, text_in};
+use super::column;
+use super::models::{self, ActiveModel};
+use super::query::{Change, Query, Value};
+use super::{feedback, held_to, installation, json_of, optional, retention, statement, text};
+use crate::Error;
 use crate::access::Scope;
-use crate::github::rfc3339;
-use crate::{Error, Result};
-use serde::Serialize;
+use crate::failure::FailureRecord;
+use crate::webhook::DeliveryKey;
+use serde::{Deserialize, Serialize};
 
-/// Ways a delivery stands.
-pub const STATUSES: [&str; 3] = ["queued", "done", "failed"];
+/// How long a worker may take over one delivery before the sweep takes it up again, in seconds.
+pub const LEASE_SECONDS: i64 = 60;
+/// Tries before a delivery is given up as failed. Waiting for GitHub is none.
+pub const ATTEMPTS_MAX: i64 = 3;
+
+/// How a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryStatus {
+    /// A worker is on it, or the sweep will take it up.
+    Queued,
+    /// It has its verdict, or asked for nothing.
+    Done,
+    /// It was given up after [`ATTEMPTS_MAX`] tries.
+    Failed,
+}
+
+/// What [`accept`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// Seen for the first time, or given up before: ours to work on.
+    New,
+    /// Seen before and worked on right now, or waiting for the sweep.
+    Queued,
+    /// Seen before and done.
+    Done,
+}
+
+/// A delivery that the sweep took up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claimed {
+    /// GitHub's ids of the delivery.
+    pub key: DeliveryKey,
+    /// What to classify.
+    pub record: FailureRecord,
+    /// Unix seconds.
+    pub received_at: i64,
+}
+
+/// A delivery in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryRow {
+    /// GitHub's id of the webhook.
+    pub hook: String,
+    /// GitHub's id of the delivery.
+    pub id: String,
+    /// `X-GitHub-Event`.
+    pub event: String,
+    /// `owner/name`.
+    pub repository: String,
+    /// How it stands.
+    pub status: DeliveryStatus,
+    /// Times worked on.
+    pub attempts: i64,
+    /// RFC 3339.
+    #[serde(deserialize_with = "column::time")]
+    pub received_at: String,
+    /// RFC 3339.
+    #[serde(deserialize_with = "column::optional_time")]
+    pub finished_at: Option<String>,
+}
+
+const BEGIN_DELIVERY: &str = "-- begin_delivery
+INSERT INTO deliveries (hook, id, event, repository, installation_id, status, record, lease_until, received_at)
+VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?8)
+-- One that was given up and comes again is worked on again.
+ON CONFLICT (hook, id) DO UPDATE SET status = 'queued', record = excluded.record, attempts = 1,
+  lease_until = excluded.lease_until, received_at = excluded.received_at, finished_at = NULL WHERE status = 'failed'";
+
+const DELIVERY_STATUS: &str = "-- delivery_status
+SELECT status FROM deliveries WHERE hook = ?1 AND id = ?2";
+
+const FINISH_DELIVERY: &str = "-- finish_delivery
+UPDATE deliveries SET status = 'done', record = NULL, finished_at = ?3 WHERE hook = ?1 AND id = ?2";
+
+const GIVE_UP: &str = "-- give_up
+UPDATE deliveries SET status = 'failed', finished_at = ?1
+WHERE status = 'queued' AND lease_until < ?1 AND attempts >= ?2";
+
+const CLAIM_DELIVERIES: &str = "-- claim_deliveries
+UPDATE deliveries SET lease_until = ?2, attempts = attempts + 1
+WHERE (hook, id) IN (SELECT hook, id FROM deliveries WHERE status = 'queued' AND lease_until < ?1
+  ORDER BY lease_until LIMIT ?3)
+RETURNING hook, id, record, received_at";
 
 const LEDGER: &str = "-- ledger
 SELECT hook, id, event, repository, status, attempts, received_at, finished_at FROM deliveries
@@ -21,78 +108,113 @@ const DELIVERY: &str = "-- delivery
 SELECT hook, id, event, repository, status, attempts, received_at, finished_at FROM deliveries
 WHERE hook = ?1 AND id = ?2 AND (?3 IS NULL OR installation_id = ?3)";
 
-/// A delivery in the ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DeliveryRow {
-    /// GitHub's id of the webhook.
-    pub hook: String,
-    /// GitHub's id of the delivery.
-    pub id: String,
-    /// `X-GitHub-Event`.
-    pub event: String,
-    /// `owner/name`.
-    pub repository: String,
-    /// `queued`, `done` or `failed`.
-    pub status: String,
-    /// Times worked on.
-    pub attempts: i64,
-    /// RFC 3339.
-    pub received_at: String,
-    /// RFC 3339.
-    pub finished_at: Option<String>,
+#[derive(Deserialize)]
+struct StatusRow {
+    status: DeliveryStatus,
 }
 
-/// The latest deliveries, of one status or of all. Read the answer with [`rows_of`].
-#[must_use]
-pub fn ledger(scope: Scope, status: Option<&str>, limit: u32) -> Statement {
-    statement(LEDGER, [super::held_to(scope), optional(status), Value::Integer(i64::from(limit))])
+#[derive(Deserialize)]
+struct ClaimedRow {
+    hook: String,
+    id: String,
+    // None where it can't be read.
+    #[serde(deserialize_with = "column::json_or_default")]
+    record: Option<FailureRecord>,
+    received_at: i64,
 }
 
-/// The deliveries in an answer.
-///
-/// # Errors
-/// [`Error::StoreShape`].
-pub fn rows_of(rows: &Rows) -> Result<Vec<DeliveryRow>> {
-    let delivery = |row: &Vec<Value>| match row.as_slice() {
-        [
-            hook,
-            id,
-            event,
-            repository,
-            status,
-            Value::Integer(attempts),
-            Value::Integer(received),
-            finished,
-        ] => Some(DeliveryRow {
-            hook: text_in(hook)?,
-            id: text_in(id)?,
-            event: text_in(event)?,
-            repository: text_in(repository)?,
-            status: text_in(status)?,
-            attempts: *attempts,
-            received_at: rfc3339(*received),
-            finished_at: match finished {
-                Value::Integer(at) => Some(rfc3339(*at)),
-                _ => None,
-            },
-        }),
-        _ => None,
-    };
-    rows.rows.iter().map(|row| delivery(row).ok_or(Error::StoreShape("ledger"))).collect()
+/// Records a delivery under its key, before it is acknowledged. Answers how it stands, and which model should judge it.
+pub fn accept(
+    key: &DeliveryKey,
+    event: &str,
+    record: &FailureRecord,
+    now: i64,
+) -> Query<(Accepted, Option<ActiveModel>)> {
+    let row = [
+        text(&key.hook),
+        text(&key.id),
+        text(event),
+        text(&record.repository),
+        installation(record),
+        Value::Text(json_of(record)),
+        Value::Integer(now + LEASE_SECONDS),
+        Value::Integer(now),
+    ];
+    let begin = Change::of(statement(BEGIN_DELIVERY, row)).count("deliveries", event).affected();
+    let status = statement(DELIVERY_STATUS, [text(&key.hook), text(&key.id)]);
+    let accepted =
+        begin.and(Query::reading(status).only()).map(|(inserted, row): (_, StatusRow)| match row.status {
+            _ if inserted > 0 => Accepted::New,
+            DeliveryStatus::Queued => Accepted::Queued,
+            DeliveryStatus::Done | DeliveryStatus::Failed => Accepted::Done,
+        });
+    accepted.and(models::active())
 }
 
-/// Puts a delivery that was given up back for the next sweep. Read the answer with [`redelivered`].
-#[must_use]
-pub fn redeliver(scope: Scope, hook: &str, id: &str) -> Transaction {
-    let which = || [text(hook), text(id), super::held_to(scope)];
-    Transaction(vec![statement(REDELIVER, which()), statement(DELIVERY, which())])
+/// Takes up at most `limit` deliveries whose worker is gone or whose wait is over, and gives up those that were tried
+/// often enough. Answers what was taken up, and which model should judge it. A delivery that can't be read is left out,
+/// and given up by a later sweep.
+pub fn take_up(limit: usize, now: i64) -> Query<(Vec<Claimed>, Option<ActiveModel>)> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let give_up = statement(GIVE_UP, [Value::Integer(now), Value::Integer(ATTEMPTS_MAX)]);
+    let claim = [Value::Integer(now), Value::Integer(now + LEASE_SECONDS), Value::Integer(limit)];
+    let claimed = Query::writing(statement(CLAIM_DELIVERIES, claim)).rows::<ClaimedRow>();
+    let claimed = claimed.map(|rows| rows.into_iter().filter_map(ClaimedRow::claimed).collect());
+    Query::writing(give_up).done().then(claimed).and(models::active())
 }
 
-/// The delivery in [`redeliver`]'s answer, and whether it was put back: one that is done or waiting is not.
-///
-/// # Errors
-/// [`Error::NotFound`] for one that is not in the ledger.
-pub fn redelivered(answers: &[Rows]) -> Result<(DeliveryRow, bool)> {
-    let [changed, stored] = answers else { return Err(Error::StoreShape("redeliver")) };
-    Ok((rows_of(stored)?.pop().ok_or(Error::NotFound)?, changed.affected > 0))
+/// As [`take_up`], and forgets what is older than it may be.
+pub fn sweep(limit: usize, now: i64, retention_days: i64) -> Query<(Vec<Claimed>, Option<ActiveModel>)> {
+    let forget = feedback::forget_telemetry(now).with(retention::old(now, retention_days));
+    take_up(limit, now).with(forget)
+}
+
+/// Closes a delivery that has its verdict.
+pub(super) fn finish(key: &DeliveryKey, now: i64) -> Query<()> {
+    Query::writing(statement(FINISH_DELIVERY, [text(&key.hook), text(&key.id), Value::Integer(now)])).done()
+}
+
+/// The latest deliveries, of one status or of all.
+pub fn ledger(scope: Scope, status: Option<DeliveryStatus>, limit: u32) -> Query<Vec<DeliveryRow>> {
+    let status = optional(status.map(DeliveryStatus::label));
+    Query::reading(statement(LEDGER, [held_to(scope), status, Value::Integer(i64::from(limit))])).rows()
+}
+
+/// Puts a delivery that was given up back for the next sweep. Answers the delivery, and whether it was put back: one that
+/// is done or waiting is not. [`Error::NotFound`] for one that is not in the ledger.
+pub fn redeliver(scope: Scope, hook: &str, id: &str) -> Query<(DeliveryRow, bool)> {
+    let which = || [text(hook), text(id), held_to(scope)];
+    let put_back = Query::writing(statement(REDELIVER, which())).affected();
+    let stored = Query::reading(statement(DELIVERY, which())).first();
+    put_back.and(stored).try_map(|(changed, stored)| Ok((stored.ok_or(Error::NotFound)?, changed > 0)))
+}
+
+// === impl DeliveryStatus ===
+
+impl DeliveryStatus {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Queued, Self::Done, Self::Failed];
+
+    /// Its name in the table and on the wire.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The status of this name.
+    #[must_use]
+    pub fn parse(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.label() == label)
+    }
+}
+
+impl ClaimedRow {
+    fn claimed(self) -> Option<Claimed> {
+        let Self { hook, id, record, received_at } = self;
+        Some(Claimed { key: DeliveryKey { hook, id }, record: record?, received_at })
+    }
 }

@@ -1,12 +1,14 @@
 //! Verdicts whose evidence is not complete: what a reader should know of them, deliveries that wait for GitHub, and since
 //! when it gives nothing.
 
-use super::{Finding, LEASE_SECONDS, Rows, Statement, Transaction, Value, statement, text};
+use super::column;
+use super::deliveries::LEASE_SECONDS;
+use super::inferences::{self, NewInference};
+use super::query::{Change, Query, Statement, Value};
+use super::{statement, text};
 use crate::evidence::{Note, Trouble};
-use crate::github::rfc3339;
 use crate::webhook::DeliveryKey;
-use crate::{Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 // Each follows a statement that stored a verdict, and leaves `changes()` as that did.
 const NOTE: &str = "-- note_evidence
@@ -38,77 +40,51 @@ const TROUBLE_NOW: &str = "-- github_trouble_now
 SELECT state, since FROM github_trouble";
 
 /// Why GitHub gives nothing, and since when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GithubTrouble {
     /// `token_refused`, `limited` or `away`.
     pub state: String,
     /// RFC 3339.
+    #[serde(deserialize_with = "column::time")]
     pub since: String,
 }
 
 /// Puts a delivery back until `at`, because GitHub gives nothing now.
-#[must_use]
-pub fn postpone(key: &DeliveryKey, trouble: Trouble, at: i64, now: i64) -> Transaction {
-    Transaction(postponed(key, trouble, at, now).into())
+pub fn postpone(key: &DeliveryKey, trouble: Trouble, at: i64, now: i64) -> Query<()> {
+    let postpone = statement(POSTPONE, [text(&key.hook), text(&key.id), Value::Integer(at)]);
+    Query::writing(postpone).done().with(begin_trouble(trouble, now))
 }
 
 /// Stores a verdict without the log, to be made again with it, and puts its delivery back until `at`. It is counted when
 /// it is made again, and only then told on GitHub.
-#[must_use]
-pub fn tell_meanwhile(finding: Finding<'_>, trouble: Trouble, at: i64, now: i64) -> Transaction {
-    let mut statements = vec![super::insert_meanwhile(finding, now)];
-    statements.extend(notes(&finding, &[Note::LogAwaited]));
-    statements.extend(notes(&finding, finding.notes));
-    statements.push(super::keep_telemetry(&finding, now));
-    statements.extend(postponed(finding.key, trouble, at, now));
-    Transaction(statements)
+pub fn tell_meanwhile(new: NewInference<'_>, trouble: Trouble, at: i64, now: i64) -> Query<()> {
+    inferences::keep_meanwhile(new, now).with(postpone(new.key, trouble, at, now))
 }
 
 /// Records that GitHub gives nothing.
-#[must_use]
-pub fn trouble(trouble: Trouble, now: i64) -> Transaction {
-    Transaction(vec![statement(TROUBLE, [text(trouble.label()), Value::Integer(now)])])
+pub fn begin_trouble(trouble: Trouble, now: i64) -> Query<()> {
+    Query::writing(statement(TROUBLE, [text(trouble.label()), Value::Integer(now)])).done()
 }
 
 /// Records that GitHub gives what it is asked for, and wakes what waited for that.
-#[must_use]
-pub fn trouble_is_over(now: i64) -> [Statement; 2] {
-    [statement(TROUBLE_IS_OVER, []), statement(WAKE, [Value::Integer(now), Value::Integer(LEASE_SECONDS)])]
+pub fn end_trouble(now: i64) -> Query<()> {
+    let wake = statement(WAKE, [Value::Integer(now), Value::Integer(LEASE_SECONDS)]);
+    Change::of(statement(TROUBLE_IS_OVER, [])).then(wake).done()
 }
 
-/// Whether GitHub gives nothing now. Read the answer with [`trouble_of`].
-#[must_use]
-pub fn trouble_now() -> Statement {
-    statement(TROUBLE_NOW, [])
+/// Why GitHub gives nothing now, if it gives nothing.
+pub fn trouble() -> Query<Option<GithubTrouble>> {
+    Query::reading(statement(TROUBLE_NOW, [])).first()
 }
 
-/// The trouble in [`trouble_now`]'s answer.
-///
-/// # Errors
-/// [`Error::StoreShape`].
-pub fn trouble_of(rows: &Rows) -> Result<Option<GithubTrouble>> {
-    match rows.rows.first().map(Vec::as_slice) {
-        None => Ok(None),
-        Some([Value::Text(state), Value::Integer(since)]) => {
-            Ok(Some(GithubTrouble { state: state.clone(), since: rfc3339(*since) }))
-        }
-        Some(_) => Err(Error::StoreShape("github_trouble_now")),
-    }
-}
-
-pub(super) fn notes(finding: &Finding<'_>, notes: &[Note]) -> Vec<Statement> {
-    let (repository, subject) = (&finding.record.repository, finding.record.subject.key());
+/// Notes what should be known of the verdict that `change` stored.
+pub(super) fn note(change: Change, new: &NewInference<'_>, notes: &[Note]) -> Change {
+    let (repository, subject) = (&new.record.repository, new.record.subject.key());
     let row = |note: &Note| statement(NOTE, [text(repository), text(&subject), text(note.label())]);
-    notes.iter().map(row).collect()
+    notes.iter().map(row).fold(change, Change::then)
 }
 
-pub(super) fn settle(finding: &Finding<'_>) -> Statement {
-    statement(SETTLE, [text(&finding.record.repository), Value::Text(finding.record.subject.key())])
-}
-
-fn postponed(key: &DeliveryKey, trouble: Trouble, at: i64, now: i64) -> [Statement; 2] {
-    [
-        statement(POSTPONE, [text(&key.hook), text(&key.id), Value::Integer(at)]),
-        statement(TROUBLE, [text(trouble.label()), Value::Integer(now)]),
-    ]
+/// The verdict waits for its log no longer.
+pub(super) fn settle(new: &NewInference<'_>) -> Statement {
+    statement(SETTLE, [text(&new.record.repository), Value::Text(new.record.subject.key())])
 }

@@ -4,21 +4,12 @@
 //! One pipeline is one round trip: BEGIN, each statement if the one before succeeded, COMMIT, or else ROLLBACK.
 //! Protocol: <https://github.com/tursodatabase/libsql/blob/main/docs/HTTP_V2_SPEC.md>.
 
-use super::{MIGRATIONS, Rows, Statement, Value};
+use super::{Lock, MIGRATIONS, Rows, Statement, Value};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// Where a pipeline is posted, below the database's URL.
 pub const PATH: &str = "/v2/pipeline";
-
-/// Which lock a batch takes.
-#[derive(Debug, Clone, Copy)]
-pub enum Lock {
-    /// The write lock, from the start: taking it later could meet another writer half way.
-    Write,
-    /// A snapshot to read from.
-    Read,
-}
 
 /// Why there are no rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,8 +110,16 @@ struct BatchAnswer {
 
 #[derive(Deserialize)]
 struct StatementAnswer {
+    #[serde(default)]
+    cols: Vec<Column>,
     rows: Vec<Vec<WireValue<'static>>>,
     affected_row_count: u64,
+}
+
+#[derive(Deserialize)]
+struct Column {
+    /// None for an expression without a name.
+    name: Option<String>,
 }
 
 /// The body that runs `statements` whole or not at all.
@@ -196,7 +195,11 @@ fn rows(answer: BatchAnswer) -> Result<Vec<Rows>, Refusal> {
         .map(|statement| {
             let statement = statement.ok_or(Refusal::Misunderstood)?;
             let rows = statement.rows.into_iter().map(|row| row.into_iter().map(value).collect());
-            Ok(Rows { rows: rows.collect::<Result<_, _>>()?, affected: statement.affected_row_count })
+            Ok(Rows {
+                columns: statement.cols.into_iter().map(|column| column.name.unwrap_or_default()).collect(),
+                rows: rows.collect::<Result<_, _>>()?,
+                affected: statement.affected_row_count,
+            })
         })
         .collect()
 }

@@ -1,10 +1,11 @@
 //! The statements of the model registry. Which model serves is the last row of `activations`.
 
-use super::{Rows, Statement, Transaction, Value, json_of, statement, text, text_in};
+use super::column;
+use super::query::{Query, Value};
+use super::{json_of, statement, text};
+use crate::Error;
 use crate::artifact::Manifest;
-use crate::github::rfc3339;
-use crate::{Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 const REGISTER_MODEL: &str = "-- register_model
@@ -34,13 +35,13 @@ SELECT (SELECT pile.previous FROM pile WHERE pile.action = 'promote' AND pile.he
   ORDER BY pile.id DESC LIMIT 1), last.version, 'rollback', ?1, ?2 FROM last WHERE last.version IS NOT NULL";
 
 const REGISTRY: &str = "-- registry
-SELECT version, digest, manifest, uploaded_by, uploaded_at,
+SELECT version AS model_version, digest, manifest, uploaded_by, uploaded_at AS timestamp,
   CASE WHEN version IS (SELECT version FROM activations ORDER BY id DESC LIMIT 1) THEN 'active'
-    WHEN version IN (SELECT version FROM activations) THEN 'retired' ELSE 'candidate' END
+    WHEN version IN (SELECT version FROM activations) THEN 'retired' ELSE 'candidate' END AS status
 FROM models ORDER BY uploaded_at DESC, version DESC LIMIT 100";
 
 const ACTIVATIONS: &str = "-- activations
-SELECT version, previous, action, author, at FROM activations ORDER BY id DESC LIMIT 100";
+SELECT version AS model_version, previous, action, author, at AS timestamp FROM activations ORDER BY id DESC LIMIT 100";
 
 /// The registered model that should serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub struct ActiveModel {
 }
 
 /// One registered model.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelRow {
     /// `lgbm_v3.N`
     pub model_version: String,
@@ -61,15 +62,17 @@ pub struct ModelRow {
     /// SHA-256 of the signed bundle.
     pub digest: String,
     /// The manifest, with metrics and data hashes.
+    #[serde(deserialize_with = "column::json_or_default")]
     pub manifest: Json,
     /// Who uploaded it.
     pub uploaded_by: String,
     /// RFC 3339.
+    #[serde(deserialize_with = "column::time")]
     pub timestamp: String,
 }
 
 /// One change of which model serves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activation {
     /// What serves since; None is the built-in model.
     pub model_version: Option<String>,
@@ -80,128 +83,77 @@ pub struct Activation {
     /// Who.
     pub author: String,
     /// RFC 3339.
+    #[serde(deserialize_with = "column::time")]
     pub timestamp: String,
 }
 
-/// Registers a verified bundle as a candidate. Read the answer with [`registered`].
-#[must_use]
-pub fn register(manifest: &Manifest, digest: &str, author: &str, now: i64) -> Transaction {
+#[derive(Deserialize)]
+struct Digest {
+    digest: String,
+}
+
+/// A row for the last activation; both are NULL where it went back to the built-in model.
+#[derive(Deserialize)]
+struct Active {
+    version: Option<String>,
+    digest: Option<String>,
+}
+
+/// Registers a verified bundle as a candidate; whether its version was new. [`Error::BundleRefused`] where the version is
+/// registered with other bytes.
+pub fn register(manifest: &Manifest, digest: &str, author: &str, now: i64) -> Query<bool> {
     let version = &manifest.model_version;
     let row =
         [text(version), text(digest), Value::Text(json_of(manifest)), text(author), Value::Integer(now)];
-    Transaction(vec![statement(REGISTER_MODEL, row), statement(MODEL_DIGEST, [text(version)])])
+    let insert = Query::writing(statement(REGISTER_MODEL, row)).affected();
+    let digest = digest.to_owned();
+    insert.and(digest_of(version)).try_map(move |(inserted, stored)| {
+        if stored == digest {
+            Ok(inserted > 0)
+        } else {
+            Err(Error::BundleRefused("this version is registered with other bytes: raise it".into()))
+        }
+    })
 }
 
-/// Whether the version was new, in [`register`]'s answer.
-///
-/// # Errors
-/// [`Error::BundleRefused`] when the version is registered with other bytes.
-pub fn registered(answers: &[Rows], digest: &str) -> Result<bool> {
-    let [inserted, stored] = answers else { return Err(Error::StoreShape("register")) };
-    match stored.rows.first().and_then(|row| row.first()) {
-        Some(Value::Text(stored)) if stored == digest => Ok(inserted.affected > 0),
-        Some(_) => Err(Error::BundleRefused("this version is registered with other bytes: raise it".into())),
-        None => Err(Error::StoreShape("model_digest")),
-    }
-}
-
-/// The model that should serve. Read the answer with [`active_of`].
-#[must_use]
-pub fn active() -> Statement {
-    statement(ACTIVE_MODEL, [])
-}
-
-/// The model in [`active`]'s answer; None is the built-in one.
-///
-/// # Errors
-/// [`Error::StoreShape`].
-pub fn active_of(rows: &Rows) -> Result<Option<ActiveModel>> {
-    match rows.rows.first().map(Vec::as_slice) {
-        None | Some([Value::Null, Value::Null]) => Ok(None),
-        Some([Value::Text(version), Value::Text(digest)]) => {
-            Ok(Some(ActiveModel { version: version.clone(), digest: digest.clone() }))
+/// The model that should serve; None is the built-in one.
+pub fn active() -> Query<Option<ActiveModel>> {
+    Query::reading(statement(ACTIVE_MODEL, [])).first::<Active>().try_map(|row| match row {
+        None | Some(Active { version: None, digest: None }) => Ok(None),
+        Some(Active { version: Some(version), digest: Some(digest) }) => {
+            Ok(Some(ActiveModel { version, digest }))
         }
         Some(_) => Err(Error::StoreShape("active_model")),
-    }
+    })
 }
 
-/// The digest of `version`. Read the answer with [`digest_in`].
-#[must_use]
-pub fn digest_of(version: &str) -> Statement {
-    statement(MODEL_DIGEST, [text(version)])
+/// The digest of `version`. [`Error::NotFound`] for a version that was never registered.
+pub fn digest_of(version: &str) -> Query<String> {
+    let digest = Query::reading(statement(MODEL_DIGEST, [text(version)])).first::<Digest>();
+    digest.try_map(|row| row.map(|row| row.digest).ok_or(Error::NotFound))
 }
 
-/// The digest in [`digest_of`]'s answer.
-///
-/// # Errors
-/// [`Error::NotFound`] for a version that was never registered.
-pub fn digest_in(rows: &Rows) -> Result<String> {
-    rows.rows.first().and_then(|row| row.first()).and_then(text_in).ok_or(Error::NotFound)
+/// Makes `version` serve, unless it does already. Whether that changed anything, and what serves now.
+pub fn promote(version: &str, author: &str, now: i64) -> Query<(bool, Option<ActiveModel>)> {
+    let row = [text(version), text(author), Value::Integer(now)];
+    let promote = Query::writing(statement(PROMOTE_MODEL, row)).affected();
+    promote.map(|changed| changed > 0).and(active())
 }
 
-/// Makes `version` serve, unless it does already.
-#[must_use]
-pub fn promote(version: &str, author: &str, now: i64) -> Transaction {
-    Transaction(vec![statement(PROMOTE_MODEL, [text(version), text(author), Value::Integer(now)]), active()])
-}
-
-/// Takes the last promotion back: what served before it serves again. Twice takes back two. Read the answer with
-/// [`rolled_back`].
-#[must_use]
-pub fn rollback(author: &str, now: i64) -> Transaction {
-    Transaction(vec![statement(ROLLBACK_MODEL, [text(author), Value::Integer(now)]), active()])
-}
-
-/// Whether there was a promotion to take back, in [`rollback`]'s answer.
-///
-/// # Errors
-/// [`Error::ParameterInvalid`] while the built-in model serves: there is nothing under it.
-pub fn rolled_back(answers: &[Rows]) -> Result<()> {
-    match answers.first().ok_or(Error::StoreShape("rollback_model"))?.affected {
+/// Takes the last promotion back: what served before it serves again. Twice takes back two. Answers with what serves now,
+/// or with [`Error::ParameterInvalid`] while the built-in model serves: there is nothing under it.
+pub fn rollback(author: &str, now: i64) -> Query<Option<ActiveModel>> {
+    let rollback = Query::writing(statement(ROLLBACK_MODEL, [text(author), Value::Integer(now)])).affected();
+    rollback.and(active()).try_map(|(changed, active)| match changed {
         0 => Err(Error::ParameterInvalid {
             name: "the model in use",
             expected: "a promoted one: the built-in model serves, and there is nothing before it",
         }),
-        _ => Ok(()),
-    }
-}
-
-/// The registry and its history. Read the answers with [`registry_of`].
-#[must_use]
-pub fn registry() -> [Statement; 2] {
-    [statement(REGISTRY, []), statement(ACTIVATIONS, [])]
-}
-
-/// The models, newest first, and the changes, newest first.
-///
-/// # Errors
-/// [`Error::StoreShape`].
-pub fn registry_of(answers: &[Rows]) -> Result<(Vec<ModelRow>, Vec<Activation>)> {
-    let [models, activations] = answers else { return Err(Error::StoreShape("registry")) };
-    let models = models.rows.iter().map(|row| model(row).ok_or(Error::StoreShape("registry")));
-    let changes = activations.rows.iter().map(|row| activation(row).ok_or(Error::StoreShape("activations")));
-    Ok((models.collect::<Result<_>>()?, changes.collect::<Result<_>>()?))
-}
-
-fn model(row: &[Value]) -> Option<ModelRow> {
-    let [version, digest, manifest, uploaded_by, Value::Integer(at), status] = row else { return None };
-    Some(ModelRow {
-        model_version: text_in(version)?,
-        status: text_in(status)?,
-        digest: text_in(digest)?,
-        manifest: super::json_in(manifest),
-        uploaded_by: text_in(uploaded_by)?,
-        timestamp: rfc3339(*at),
+        _ => Ok(active),
     })
 }
 
-fn activation(row: &[Value]) -> Option<Activation> {
-    let [version, previous, action, author, Value::Integer(at)] = row else { return None };
-    Some(Activation {
-        model_version: text_in(version),
-        previous: text_in(previous),
-        action: text_in(action)?,
-        author: text_in(author)?,
-        timestamp: rfc3339(*at),
-    })
+/// The models, newest first, and the changes of which one serves, newest first.
+pub fn registry() -> Query<(Vec<ModelRow>, Vec<Activation>)> {
+    Query::reading(statement(REGISTRY, [])).rows().and(Query::reading(statement(ACTIVATIONS, [])).rows())
 }

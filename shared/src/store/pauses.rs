@@ -7,12 +7,12 @@
 //! jobs are not taken. Whenever its pause is over, one job is let through; if that one succeeds, the breaker is closed
 //! and what it paused is due at once.
 
-use super::reviews::JobStatus;
-use super::{DAY_SECONDS, Rows, Statement, Transaction, Value, held_to, optional, statement, text, text_in};
+use super::jobs::{JobStatus, StatusRow};
+use super::query::{Query, Value};
+use super::{DAY_SECONDS, held_to, optional, statement, text};
 use crate::access::Scope;
 use crate::github::rfc3339;
-use crate::{Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The shortest pause, in seconds: GitHub's hiccups are over by then.
 pub const PAUSE_AT_LEAST: i64 = 5;
@@ -37,7 +37,8 @@ pub enum Identity {
 }
 
 /// Why an account is paused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// GitHub can't be reached, or answers 5xx.
     GithubAway,
@@ -69,8 +70,8 @@ pub struct Trouble<'a> {
 pub struct Breaker {
     /// An installation's id, `other`, `app` or `token`.
     pub account: String,
-    /// See [`Reason`].
-    pub reason: String,
+    /// Why.
+    pub reason: Reason,
     /// What it means, in a sentence.
     pub meaning: &'static str,
     /// What a person has to do; None where time does it.
@@ -103,7 +104,7 @@ macro_rules! account_of_job {
     };
 }
 
-/// For [`super::reviews::claim`]: no breaker is open for the job `free`, at ?2, for a node of the identity ?4.
+/// For [`super::leases::claim`]: no breaker is open for the job `free`, at ?2, for a node of the identity ?4.
 macro_rules! is_let_through {
     () => {
         concat!(
@@ -219,9 +220,9 @@ const CLOSE_REFUSED: &str = "-- close_refused
 DELETE FROM breakers WHERE account = ?1 AND reason IN ('token_refused', 'key_refused')";
 
 const BREAKERS: &str = "-- breakers
-SELECT account, reason, CASE WHEN ?1 IS NULL OR account = CAST(?1 AS TEXT) THEN what END, since, retry_at, tries,
+SELECT account, reason, CASE WHEN ?1 IS NULL OR account = CAST(?1 AS TEXT) THEN what END AS what, since, retry_at, tries,
   (SELECT COUNT(*) FROM review_jobs WHERE status = 'queued' AND (?1 IS NULL OR installation_id = ?1)
-    AND account IN ('token', 'app', COALESCE(CAST(installation_id AS TEXT), 'other')))
+    AND account IN ('token', 'app', COALESCE(CAST(installation_id AS TEXT), 'other'))) AS waiting
 FROM breakers WHERE ?1 IS NULL OR account IN ('token', 'app', CAST(?1 AS TEXT)) ORDER BY since, account LIMIT 1000";
 
 /// The account of a job, for a node of this identity.
@@ -235,137 +236,107 @@ pub fn account_of(identity: Identity, installation: Option<u64>) -> String {
 }
 
 /// What goes before a job is taken: who waited for three days is given up, and what nobody waits for is forgotten.
-pub(super) fn before_claim(identity: Identity, now: i64) -> [Statement; 3] {
+pub(super) fn before_claim(identity: Identity, now: i64) -> Query<()> {
     let who = || text(identity.label());
     let expire = [Value::Integer(now), who(), Value::Integer(GIVE_UP_AFTER), Value::Integer(PAUSE_AT_MOST)];
-    [
-        statement(EXPIRE, expire),
-        statement(FORGET_BREAKERS, [Value::Integer(now), who(), Value::Integer(FORGET_AFTER)]),
-        forget(),
-    ]
+    let forget_breakers = [Value::Integer(now), who(), Value::Integer(FORGET_AFTER)];
+    Query::writing(statement(EXPIRE, expire))
+        .done()
+        .with(Query::writing(statement(FORGET_BREAKERS, forget_breakers)).done())
+        .with(forget())
 }
 
 /// What goes after a job was taken: while it tries, no other job of a paused account does.
-pub(super) fn after_claim(owner: &str, identity: Identity, lease_until: i64, now: i64) -> Statement {
+pub(super) fn after_claim(owner: &str, identity: Identity, lease_until: i64, now: i64) -> Query<()> {
     let [now, lease_until, probe] = [now, lease_until, PROBE_SECONDS].map(Value::Integer);
-    statement(PROBE, [text(owner), now, lease_until, text(identity.label()), probe])
+    Query::writing(statement(PROBE, [text(owner), now, lease_until, text(identity.label()), probe])).done()
 }
 
 /// Forgets since when jobs had trouble that have ended.
-pub(super) fn forget() -> Statement {
-    statement(FORGET_PAUSES, [])
+pub(super) fn forget() -> Query<()> {
+    Query::writing(statement(FORGET_PAUSES, [])).done()
 }
 
 /// The job's trouble is over: it got as far as to fail by itself.
-pub(super) fn end(id: i64) -> Statement {
-    statement(END_PAUSE, [Value::Integer(id)])
+pub(super) fn end(id: i64) -> Query<()> {
+    Query::writing(statement(END_PAUSE, [Value::Integer(id)])).done()
 }
 
-/// Puts a job back that is not to blame, for at least `after` seconds, or gives it up after [`GIVE_UP_AFTER`]. Read
-/// the answer with [`paused`].
-#[must_use]
-pub fn pause(id: i64, owner: &str, what: &str, after: i64, now: i64) -> Transaction {
-    Transaction(vec![
-        statement(KEEP_PAUSE, [Value::Integer(id), text(owner), Value::Integer(now)]),
-        statement(
-            PAUSE,
-            [
-                Value::Integer(id),
-                text(owner),
-                text(what),
-                Value::Integer(now),
-                Value::Integer(after),
-                Value::Integer(PAUSE_AT_LEAST),
-                Value::Integer(PAUSE_AT_MOST),
-                Value::Integer(GIVE_UP_AFTER),
-            ],
-        ),
-        forget(),
-    ])
-}
-
-/// Whether [`pause`] queued or gave up the job; None where another node has it.
-///
-/// # Errors
-/// [`Error::StoreShape`].
-pub fn paused(answers: &[Rows]) -> Result<Option<JobStatus>> {
-    super::reviews::enqueued(answers.get(..2).ok_or(Error::StoreShape("pause_job"))?)
+/// Puts a job back that is not to blame, for at least `after` seconds, or gives it up after [`GIVE_UP_AFTER`]. Answers
+/// which; None where another node has the job.
+pub fn pause(id: i64, owner: &str, what: &str, after: i64, now: i64) -> Query<Option<JobStatus>> {
+    let keep = statement(KEEP_PAUSE, [Value::Integer(id), text(owner), Value::Integer(now)]);
+    let args = [
+        Value::Integer(id),
+        text(owner),
+        text(what),
+        Value::Integer(now),
+        Value::Integer(after),
+        Value::Integer(PAUSE_AT_LEAST),
+        Value::Integer(PAUSE_AT_MOST),
+        Value::Integer(GIVE_UP_AFTER),
+    ];
+    let pause = Query::writing(statement(PAUSE, args)).first::<StatusRow>();
+    Query::writing(keep).done().then(pause.map(|row| row.map(|row| row.status))).with(forget())
 }
 
 /// Opens the account's breaker, or keeps it open: for as long as GitHub asks, and for as long as the trouble is old, or
 /// for [`PAUSE_AT_LEAST`] where GitHub is away for this job alone.
-#[must_use]
-pub fn open(identity: Identity, trouble: &Trouble<'_>, now: i64) -> Statement {
-    statement(
-        OPEN,
-        [
-            text(trouble.account),
-            text(trouble.reason.label()),
-            text(trouble.what),
-            Value::Integer(now),
-            Value::Integer(trouble.after),
-            Value::Integer(PAUSE_AT_LEAST),
-            Value::Integer(PAUSE_AT_MOST),
-            text(trouble.job),
-            text(identity.label()),
-        ],
-    )
+pub fn open(identity: Identity, trouble: &Trouble<'_>, now: i64) -> Query<()> {
+    let row = [
+        text(trouble.account),
+        text(trouble.reason.label()),
+        text(trouble.what),
+        Value::Integer(now),
+        Value::Integer(trouble.after),
+        Value::Integer(PAUSE_AT_LEAST),
+        Value::Integer(PAUSE_AT_MOST),
+        text(trouble.job),
+        text(identity.label()),
+    ];
+    Query::writing(statement(OPEN, row)).done()
 }
 
 /// GitHub did what a job of `account` asked for: closes its breaker, and makes due what it paused or, in an earlier
-/// version, ended. The last answer's `affected` is how many breakers were open.
-#[must_use]
-pub fn close(identity: Identity, account: &str, now: i64) -> Vec<Statement> {
+/// version, ended. Answers how many breakers were open.
+pub fn close(identity: Identity, account: &str, now: i64) -> Query<u64> {
     let of = || [text(identity.label()), text(account)];
-    let [identity_of, account_of] = of();
-    let [close_identity, close_account] = of();
-    vec![
-        statement(RELEASE, [identity_of, account_of, Value::Integer(now), Value::Integer(SPREAD_SECONDS)]),
-        revive(identity, Some(account), now),
-        statement(CLOSE, [close_identity, close_account]),
-    ]
+    release(of(), now)
+        .with(revive(identity, Some(account), now).map(drop))
+        .then(Query::writing(statement(CLOSE, of())).affected())
 }
 
 /// The job of `account` that was taken at `taken_at` ended without showing whether GitHub is well: where it was let through
 /// to try that, the next is let through now.
-#[must_use]
-pub fn end_probe(identity: Identity, account: &str, taken_at: i64, now: i64) -> Statement {
+pub fn end_probe(identity: Identity, account: &str, taken_at: i64, now: i64) -> Query<()> {
     let [now, until] = [now, taken_at + PROBE_SECONDS].map(Value::Integer);
-    statement(END_PROBE, [text(identity.label()), text(account), now, until])
+    Query::writing(statement(END_PROBE, [text(identity.label()), text(account), now, until])).done()
 }
 
 /// GitHub accepts our token or key again: closes the breaker that was open for all jobs of this identity, if that was
 /// its reason.
-#[must_use]
-pub fn close_refused(identity: Identity, now: i64) -> Vec<Statement> {
+pub fn close_refused(identity: Identity, now: i64) -> Query<()> {
     let who = || text(identity.label());
-    vec![
-        statement(RELEASE, [who(), who(), Value::Integer(now), Value::Integer(SPREAD_SECONDS)]),
-        statement(CLOSE_REFUSED, [who()]),
-    ]
+    release([who(), who()], now).with(Query::writing(statement(CLOSE_REFUSED, [who()])).done())
 }
 
 /// Queues what an earlier version ended because of an outage in the last three days: of an account whose breaker is
-/// open, or of all.
-#[must_use]
-pub fn revive(identity: Identity, account: Option<&str>, now: i64) -> Statement {
-    let times = [now, SPREAD_SECONDS, GIVE_UP_AFTER].map(Value::Integer);
-    let [now, spread, young] = times;
-    statement(REVIVE, [text(identity.label()), optional(account), now, spread, young])
+/// open, or of all. Answers how many jobs.
+pub fn revive(identity: Identity, account: Option<&str>, now: i64) -> Query<u64> {
+    let [now, spread, young] = [now, SPREAD_SECONDS, GIVE_UP_AFTER].map(Value::Integer);
+    let args = [text(identity.label()), optional(account), now, spread, young];
+    Query::writing(statement(REVIVE, args)).affected()
 }
 
-/// The accounts that are paused, the oldest trouble first. Read the answer with [`breaker_rows`].
-#[must_use]
-pub fn breakers(scope: Scope) -> Statement {
-    statement(BREAKERS, [held_to(scope)])
+/// The accounts that are paused, the oldest trouble first.
+pub fn breakers(scope: Scope) -> Query<Vec<Breaker>> {
+    let rows = Query::reading(statement(BREAKERS, [held_to(scope)])).rows::<BreakerRow>();
+    rows.map(|rows| rows.into_iter().map(Breaker::from).collect())
 }
 
-/// The breakers in [`breakers`]' answer.
-///
-/// # Errors
-/// [`Error::StoreShape`].
-pub fn breaker_rows(rows: &Rows) -> Result<Vec<Breaker>> {
-    rows.rows.iter().map(|row| breaker(row).ok_or(Error::StoreShape("breakers"))).collect()
+fn release([identity, account]: [Value; 2], now: i64) -> Query<()> {
+    let args = [identity, account, Value::Integer(now), Value::Integer(SPREAD_SECONDS)];
+    Query::writing(statement(RELEASE, args)).done()
 }
 
 // === impl Identity, Reason ===
@@ -418,44 +389,38 @@ impl Reason {
             ),
         }
     }
-
-    /// The reason of this name.
-    #[must_use]
-    pub fn parse(label: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.label() == label)
-    }
 }
 
-fn breaker(row: &[Value]) -> Option<Breaker> {
-    let [
-        Value::Text(account),
-        Value::Text(reason),
-        what,
-        Value::Integer(since),
-        Value::Integer(retry_at),
-        Value::Integer(tries),
-        Value::Integer(waiting),
-    ] = row
-    else {
-        return None;
-    };
-    let known = Reason::parse(reason)?;
-    // An installation's token is made anew by itself: there, the App is not let in.
-    let is_installation = account.parse::<u64>().is_ok();
-    let to_do = match known {
-        Reason::TokenRefused if is_installation => Some("look at the App's installation on GitHub"),
-        known => known.to_do(),
-    };
-    Some(Breaker {
-        account: account.clone(),
-        reason: reason.clone(),
-        meaning: known.meaning(),
-        to_do,
-        what: text_in(what),
-        since: rfc3339(*since),
-        retry_at: rfc3339(*retry_at),
-        tries: *tries,
-        waiting: *waiting,
-        since_seconds: *since,
-    })
+#[derive(Deserialize)]
+struct BreakerRow {
+    account: String,
+    reason: Reason,
+    what: Option<String>,
+    since: i64,
+    retry_at: i64,
+    tries: i64,
+    waiting: i64,
+}
+
+impl From<BreakerRow> for Breaker {
+    fn from(row: BreakerRow) -> Self {
+        // An installation's token is made anew by itself: there, the App is not let in.
+        let is_installation = row.account.parse::<u64>().is_ok();
+        let to_do = match row.reason {
+            Reason::TokenRefused if is_installation => Some("look at the App's installation on GitHub"),
+            reason => reason.to_do(),
+        };
+        Self {
+            account: row.account,
+            reason: row.reason,
+            meaning: row.reason.meaning(),
+            to_do,
+            what: row.what,
+            since: rfc3339(row.since),
+            retry_at: rfc3339(row.retry_at),
+            tries: row.tries,
+            waiting: row.waiting,
+            since_seconds: row.since,
+        }
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! Counters and drift histograms name no repository and stay.
 
-use super::{DAY_SECONDS, Rows, Statement, Transaction, Value, held_to, statement, text};
+use super::query::{Query, Value};
+use super::{DAY_SECONDS, held_to, statement, text};
 use crate::access::Scope;
 
 /// Days that verdicts, reviews, corrections and the ledger are kept where nobody says otherwise.
@@ -63,23 +64,17 @@ DELETE FROM muted_pulls WHERE repository = ?1 AND ?2 IS NULL",
 ];
 
 /// Forgets what is older than `days`; nothing where that is 0.
-#[must_use]
-pub fn old(now: i64, days: i64) -> Vec<Statement> {
+pub fn old(now: i64, days: i64) -> Query<()> {
     if days == 0 {
-        return Vec::new();
+        return Query::nothing();
     }
     let args = || [Value::Integer(now - days * DAY_SECONDS), Value::Integer(FORGET_LIMIT)];
-    OLD.map(|sql| statement(sql, args())).into()
+    OLD.iter().map(|sql| Query::writing(statement(sql, args())).done()).collect()
 }
 
-/// Forgets every row of `repository`. Read the answer with [`erased`].
-#[must_use]
-pub fn repository(scope: Scope, repository: &str) -> Transaction {
-    Transaction(OF_REPOSITORY.map(|sql| statement(sql, [text(repository), held_to(scope)])).into())
-}
-
-/// How many rows [`repository`] took.
-#[must_use]
-pub fn erased(answers: &[Rows]) -> u64 {
-    answers.iter().map(|rows| rows.affected).sum()
+/// Forgets every row of `repository`; how many there were.
+pub fn repository(scope: Scope, repository: &str) -> Query<u64> {
+    let erase = |sql| Query::writing(statement(sql, [text(repository), held_to(scope)])).affected();
+    let none = Query::nothing().map(|()| 0);
+    OF_REPOSITORY.iter().fold(none, |all, sql| all.and(erase(sql)).map(|(sum, rows)| sum + rows))
 }

@@ -1,15 +1,16 @@
 //! The statements that read back what verdicts were made from, a page at a time.
 
-use super::{Rows, Statement, Value, held_to, statement, text_in};
+use super::column;
+use super::query::{Query, Value};
+use super::{held_to, statement};
 use crate::access::Scope;
 use crate::features::Telemetry;
-use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Rows of one page: about 2 MB of masked text.
 pub const PAGE: u32 = 200;
 
-/// The columns [`stored`] reads, of the rows that `$rest` says.
+/// The columns of a [`StoredTelemetry`], of the rows that `$rest` says.
 macro_rules! select_telemetry {
     ($name:literal, $rest:literal) => {
         concat!(
@@ -50,13 +51,12 @@ pub struct StoredTelemetry {
     /// The class a person named last.
     pub corrected: Option<String>,
     /// What the model read, masked.
+    #[serde(deserialize_with = "column::json")]
     pub telemetry: Telemetry,
 }
 
-/// The telemetry of inferences after `after`, made at `since` or later; only of corrected ones if asked. Read the
-/// answer with [`page_of`].
-#[must_use]
-pub fn page(scope: Scope, after: i64, since: i64, corrected_only: bool) -> Statement {
+/// The telemetry of inferences after `after`, made at `since` or later; only of corrected ones if asked.
+pub fn page(scope: Scope, after: i64, since: i64, corrected_only: bool) -> Query<Vec<StoredTelemetry>> {
     let row = [
         Value::Integer(after),
         Value::Integer(since),
@@ -64,37 +64,10 @@ pub fn page(scope: Scope, after: i64, since: i64, corrected_only: bool) -> State
         Value::Integer(i64::from(PAGE)),
         held_to(scope),
     ];
-    statement(TELEMETRY_PAGE, row)
+    Query::reading(statement(TELEMETRY_PAGE, row)).rows()
 }
 
-/// The telemetry of the last `limit` inferences of all installations, newest first. Read the answer with [`page_of`].
-#[must_use]
-pub fn latest(limit: u32) -> Statement {
-    statement(TELEMETRY_LATEST, [Value::Integer(i64::from(limit))])
-}
-
-/// The rows in an answer.
-///
-/// # Errors
-/// [`Error::StoreShape`].
-pub fn page_of(rows: &Rows) -> Result<Vec<StoredTelemetry>> {
-    rows.rows.iter().map(|row| stored(row).ok_or(Error::StoreShape("telemetry_page"))).collect()
-}
-
-fn stored(row: &[Value]) -> Option<StoredTelemetry> {
-    let [Value::Integer(id), repository, subject, prediction, confidence, version, telemetry, corrected] =
-        row
-    else {
-        return None;
-    };
-    Some(StoredTelemetry {
-        id: *id,
-        repository: text_in(repository)?,
-        subject: text_in(subject)?,
-        prediction: text_in(prediction)?,
-        confidence: super::real(confidence)?,
-        model_version: text_in(version)?,
-        corrected: text_in(corrected),
-        telemetry: serde_json::from_str(&text_in(telemetry)?).ok()?,
-    })
+/// The telemetry of the last `limit` inferences of all installations, newest first.
+pub fn latest(limit: u32) -> Query<Vec<StoredTelemetry>> {
+    Query::reading(statement(TELEMETRY_LATEST, [Value::Integer(i64::from(limit))])).rows()
 }

@@ -1,0 +1,378 @@
+//! Verdicts as they are stored: one for each subject, made again where it was made without the log, and read back by
+//! people and programs.
+
+use super::column;
+use super::query::{Change, Query, Statement, Value};
+use super::{
+    DAY_SECONDS, HISTORY_LIMIT, deliveries, evidence, held_to, installation, json_of, optional, statement,
+    text,
+};
+use crate::Error;
+use crate::access::Scope;
+use crate::classifier::Verdict;
+use crate::drift::BLOCK;
+use crate::evidence::Note;
+use crate::excerpt::Line;
+use crate::failure::FailureRecord;
+use crate::github::rfc3339;
+use crate::webhook::DeliveryKey;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+
+/// What a verdict was made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceKind {
+    /// The delivery alone.
+    Payload,
+    /// The delivery and the failed job's steps.
+    Job,
+    /// The delivery, the failed job's steps and its log.
+    Log,
+}
+
+/// A verdict about a delivered record, to be stored.
+#[derive(Clone, Copy)]
+pub struct NewInference<'a> {
+    /// The delivery it answers.
+    pub key: &'a DeliveryKey,
+    /// What failed.
+    pub record: &'a FailureRecord,
+    /// Why it failed.
+    pub verdict: &'a Verdict,
+    /// What the verdict was made from.
+    pub evidence: EvidenceKind,
+    /// What a reader should know of that.
+    pub notes: &'a [Note],
+    /// The failed job's name, where the API told it.
+    pub job: Option<&'a str>,
+    /// The failed step's name, where the API told it.
+    pub step: Option<&'a str>,
+    /// The model that made the verdict.
+    pub model_version: &'a str,
+    /// Where the verdict falls in the model's drift histograms.
+    pub cells: &'a [(String, u32)],
+}
+
+/// An inference as it is stored, and as `/api/history` shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Inference {
+    /// Row id; grows.
+    pub id: i64,
+    /// RFC 3339.
+    #[serde(deserialize_with = "column::time")]
+    pub timestamp: String,
+    /// `owner/name`.
+    pub repository: String,
+    /// `run:<id>:<attempt>` or `job:<id>`.
+    pub subject: String,
+    /// The class, or `Unknown`.
+    pub prediction: String,
+    /// Of the likeliest class, 0 to 1.
+    pub confidence: f64,
+    /// The same number, by the name that older clients of the API read.
+    pub confidence_score: f64,
+    /// The three likeliest classes.
+    #[serde(deserialize_with = "column::json_or_default")]
+    pub top: Json,
+    /// The terms that decided, by how far the score drops without each.
+    #[serde(deserialize_with = "column::json_or_default")]
+    pub top_features: Json,
+    /// The log line pointed at.
+    #[serde(deserialize_with = "column::json_or_default")]
+    pub log_line: Json,
+    /// What it was made from.
+    pub evidence: EvidenceKind,
+    /// What should be known of that: the labels of [`Note`].
+    #[serde(deserialize_with = "column::json_or_default")]
+    pub evidence_notes: Json,
+    /// `github_webhook`.
+    pub event_source: String,
+    /// The workflow's name.
+    pub workflow: Option<String>,
+    /// The failed job's name.
+    pub job: Option<String>,
+    /// The failed step's name.
+    pub step: Option<String>,
+    /// Where a person reads the run.
+    pub html_url: Option<String>,
+    /// The commit.
+    pub head_sha: Option<String>,
+    /// The numerics and categories the model saw.
+    #[serde(deserialize_with = "column::json_or_default")]
+    pub metrics_payload: Json,
+    /// The model that made it.
+    pub model_version: String,
+    /// The class a person named last, if one did.
+    pub corrected: Option<String>,
+}
+
+/// Which inferences are asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filter<'a> {
+    /// Of this repository.
+    pub repository: Option<&'a str>,
+    /// With this verdict.
+    pub prediction: Option<&'a str>,
+    /// Of at least this confidence.
+    pub confidence_min: f64,
+    /// Older than this one.
+    pub before: Option<i64>,
+}
+
+/// Totals for the dashboard and the badge.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct Totals {
+    /// All inferences.
+    pub inferences: u64,
+    /// Those of the last window.
+    pub recent: u64,
+    /// Mean confidence of the last window.
+    pub recent_confidence: Option<f64>,
+    /// Deliveries waiting.
+    pub queued: u64,
+    /// Deliveries given up.
+    pub failed: u64,
+    /// Rows of feedback.
+    pub feedback: u64,
+}
+
+/// One day's verdicts of one class.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayCount {
+    /// `2026-01-31`, in UTC.
+    pub day: String,
+    /// The class, or `Unknown`.
+    pub prediction: String,
+    /// How many verdicts there were.
+    pub count: u64,
+}
+
+/// Inserts a verdict; what happens where there is one already is `$conflict`.
+macro_rules! insert_inference {
+    ($name:literal, $($conflict:tt)+) => {
+        concat!(
+            "-- ",
+            $name,
+            "
+INSERT INTO inferences (repository, subject, installation_id, timestamp, prediction, confidence, top, top_features,
+  log_line, evidence, event_source, workflow, job, step, html_url, head_sha, metrics_payload, model_version)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+ON CONFLICT (repository, subject) ",
+            $($conflict)+
+        )
+    };
+}
+
+/// The new value of a column that says what failed; what a person has corrected keeps the old one.
+macro_rules! unless_corrected {
+    ($($column:literal),+) => {
+        concat!($($column, " = iif(EXISTS (SELECT 1 FROM feedback WHERE inference_id = inferences.id), inferences.", $column,
+          ", excluded.", $column, "), "),+)
+    };
+}
+
+const INSERT_MEANWHILE: &str = insert_inference!("insert_meanwhile", "DO NOTHING");
+// A verdict that was made without the log is made again, under its id. Every other stays.
+const INSERT_INFERENCE: &str = insert_inference!(
+    "insert_inference",
+    "DO UPDATE SET ",
+    unless_corrected!("prediction", "confidence", "top", "top_features", "log_line", "model_version"),
+    "evidence = excluded.evidence, job = excluded.job, step = excluded.step, metrics_payload = excluded.metrics_payload
+WHERE EXISTS (SELECT 1 FROM evidence_notes WHERE inference_id = inferences.id AND note = 'log_awaited')"
+);
+
+const COUNT_CELLS: &str = "-- count_cells
+INSERT INTO drift_cells (model_version, block, installation_id, feature, bin, count)
+SELECT ?1, inferences.id / ?4, COALESCE(installation_id, 0), json_extract(cell.value, '$[0]'),
+  json_extract(cell.value, '$[1]'), 1 FROM inferences, json_each(?5) AS cell
+WHERE changes() > 0 AND repository = ?2 AND subject = ?3
+ON CONFLICT (model_version, block, installation_id, feature, bin) DO UPDATE SET count = count + 1";
+
+const KEEP_TELEMETRY: &str = "-- keep_telemetry
+INSERT INTO telemetry (inference_id, telemetry, stored_at)
+SELECT id, ?3, ?4 FROM inferences WHERE repository = ?1 AND subject = ?2
+ON CONFLICT (inference_id) DO UPDATE SET telemetry = excluded.telemetry
+WHERE EXISTS (SELECT 1 FROM evidence_notes WHERE inference_id = excluded.inference_id AND note = 'log_awaited')";
+
+const CLASSES_BY_DAY: &str = "-- classes_by_day
+SELECT timestamp / 86400 AS day, prediction, COUNT(*) AS count FROM inferences
+WHERE timestamp >= ?1 AND (?2 IS NULL OR installation_id = ?2) GROUP BY 1, 2 ORDER BY 1, 2";
+
+/// The columns of an [`Inference`], of the rows that `$rest` says.
+macro_rules! select_inferences {
+    ($name:literal, $rest:literal) => {
+        concat!(
+            "-- ",
+            $name,
+            "
+SELECT id, timestamp, repository, subject, prediction, confidence, confidence AS confidence_score, top, top_features,
+  log_line, evidence, event_source, workflow, job, step, html_url, head_sha, metrics_payload, model_version,
+  (SELECT json_group_array(note) FROM evidence_notes WHERE inference_id = inferences.id) AS evidence_notes,
+  (SELECT corrected FROM feedback WHERE inference_id = inferences.id ORDER BY feedback.id DESC LIMIT 1) AS corrected
+FROM inferences ",
+            $rest
+        )
+    };
+}
+
+const HISTORY: &str = select_inferences!(
+    "history",
+    "WHERE (?2 IS NULL OR installation_id = ?2) AND (?3 IS NULL OR repository = ?3)
+  AND (?4 IS NULL OR prediction = ?4) AND confidence >= ?5 AND (?6 IS NULL OR id < ?6) ORDER BY id DESC LIMIT ?1"
+);
+const INFERENCE_OF: &str = select_inferences!(
+    "inference_of",
+    "WHERE repository = ?1 AND subject = ?2 AND (?3 IS NULL OR installation_id = ?3)"
+);
+const INFERENCE_BY_ID: &str =
+    select_inferences!("inference_by_id", "WHERE id = ?1 AND (?2 IS NULL OR installation_id = ?2)");
+
+const TOTALS: &str = "-- totals
+SELECT CASE WHEN ?2 IS NULL THEN (SELECT COALESCE(SUM(value), 0) FROM counters WHERE name = 'inferences')
+    ELSE (SELECT COUNT(*) FROM inferences WHERE installation_id = ?2) END AS inferences,
+  (SELECT COUNT(*) FROM (SELECT id FROM inferences WHERE ?2 IS NULL OR installation_id = ?2 ORDER BY id DESC LIMIT ?1)) AS recent,
+  (SELECT AVG(confidence) FROM (SELECT confidence FROM inferences WHERE ?2 IS NULL OR installation_id = ?2
+    ORDER BY id DESC LIMIT ?1)) AS recent_confidence,
+  (SELECT COUNT(*) FROM deliveries WHERE status = 'queued' AND (?2 IS NULL OR installation_id = ?2)) AS queued,
+  (SELECT COUNT(*) FROM deliveries WHERE status = 'failed' AND (?2 IS NULL OR installation_id = ?2)) AS failed,
+  (SELECT COUNT(*) FROM feedback WHERE ?2 IS NULL OR installation_id = ?2) AS feedback";
+
+/// A verdict of a day, by the number of the day since 1970.
+#[derive(Deserialize)]
+struct DayRow {
+    day: i64,
+    prediction: String,
+    count: u64,
+}
+
+/// Stores a verdict once for its subject, counts it, and closes its delivery. What is stored then, this verdict or that of
+/// an earlier delivery, is answered by [`of_subject`]. A verdict that was stored without the log is replaced.
+pub fn finish(new: NewInference<'_>, now: i64) -> Query<()> {
+    let insert = Change::of(statement(INSERT_INFERENCE, row(new, now)))
+        .count("inferences", new.verdict.prediction.verdict())
+        .count("evidence", new.evidence.label());
+    // The cells come last, since a verdict may fall into none.
+    let stored = evidence::note(insert, &new, new.notes).then(count_cells(new)).done();
+    let settled = Query::writing(evidence::settle(&new)).done();
+    stored.with(keep_telemetry(&new, now)).with(settled).with(deliveries::finish(new.key, now))
+}
+
+/// Stores a verdict without the log, to be made again with it. It is counted when it is made again.
+pub(super) fn keep_meanwhile(new: NewInference<'_>, now: i64) -> Query<()> {
+    let insert = Change::of(statement(INSERT_MEANWHILE, row(new, now)));
+    let awaited = evidence::note(insert, &new, &[Note::LogAwaited]);
+    evidence::note(awaited, &new, new.notes).done().with(keep_telemetry(&new, now))
+}
+
+/// The verdict on one subject. [`Error::NotFound`] where there is none.
+pub fn of_subject(scope: Scope, repository: &str, subject: &str) -> Query<Inference> {
+    found(statement(INFERENCE_OF, [text(repository), text(subject), held_to(scope)]))
+}
+
+/// The verdict under this id. [`Error::NotFound`] where there is none.
+pub fn by_id(scope: Scope, id: i64) -> Query<Inference> {
+    found(statement(INFERENCE_BY_ID, [Value::Integer(id), held_to(scope)]))
+}
+
+/// The latest `limit` inferences that pass `filter`, newest first.
+pub fn history(scope: Scope, filter: Filter<'_>, limit: u32) -> Query<Vec<Inference>> {
+    let args = [
+        Value::Integer(i64::from(limit.min(HISTORY_LIMIT))),
+        held_to(scope),
+        optional(filter.repository),
+        optional(filter.prediction),
+        Value::Real(filter.confidence_min),
+        filter.before.map_or(Value::Null, Value::Integer),
+    ];
+    Query::reading(statement(HISTORY, args)).rows()
+}
+
+/// The totals over a window of the last `window` inferences.
+pub fn totals(scope: Scope, window: u32) -> Query<Totals> {
+    Query::reading(statement(TOTALS, [Value::Integer(i64::from(window)), held_to(scope)])).only()
+}
+
+/// How many verdicts of each class each day since `since` brought, oldest first.
+pub fn classes_by_day(scope: Scope, since: i64) -> Query<Vec<DayCount>> {
+    let days = Query::reading(statement(CLASSES_BY_DAY, [Value::Integer(since), held_to(scope)])).rows();
+    days.map(|days: Vec<DayRow>| days.into_iter().map(DayRow::day_count).collect())
+}
+
+// === impl EvidenceKind ===
+
+impl EvidenceKind {
+    /// A short, stable name.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Payload => "payload",
+            Self::Job => "job",
+            Self::Log => "log",
+        }
+    }
+}
+
+impl DayRow {
+    fn day_count(self) -> DayCount {
+        let Self { day, prediction, count } = self;
+        DayCount { day: rfc3339(day * DAY_SECONDS).chars().take(10).collect(), prediction, count }
+    }
+}
+
+fn found(statement: Statement) -> Query<Inference> {
+    Query::reading(statement).first().try_map(|inference| inference.ok_or(Error::NotFound))
+}
+
+fn count_cells(new: NewInference<'_>) -> Statement {
+    let args = [
+        text(new.model_version),
+        text(&new.record.repository),
+        Value::Text(new.record.subject.key()),
+        Value::Integer(BLOCK),
+        Value::Text(json_of(&new.cells)),
+    ];
+    statement(COUNT_CELLS, args)
+}
+
+fn keep_telemetry(new: &NewInference<'_>, now: i64) -> Query<()> {
+    let row = [
+        text(&new.record.repository),
+        Value::Text(new.record.subject.key()),
+        Value::Text(json_of(&new.verdict.telemetry)),
+        Value::Integer(now),
+    ];
+    Query::writing(statement(KEEP_TELEMETRY, row)).done()
+}
+
+fn row(new: NewInference<'_>, now: i64) -> [Value; 18] {
+    let NewInference { record, verdict, .. } = new;
+    let prediction = &verdict.prediction;
+    let line = verdict.explanation.line.as_ref().map(json_of::<Line>);
+    let mut metrics = json!(verdict.telemetry);
+    if let Some(fields) = metrics.as_object_mut() {
+        // The text is long; it is kept apart, and for a while only.
+        fields.remove("text");
+        fields.retain(|_, value| !value.is_null());
+    }
+    [
+        text(&record.repository),
+        Value::Text(record.subject.key()),
+        installation(record),
+        Value::Integer(now),
+        text(prediction.verdict()),
+        Value::Real(f64::from(prediction.confidence)),
+        Value::Text(json!(prediction.top_three()).to_string()),
+        Value::Text(json_of(&verdict.explanation.terms)),
+        line.map_or(Value::Null, Value::Text),
+        text(new.evidence.label()),
+        text("github_webhook"),
+        optional(record.workflow.as_deref()),
+        optional(new.job.or(record.job.as_deref())),
+        optional(new.step),
+        optional(record.html_url.as_deref()),
+        optional(record.head_sha.as_deref()),
+        Value::Text(metrics.to_string()),
+        text(new.model_version),
+    ]
+}
