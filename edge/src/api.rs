@@ -1,4 +1,4 @@
-//! The JSON API: what the dashboard reads, and verdicts on demand. Every call here has passed the API key.
+//! The JSON API: the data of the dashboard, and verdicts on demand. Every call here has passed the check of its key.
 
 use crate::app::{App, now};
 use crate::{guard, models, respond, turso};
@@ -20,20 +20,20 @@ use std::sync::Arc;
 use worker::{Request, Response};
 
 const HISTORY_DEFAULT: u32 = 100;
-/// Columns of the drift heatmap.
+/// The number of columns of the drift heatmap.
 const HEATMAP_WINDOWS: u32 = 12;
 const TIMELINE_DAYS: i64 = 14;
-/// The most of a small JSON body that is read.
+/// The largest small JSON body that is read.
 const FORM_LIMIT_BYTES: usize = 16 * 1024;
 
-/// `GET /api/dashboard`
+/// Answers `GET /api/dashboard` with the overview.
 pub(crate) async fn dashboard(app: &App, who: &Principal) -> Result<Response> {
     let overview = overview(app, who.scope).await?;
     let manifest = &overview.model.manifest;
     respond::json(200, &Dashboard::new(&overview.totals, overview.report, manifest, now()))
 }
 
-/// `GET /api/drift`, and `/api/psi` as the predecessor called it.
+/// Answers `GET /api/drift`, and `/api/psi`, the name that older clients know.
 pub(crate) async fn drift(app: &App, who: &Principal) -> Result<Response> {
     respond::json(200, &overview(app, who.scope).await?.report)
 }
@@ -106,7 +106,7 @@ pub(crate) async fn telemetry(request: &Request, app: &App, who: &Principal) -> 
     respond::json(200, &turso::ask(app, page).await?)
 }
 
-/// `GET /api/feedback/stats`
+/// Answers `GET /api/feedback/stats` with the totals of corrections.
 pub(crate) async fn feedback_stats(app: &App, who: &Principal) -> Result<Response> {
     respond::json(200, &turso::ask(app, store::feedback::stats(who.scope)).await?)
 }
@@ -124,7 +124,7 @@ pub(crate) async fn inference(request: &Request, app: &App, who: &Principal) -> 
     respond::json(200, &turso::ask(app, inference).await?)
 }
 
-/// What `/api/classify` takes as JSON: a log, the predecessor's record, or telemetry that is already masked.
+/// The JSON body of `/api/classify`: a log, a record with a message, or telemetry that is already masked.
 #[derive(Deserialize)]
 struct ClassifyBody {
     log: Option<String>,
@@ -171,7 +171,7 @@ fn text_excerpt(log: &[u8]) -> Result<Excerpt> {
     if excerpt.binary { Err(Error::ContentTypeUnsupported) } else { Ok(excerpt) }
 }
 
-/// What the badge, the heatmap and the registry are made from, of one moment.
+/// The data of the badge, the heatmap and the registry, from one moment.
 pub(crate) async fn overview(app: &App, scope: Scope) -> Result<Overview> {
     let model = models::current(app).await?;
     let version = &model.manifest.model_version;
@@ -187,14 +187,14 @@ pub(crate) struct Overview {
     pub(crate) model: Arc<ModelBundle>,
 }
 
-/// A whole number in the query, if it is there.
+/// Reads a whole number from the query, if it is there.
 pub(crate) fn number(request: &Request, name: &'static str) -> Result<Option<i64>> {
     let parse =
         |text: String| text.parse().map_err(|_| Error::ParameterInvalid { name, expected: "a whole number" });
     query(request, name).map(parse).transpose()
 }
 
-/// A small JSON body.
+/// Reads a small JSON body.
 pub(crate) async fn form<T: serde::de::DeserializeOwned>(request: &mut Request) -> Result<T> {
     let body = guard::body(request, FORM_LIMIT_BYTES).await?;
     serde_json::from_slice(&body).map_err(|error| Error::JsonInvalid(error.to_string()))

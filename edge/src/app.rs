@@ -1,4 +1,4 @@
-//! What one isolate keeps between requests: its configuration and, from the first verdict on, its models.
+//! The state that one isolate keeps between requests: its configuration and, from the first verdict on, its models.
 
 use crate::config::Config;
 use crate::keys::KnownKeys;
@@ -18,7 +18,7 @@ pub(crate) struct App {
     pub(crate) known_keys: KnownKeys,
 }
 
-/// The isolate's state, built by its first event. An isolate has one thread, so no race is lost.
+/// The isolate's state, built by its first event. An isolate has one thread, so there is no race.
 pub(crate) fn app(env: &Env) -> &'static App {
     static APP: OnceLock<App> = OnceLock::new();
     APP.get_or_init(|| App {
@@ -31,7 +31,8 @@ pub(crate) fn app(env: &Env) -> &'static App {
     })
 }
 
-/// Unix seconds. The runtime's clock stands still between I/O, which is fine for leases and timestamps.
+/// The current time in Unix seconds. The runtime's clock stands still between I/O, which is fine for leases and
+/// timestamps.
 pub(crate) fn now() -> i64 {
     (Date::now().as_millis() / 1000) as i64
 }

@@ -1,4 +1,4 @@
-//! The worker's settings, read once an isolate. A missing secret closes what needs it; `/health` names it.
+//! The worker's settings, read once per isolate. A missing secret closes what needs it, and `/health` names it.
 
 use sentinel_shared::artifact::signed::PublicKeys;
 use sentinel_shared::signature::{Secret, WebhookSecrets};
@@ -7,44 +7,46 @@ use sentinel_shared::store::retention::RETENTION_DAYS;
 use sentinel_shared::{Error, Result};
 
 const GITHUB_API: &str = "https://api.github.com";
-/// Where GitHub's job logs redirect to. Suffixes of host names.
+/// The hosts that GitHub's job logs redirect to, as suffixes of host names.
 const LOG_HOSTS: &str = ".blob.core.windows.net,.actions.githubusercontent.com";
 
-/// The reviewing node.
+/// The node that the worker notifies.
 pub(crate) struct Node {
-    /// Its origin.
+    /// The origin of the node's URL.
     pub(crate) url: String,
-    /// What it asks for.
+    /// The bearer token that the node requires.
     pub(crate) token: String,
 }
 
 pub(crate) struct Config {
-    /// `SENTINEL_WEBHOOK_SECRET`, and `SENTINEL_WEBHOOK_SECRET_PREVIOUS` during a rotation.
+    /// `SENTINEL_WEBHOOK_SECRET`, and `SENTINEL_WEBHOOK_SECRET_PREVIOUS` during a rotation: verifies webhooks.
     webhook_secrets: Option<WebhookSecrets>,
-    /// `SENTINEL_API_KEY`: what the dashboard and the API ask for.
+    /// `SENTINEL_API_KEY`: the operator's key for the dashboard and the API.
     api_key: Option<Secret>,
-    /// `TURSO_DATABASE_URL`: `libsql://…`, `https://…`, or `http://…` of a local `sentinel db`.
+    /// `TURSO_DATABASE_URL`: the address of the database, `libsql://…`, `https://…`, or `http://…` of a local `sentinel
+    /// db`.
     database_url: Option<String>,
-    /// `TURSO_AUTH_TOKEN`.
+    /// `TURSO_AUTH_TOKEN`: the token for the database.
     pub(crate) database_token: Option<String>,
-    /// `GITHUB_TOKEN`: reads jobs and logs. Without one, verdicts are made from the delivery alone.
+    /// `GITHUB_TOKEN`: reads jobs and logs. Without it, verdicts use the delivery alone.
     pub(crate) github_token: Option<String>,
-    /// `GITHUB_API_URL`: another one for GitHub Enterprise Server.
+    /// `GITHUB_API_URL`: the address of GitHub's API; set it for GitHub Enterprise Server.
     pub(crate) github_api_url: String,
-    /// `SENTINEL_MODEL_PUBLIC_KEYS`: who may sign models, comma-separated; `sentinel model keygen` prints one.
+    /// `SENTINEL_MODEL_PUBLIC_KEYS`: the keys that may sign models, comma-separated. `sentinel model keygen` prints
+    /// one.
     model_keys: Option<PublicKeys>,
-    /// `SENTINEL_NODE_URL` and `SENTINEL_NODE_TOKEN`: the node that is told of pull requests at once. Without one
-    /// they are queued for nodes that pull.
+    /// `SENTINEL_NODE_URL` and `SENTINEL_NODE_TOKEN`: the node that is notified of pull requests at once. Without it,
+    /// they wait for nodes that pull.
     pub(crate) node: Option<Node>,
-    /// `SENTINEL_PUBLISH_VERDICTS`: `on` to have a node tell verdicts on GitHub.
+    /// `SENTINEL_PUBLISH_VERDICTS`: `on` lets a node publish verdicts on GitHub.
     pub(crate) publishes_verdicts: bool,
-    /// `SENTINEL_RETENTION_DAYS`: after how many days verdicts, reviews and the ledger are forgotten; 0 is never.
+    /// `SENTINEL_RETENTION_DAYS`: the days after which verdicts, reviews and the ledger are deleted; 0 is never.
     pub(crate) retention_days: i64,
-    /// A node's URL without its token.
+    /// Whether there is a node's URL without its token.
     node_token_missing: bool,
-    /// Settings that say something that can't be followed, and what; never their values.
+    /// Settings with a wrong value, and what is wrong; never the values.
     wrong: Vec<(&'static str, &'static str)>,
-    /// `GITHUB_LOG_HOSTS`: comma-separated hosts a log may be redirected to; `.suffix` allows subdomains.
+    /// `GITHUB_LOG_HOSTS`: the hosts that a log may be redirected to, comma-separated; `.suffix` allows subdomains.
     pub(crate) log_hosts: Vec<String>,
 }
 
@@ -120,7 +122,7 @@ impl Config {
         self.database_url.as_deref().ok_or(Error::SecretMissing("TURSO_DATABASE_URL"))
     }
 
-    /// Settings that can't be followed, each with what is wrong and what stays closed.
+    /// Settings with a wrong value, each with what is wrong and what stays closed.
     pub(crate) fn wrong(&self) -> &[(&'static str, &'static str)] {
         &self.wrong
     }

@@ -1,7 +1,8 @@
-//! What GitHub's API adds to a delivery: the failed attempt's first failed job with a log, its steps, and its log's end.
+//! Asks GitHub for what a delivery lacks: the failed attempt's first failed job with a log, its steps, and the end of
+//! its log.
 //!
-//! Everything here together has a deadline and a number of calls. What can't be had now is told apart from what does not
-//! exist: the first is waited for.
+//! Everything here together has a deadline and a limit of calls. What cannot be had now is distinguished from what does
+//! not exist, because only the first is worth waiting for.
 
 use crate::app::App;
 use crate::github::{Github, Stop, away, dismiss};
@@ -19,45 +20,45 @@ use std::pin::pin;
 use std::time::Duration;
 use worker::{Delay, Response, Url};
 
-/// For everything here together: a delivery must be done well before its lease ends.
+/// The time limit for everything here together. A delivery must be done well before its lease ends.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// Calls to GitHub about one delivery: a page of jobs and two logs, with one to spare. The sweep counts on it: a free
-/// account's worker may make 50 an event.
+/// The largest number of calls to GitHub about one delivery: a page of jobs and two logs, and one more. The sweep
+/// depends on it, because a free account's worker may make 50 calls per event.
 pub(crate) const CALLS_MAX: usize = 8;
-/// Calls that one log takes at least: where it is, how long it is, and its end.
+/// The smallest number of calls for one log: its address, its length, and its end.
 const CALLS_OF_A_LOG: usize = 3;
-/// Failed jobs whose logs are asked for, until one has a log.
+/// The largest number of failed jobs whose logs are asked for, until one has a log.
 const JOBS_TRIED_MAX: usize = 3;
-/// The most of a log without a length or ranges that streams by, to find its end.
+/// The largest part of a log without a length or ranges that is streamed to find its end.
 const LOG_READ_BYTES: u64 = 64 * 1024 * 1024;
-/// The longest that it streams by. Well within the deadline, so that what was read is not lost.
+/// The longest time that such a log is streamed. It is well within the deadline, so that what was read is not lost.
 const LOG_READ_TIME: Duration = Duration::from_secs(10);
-/// What every gzip stream begins with (RFC 1952).
+/// The first bytes of every gzip stream (RFC 1952).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 #[derive(Default)]
 pub(crate) struct Evidence {
     pub(crate) job: Option<JobEvidence>,
     pub(crate) excerpt: Excerpt,
-    /// Which part of the log the excerpt is of; None without a log.
+    /// The part of the log that the excerpt is from; None without a log.
     pub(crate) log: Option<LogPart>,
     pub(crate) notes: Vec<Note>,
-    /// Why there is no more now, and may be later.
+    /// The reason why there is no more now, if there may be more later.
     pub(crate) trouble: Option<Trouble>,
-    /// Calls that it took.
+    /// The number of calls that were made.
     pub(crate) calls: usize,
 }
 
-/// What reading logs needs, tried on one failed run.
+/// The result of trying to read the log of one failed run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Check {
     /// The worker has no token.
     NoToken,
     /// Logs can be read.
     Works,
-    /// The token is accepted, and there is no run yet to try it on.
+    /// The token is accepted, but there is no run yet to try it on.
     Untried,
-    /// The token does not see the run: it is of a repository the token is not for, or it was deleted.
+    /// The token does not see the run. It belongs to another repository, or it was deleted.
     Absent,
     /// The token lacks a permission.
     Refused,
@@ -82,7 +83,7 @@ impl Evidence {
 }
 
 impl Check {
-    /// A short, stable name.
+    /// A short, stable name of the result.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::NoToken => "no_token",
@@ -95,7 +96,7 @@ impl Check {
     }
 }
 
-/// Gathers what can be had now. Nothing to be had (no token, no such job, no log) is no trouble.
+/// Gathers the evidence that GitHub gives now. It is no trouble if there is none (no token, no such job, no log).
 pub(crate) async fn gather(app: &App, record: &FailureRecord) -> Evidence {
     let mut evidence = Evidence::default();
     let Some(github) = Github::of(app, CALLS_MAX) else { return evidence };
@@ -110,7 +111,7 @@ pub(crate) async fn gather(app: &App, record: &FailureRecord) -> Evidence {
     evidence
 }
 
-/// Tries what reading logs needs on the run or job under `subject`, or on nothing where nothing failed yet.
+/// Tries to read the log of the last failed run or job. Without one, it only tries the token.
 pub(crate) async fn check(app: &App, last: Option<(&str, &str)>) -> Check {
     let Some(github) = Github::of(app, CALLS_MAX) else { return Check::NoToken };
     match select(pin!(check_with(&github, last)), Delay::from(DEADLINE)).await {
@@ -120,7 +121,7 @@ pub(crate) async fn check(app: &App, last: Option<(&str, &str)>) -> Check {
     }
 }
 
-/// Whether `login` may write to `repository`; false without a token to ask with.
+/// Whether `login` may write to `repository`; false if there is no token to ask with.
 ///
 /// # Errors
 /// [`Error::GithubUnavailable`] when trying again later may tell.
@@ -174,7 +175,7 @@ async fn gather_with(
     Ok(())
 }
 
-/// Reads the log of the first of `jobs` that has one. Without any, the first job tells its steps.
+/// Reads the log of the first of `jobs` that has one. If none has one, the steps of the first job are used.
 async fn look_at(
     github: &Github<'_>,
     repository: &str,
@@ -203,7 +204,7 @@ async fn look_at(
     Ok(())
 }
 
-/// The excerpt of a job's log, and of which part. None where there is no log (any more).
+/// The excerpt of a job's log, and the part it is from. None if there is no log, or no longer one.
 async fn log(github: &Github<'_>, repository: &str, job_id: u64) -> Result<Option<(Excerpt, LogPart)>, Stop> {
     // The signature in an address does not hold for long: one that is over is asked for anew, once.
     for _ in 0..2 {
@@ -220,7 +221,7 @@ async fn log(github: &Github<'_>, repository: &str, job_id: u64) -> Result<Optio
     Ok(None)
 }
 
-/// The end of the log at `url`; None where it is not (any more).
+/// Reads the end of the log at `url`. None if it is not there, or no longer there.
 async fn read(github: &Github<'_>, url: &Url) -> Result<Option<(LogEnd, LogPart)>, Stop> {
     let Some(whole) = github.stored(url, None).await? else { return Ok(None) };
     let start = length(&whole).map(|length| length.saturating_sub(LOG_END_BYTES));
@@ -236,7 +237,7 @@ async fn read(github: &Github<'_>, url: &Url) -> Result<Option<(LogEnd, LogPart)
     }
 }
 
-/// How long a body is. That of a compressed one is not the text's.
+/// The length of a body. The length of a compressed body is not used, because it is not the text's.
 fn length(response: &Response) -> Option<usize> {
     let header = |name: &str| response.headers().get(name).ok().flatten();
     if header("content-encoding").is_some_and(|encoding| encoding != "identity") {
@@ -245,7 +246,7 @@ fn length(response: &Response) -> Option<usize> {
     header("content-length")?.parse().ok()
 }
 
-/// Lets `part` of a log stream by and keeps its end; says so when that end was not reached.
+/// Streams `part` of a log and keeps its end. Says so if the end was not reached.
 async fn stream(mut response: Response, part: LogPart) -> Result<(LogEnd, LogPart), Stop> {
     let mut end = LogEnd::default();
     let mut time = Delay::from(LOG_READ_TIME);

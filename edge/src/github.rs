@@ -1,7 +1,7 @@
 //! The worker's client of GitHub's API, and of the storage that logs are redirected to.
 //!
-//! Each answer has a byte cap and each piece of work a number of calls. What an answer means is decided in
-//! `sentinel_shared::github::answer`. Our `Authorization` goes to the API alone: it is not the storage's to see.
+//! Each answer has a byte limit and each piece of work a limit of calls. `sentinel_shared::github::answer` decides what
+//! an answer means. Our `Authorization` goes only to the API, never to the storage.
 
 use crate::app::{App, now};
 use futures_util::StreamExt;
@@ -15,21 +15,21 @@ use worker::{
     console_warn, web_sys,
 };
 
-/// The most of one API answer that is read; a page of 100 jobs with steps is under 1 MB.
+/// The largest API answer that is read. A page of 100 jobs with steps is under 1 MB.
 const ANSWER_LIMIT_BYTES: usize = 4 * 1024 * 1024;
-/// The most of a refusal that is read: its message tells a limit from a missing permission.
+/// The largest part of a refusal that is read. Its message distinguishes a limit from a missing permission.
 const REFUSAL_LIMIT_BYTES: usize = 4096;
 
-/// Why a call gave nothing.
+/// The reason why a call gave nothing.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stop {
-    /// Trying later may give more.
+    /// A later try may give more.
     Trouble(Trouble),
-    /// This piece of work may make no more calls.
+    /// This piece of work has made all of its calls.
     CallsSpent,
 }
 
-/// GitHub, for one piece of work.
+/// A client of GitHub for one piece of work.
 pub(crate) struct Github<'a> {
     api: &'a str,
     token: &'a str,
@@ -53,7 +53,7 @@ impl From<Stop> for Error {
 // === impl Github ===
 
 impl<'a> Github<'a> {
-    /// A client that makes at most `calls_max` calls; None without a token to make them with.
+    /// Makes a client with at most `calls_max` calls; None if there is no token.
     pub(crate) fn of(app: &'a App, calls_max: usize) -> Option<Self> {
         let config = &app.config;
         let token = config.github_token.as_deref()?;
@@ -61,7 +61,7 @@ impl<'a> Github<'a> {
         Some(Self { api, token, log_hosts, calls: Cell::new(0), calls_max })
     }
 
-    /// Calls made so far.
+    /// The number of calls made so far.
     pub(crate) fn calls(&self) -> usize {
         self.calls.get()
     }
@@ -71,7 +71,7 @@ impl<'a> Github<'a> {
         self.calls.get() + count <= self.calls_max
     }
 
-    /// The JSON at `path`; None for what does not exist or is not ours to see.
+    /// Reads the JSON at `path`; None if it does not exist or we may not see it.
     pub(crate) async fn json<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Stop> {
         match self.ask(path).await? {
             (Meaning::Done, mut response) => {
@@ -86,7 +86,7 @@ impl<'a> Github<'a> {
         }
     }
 
-    /// Where GitHub redirects to from `path`; None where it does not, or to a host that is not on the list.
+    /// The address that GitHub redirects to from `path`; None if it does not, or if the host is not on the list.
     pub(crate) async fn address(&self, path: &str) -> Result<Option<Url>, Stop> {
         let (meaning, response) = self.ask(path).await?;
         let location = response.headers().get("location").ok().flatten();
@@ -102,7 +102,7 @@ impl<'a> Github<'a> {
         Ok(url)
     }
 
-    /// What GitHub answers at `path`, and what that means.
+    /// Asks GitHub for `path`, and returns the answer with its meaning.
     pub(crate) async fn ask(&self, path: &str) -> Result<(Meaning, Response), Stop> {
         let authorization = format!("Bearer {}", self.token);
         let headers = [
@@ -121,7 +121,7 @@ impl<'a> Github<'a> {
         known(meaning).map(|meaning| (meaning, response))
     }
 
-    /// The log at `url`, from `start` on; None where it is not (any more).
+    /// Reads the log at `url` from `start` on; None if it is not there, or no longer there.
     pub(crate) async fn stored(&self, url: &Url, start: Option<usize>) -> Result<Option<Response>, Stop> {
         let range = start.map(|start| format!("bytes={start}-"));
         // What is compressed has no length and no ranges of its own.
@@ -156,7 +156,7 @@ impl<'a> Github<'a> {
     }
 }
 
-/// Posts nothing to `path` of GitHub's API, without a token; None for what does not exist (any more).
+/// Sends an empty POST to `path` of GitHub's API, without a token; None if it does not exist, or no longer exists.
 pub(crate) async fn exchange<T: DeserializeOwned>(app: &App, path: &str) -> Result<Option<T>, Error> {
     let headers = [("accept", "application/vnd.github+json"), ("user-agent", "sentinel")];
     let url = format!("{}{path}", app.config.github_api_url);
@@ -173,7 +173,7 @@ pub(crate) async fn exchange<T: DeserializeOwned>(app: &App, path: &str) -> Resu
     }
 }
 
-/// Ends an answer whose body is not wanted: an unread one keeps one of the worker's six connections.
+/// Ends an answer whose body is not needed. An unread body keeps one of the worker's six connections.
 pub(crate) fn dismiss(response: Response) {
     let response: web_sys::Response = response.into();
     if let Some(body) = response.body() {
@@ -182,7 +182,7 @@ pub(crate) fn dismiss(response: Response) {
     }
 }
 
-/// What to do when an answer breaks off, or is not what it should be.
+/// The stop for an answer that breaks off or has another shape.
 pub(crate) fn away(why: &str) -> Stop {
     console_error!("github.away: {why}");
     Stop::Trouble(Trouble::Away(None))
@@ -202,7 +202,7 @@ fn told(response: &Response, message: &str, of: fn(&Answer<'_>, i64) -> Meaning)
     of(&answer, now())
 }
 
-/// Stops where trying later may give more.
+/// Stops if a later try may give more.
 fn known(meaning: Meaning) -> Result<Meaning, Stop> {
     match Trouble::of(meaning) {
         None => Ok(meaning),
@@ -228,7 +228,7 @@ async fn capped(response: &mut Response, limit_bytes: usize) -> Result<Vec<u8>, 
     if bytes.len() > limit_bytes { Err(away("an answer beyond the cap")) } else { Ok(bytes) }
 }
 
-/// The body, or as much of it as is more than `limit_bytes`.
+/// Reads the body, or just enough of it to see that it is longer than `limit_bytes`.
 async fn up_to(response: &mut Response, limit_bytes: usize) -> Result<Vec<u8>, Stop> {
     let mut bytes = Vec::new();
     let mut stream = response.stream().map_err(|_| away("an answer can't be read"))?;

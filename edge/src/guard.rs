@@ -1,12 +1,12 @@
-//! What stands before the work: the body cap and the rate limits.
+//! The checks before the work: the limit of a body, and the rate limits.
 
 use crate::app::App;
 use futures_util::StreamExt;
 use sentinel_shared::{Error, Result};
 use worker::{ByteStream, Request, console_warn};
 
-/// How much of a body over its cap is read to no use before the answer: the largest payload GitHub sends.
-/// A sender that is cut off in the middle may never see the answer.
+/// How much of a body over its limit is read and dropped before the answer: the largest payload that GitHub sends. A
+/// sender that is cut off in the middle may never see the answer.
 const DRAIN_LIMIT_BYTES: usize = 25_000_000;
 /// The rate limiters in `wrangler.toml`.
 pub(crate) const LIMITERS: [&str; 2] = ["WEBHOOK_LIMITER", "API_LIMITER"];
@@ -46,7 +46,7 @@ async fn drain(mut stream: ByteStream) {
     }
 }
 
-/// Counts one call against the key `id`, or the operator's: names are not unique.
+/// Counts one call against the key `id`, or against the operator's key. Names are not unique, so they are not used.
 pub(crate) async fn call_within_rate(app: &App, id: Option<i64>) -> Result<()> {
     let bucket = id.map_or_else(|| "operator".to_owned(), |id| format!("key {id}"));
     within_rate(app, "API_LIMITER", &bucket).await
@@ -61,8 +61,8 @@ pub(crate) async fn refused(request: &Request, app: &App, error: Error) -> Error
     }
 }
 
-/// Counts one delivery against its installation, or its repository where there is none; never against an address:
-/// GitHub's are shared.
+/// Counts one delivery against its installation, or its repository if it has none. It is never counted against an
+/// address, because GitHub's are shared.
 pub(crate) async fn delivery_within_rate(
     app: &App,
     installation: Option<u64>,
@@ -72,12 +72,13 @@ pub(crate) async fn delivery_within_rate(
     within_rate(app, "WEBHOOK_LIMITER", &key).await
 }
 
-/// Counts a call of somebody who has no key yet against their address, so that one can't keep the others out.
+/// Counts a call without a key against the caller's address, so that one caller cannot keep the others out.
 pub(crate) async fn stranger_within_rate(request: &Request, app: &App) -> Result<()> {
     within_rate(app, "API_LIMITER", &format!("stranger {}", address(request))).await
 }
 
-/// Set by Cloudflare, whatever the caller says (<https://developers.cloudflare.com/fundamentals/reference/http-headers/>).
+/// The caller's address. Cloudflare sets it, whatever the caller says
+/// (<https://developers.cloudflare.com/fundamentals/reference/http-headers/>).
 fn address(request: &Request) -> String {
     request.headers().get("cf-connecting-ip").ok().flatten().unwrap_or_default()
 }

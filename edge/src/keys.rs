@@ -1,4 +1,4 @@
-//! The keys the operator hands out: made, listed and revoked. A key is shown once, when it is made.
+//! Creates, lists and revokes the operator's keys. A key is shown once, when it is created.
 
 use crate::app::{App, now};
 use crate::{api, guard, respond, session, turso};
@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use worker::{Request, Response};
 
-/// How long an isolate does not know a key that another one made, in seconds, at worst.
+/// The longest time for which an isolate does not know a key that another one created, in seconds.
 const REREAD_SECONDS: i64 = 2;
-/// The most of a request for a key that is read.
+/// The largest request for a key that is read.
 const NEW_KEY_LIMIT_BYTES: usize = 4 * 1024;
 
 /// The keys an isolate has seen in the store. A key that is not among them is looked for in the store again, and that at
@@ -47,7 +47,7 @@ impl KnownKeys {
     }
 }
 
-/// `GET /api/keys`
+/// Answers `GET /api/keys` with all keys.
 pub(crate) async fn list(app: &App) -> Result<Response> {
     respond::json(200, &turso::ask(app, access::keys()).await?)
 }

@@ -1,4 +1,4 @@
-//! The ledger of deliveries: shown, taken up again where one was given up, and forgotten with its repository.
+//! The ledger of deliveries over HTTP: lists deliveries, takes up given-up ones again, and deletes a repository's rows.
 
 use crate::app::App;
 use crate::{api, respond, turso};

@@ -1,7 +1,7 @@
 //! The Cloudflare Worker: takes webhooks, classifies failed runs, queues reviews, serves the dashboard.
 //!
-//! Here: what happens on an event. What it means is decided in `sentinel_shared`; this crate carries bytes in,
-//! performs the decided action, and carries an answer out. Only event entry points are in this file.
+//! This file has only the entry points of events. `sentinel_shared` makes the decisions. This crate carries bytes in,
+//! performs the decided action, and carries an answer out.
 
 mod api;
 mod app;

@@ -1,7 +1,8 @@
-//! Which model serves: the one the registry says, loaded at run time from the bundle store, else the built-in one.
+//! Chooses the model that serves: the one in the registry, loaded at run time from the KV store, or else the built-in
+//! one.
 //!
-//! A bundle that can't be fetched, or whose signature or bytes don't check out, is refused: what served before
-//! goes on serving, and `/health` and `/metrics` say so.
+//! A bundle that cannot be fetched, or whose signature or bytes are wrong, is refused. The model that served before
+//! keeps serving, and `/health` and `/metrics` say so.
 
 use crate::app::{App, now};
 use crate::turso;
@@ -15,7 +16,7 @@ use worker::{console_error, console_log};
 const BUNDLE: &[u8] = include_bytes!("../../models/failure/compiled.bundle");
 /// The KV namespace of signed bundles in `wrangler.toml`.
 const BINDING: &str = "MODELS";
-/// How long a refused bundle is not tried again, in seconds.
+/// The seconds for which a refused bundle is not tried again.
 const RETRY_SECONDS: i64 = 60;
 
 /// The models of one isolate.
@@ -42,7 +43,7 @@ impl Models {
         self.built_in.get_or_init(load).clone()
     }
 
-    /// What serves in this isolate right now, and whether it comes from the registry.
+    /// The model that serves in this isolate now, and whether it comes from the registry.
     pub(crate) fn serving(&self) -> Result<(Arc<ModelBundle>, &'static str)> {
         match locked(&self.loaded).as_ref() {
             Some((_, bundle)) => Ok((Arc::clone(bundle), "registry")),
@@ -56,7 +57,7 @@ impl Models {
     }
 }
 
-/// The model the registry says, or what goes on serving in its place.
+/// The model that the registry names, or the one that keeps serving in its place.
 pub(crate) async fn serving(app: &App, active: Option<&ActiveModel>) -> Result<Arc<ModelBundle>> {
     let models = &app.models;
     let Some(active) = active else {

@@ -1,4 +1,4 @@
-//! The dashboard's files. They hold no data: their script asks the API in the reader's name.
+//! The dashboard's files. They hold no data; their script asks the API with the reader's session.
 
 use crate::respond;
 use sentinel_shared::{Error, Result};

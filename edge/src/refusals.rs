@@ -1,7 +1,7 @@
-//! How many webhooks were refused for their signature: an operator's first sign of a wrong secret or a stranger.
+//! Counts webhooks with a wrong signature, an operator's first sign of a wrong secret or a stranger.
 //!
-//! Who can't sign must not be able to make the worker write without bound, so an isolate counts for itself and
-//! writes its count down at most every [`EVERY`] seconds; what it counted since is lost with it.
+//! A stranger must not be able to make the worker write without bound. So an isolate counts in memory and stores its
+//! count at most every [`EVERY`] seconds. What it counted since then is lost with it.
 
 use crate::app::{App, now};
 use crate::turso;

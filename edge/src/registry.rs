@@ -1,5 +1,7 @@
-//! The model registry over HTTP: upload a signed bundle, promote it, roll back. Every call here has passed the API
-//! key, which alone installs nothing: a bundle needs a trusted key's signature.
+//! The model registry over HTTP: upload a signed bundle, promote it, roll back.
+//!
+//! Every call here has passed the check of its key. The key alone installs nothing, because a bundle needs a trusted
+//! key's signature.
 
 use crate::app::{App, now};
 use crate::{api, guard, models, respond, turso};
@@ -19,7 +21,7 @@ use worker::{Request, Response};
 /// Stored failures that two models are compared on: what fits the CPU time of one request.
 const DIFF_ROWS: u32 = 100;
 
-/// `GET /api/registry`
+/// Answers `GET /api/registry` with the models and every change.
 pub(crate) async fn show(app: &App) -> Result<Response> {
     let overview = api::overview(app, Scope::All).await?;
     let (models, activations) = turso::ask(app, rows::registry()).await?;

@@ -52,7 +52,7 @@ pub(crate) fn address(path: &str, query: &[(&str, &str)]) -> String {
     format!("{path}?{}", pairs.join("&"))
 }
 
-/// `error` as `application/problem+json`.
+/// Answers with `error` as `application/problem+json`.
 pub(crate) fn problem(error: &Error) -> worker::Result<Response> {
     let code = error.code();
     let status = code.http_status();

@@ -1,6 +1,6 @@
 //! The generated gRPC client over the runtime's fetch, as gRPC-web.
 //!
-//! Only unary calls: fetch gives the whole answer at once, which for an outcome of a few bytes is what is wanted.
+//! It makes only unary calls. Fetch returns the whole answer at once, which suits an answer of a few bytes.
 
 use crate::app::App;
 use futures_util::future::{Either, LocalBoxFuture, select};

@@ -1,7 +1,7 @@
-//! Pull requests: from a delivery to a durable job, and from there to a node.
+//! Turns a pull request's delivery into a stored job, and notifies a node.
 //!
-//! The database is the outbox. A job is stored before GitHub is answered; the node is told afterwards, and again
-//! by the scheduled sweep for as long as nobody has taken it. Nodes that pull need not be told.
+//! The database is the outbox. A job is stored before GitHub is answered. The node is notified afterwards, and again by
+//! the scheduled sweep for as long as nobody has taken the job. Nodes that pull need no notification.
 
 use crate::app::{App, now};
 use crate::{api, evidence, guard, respond, review_client, turso};

@@ -30,7 +30,7 @@ pub(crate) async fn route(request: Request, app: &'static App, context: Context)
     answer.or_else(|error| respond::problem(&error))
 }
 
-/// What asks for a key or a session first.
+/// A route that requires authentication.
 #[derive(Clone, Copy)]
 enum Call {
     Breakers,
@@ -64,15 +64,15 @@ enum Call {
     UploadModel,
 }
 
-/// What a key must be good for.
+/// The kind of key that a route requires.
 enum Needs {
-    /// Any key: the answer holds what it may see.
+    /// Any key. The answer holds only what the key may see.
     Any,
-    /// An admin key, for a change to what it may see.
+    /// An admin key, for a change to rows that it may see.
     Admin,
-    /// A key of no single installation: the answer is about all.
+    /// A key that is not limited to one installation, because the answer is about all of them.
     All,
-    /// Both.
+    /// An admin key that is not limited to one installation.
     Operator,
 }
 

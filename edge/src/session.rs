@@ -1,7 +1,7 @@
-//! Who asks: the holder of a key, or a browser that signed in with one. And how a browser signs in and out.
+//! Identifies the caller, by a key or by a browser session, and signs browsers in and out.
 //!
-//! A browser holds a cookie that no script can read and no other site can send. What it asks to be changed must come
-//! from a page of this very address, as its `Origin` says.
+//! A browser holds a cookie that no script can read and no other site can send. A change made with it must come from a
+//! page of this address, as its `Origin` says.
 
 use crate::app::{App, now};
 use crate::{guard, respond, turso};

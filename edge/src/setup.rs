@@ -1,7 +1,7 @@
-//! Making the GitHub App: GitHub is handed a manifest, and hands back a code that is good for the App's secrets, once.
+//! Creates the GitHub App: GitHub gets a manifest, and returns a code that is good for the App's secrets, once.
 //!
 //! Source: <https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest>. Nothing is
-//! stored here: who made the App sees its secrets once, with the commands that keep them.
+//! stored here. The person who created the App sees its secrets once, with the commands that store them.
 
 use crate::app::App;
 use crate::{api, github, guard, respond, session};

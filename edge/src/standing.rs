@@ -1,7 +1,7 @@
-//! Whether GitHub gives the worker what it asks for, and since when it does not.
+//! Knows whether GitHub accepts the worker's calls, and since when it does not.
 //!
-//! It is stored, so every isolate tells the same. An isolate asks the store at most every [`EVERY`] seconds, since
-//! `/health` is open to strangers, and at once after it met a change itself.
+//! The state is stored, so every isolate shows the same. An isolate asks the database at most every [`EVERY`] seconds,
+//! because `/health` is open to strangers, and at once after it met a change itself.
 
 use crate::app::{App, now};
 use crate::evidence::{self, Check};
@@ -15,22 +15,22 @@ use serde_json::{Value, json};
 use std::sync::{Mutex, PoisonError};
 use worker::Response;
 
-/// Seconds between two looks into the store.
+/// The seconds between two queries of the database.
 const EVERY: i64 = 10;
 
-/// What one isolate knows.
+/// What one isolate knows about GitHub.
 #[derive(Default)]
 pub(crate) struct Standing(Mutex<Option<Known>>);
 
 #[derive(Clone)]
 struct Known {
     at: i64,
-    /// None where the store did not tell.
+    /// The trouble; None if the database did not answer.
     trouble: Option<Option<GithubTrouble>>,
 }
 
 impl Standing {
-    /// Takes in what a call has just met and the store has recorded.
+    /// Remembers what a call has just met and the database has recorded.
     pub(crate) fn learn(&self, trouble: Option<Trouble>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = match known.as_ref().and_then(|known| known.trouble.as_ref()) {
@@ -54,7 +54,7 @@ impl Standing {
     }
 }
 
-/// How GitHub stands, as `/health` and the dashboard tell it.
+/// The state of GitHub, as `/health` and the dashboard show it.
 pub(crate) async fn told(app: &App) -> Value {
     if app.config.github_token.is_none() {
         return json!({ "state": "no_token" });

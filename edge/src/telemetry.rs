@@ -1,4 +1,4 @@
-//! `/health` and `/metrics`. Totals come from the store, so they survive every isolate.
+//! `/health` and `/metrics`. Totals come from the database, so they survive every isolate.
 
 use crate::app::App;
 use crate::{guard, models, respond, standing, turso};
@@ -125,7 +125,7 @@ pub(crate) async fn metrics(app: &App) -> Result<Response> {
     .map_err(|_| Error::StoreShape("metrics"))
 }
 
-/// A label value (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
+/// Escapes a label value (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

@@ -1,4 +1,4 @@
-//! One delivery, from bytes to a stored verdict.
+//! One delivery, from its bytes to a stored verdict.
 
 use crate::app::{App, now};
 use crate::evidence::{self, Evidence};
@@ -17,14 +17,16 @@ use sentinel_shared::webhook::{Action, BODY_LIMIT_BYTES, Delivery, DeliveryKey, 
 use serde_json::json;
 use worker::{Context, Request, Response, console_error, console_log};
 
-/// Calls to other servers that one sweep makes at most. A free account's worker may make 50 an event
-/// (<https://developers.cloudflare.com/workers/platform/limits/#subrequests>); the others are for the node and the models.
+/// The largest number of calls to other servers that one sweep makes. A free account's worker may make 50 an event
+/// (<https://developers.cloudflare.com/workers/platform/limits/#subrequests>); the others are for the node and the
+/// models.
 const SWEEP_CALLS: usize = 40;
-/// Deliveries that are worked on beside each other: a worker has six connections, and each of these takes one at a time.
+/// The number of deliveries that are worked on at once. A worker has six connections, and each delivery takes one at a
+/// time.
 const SWEEP_AT_ONCE: usize = 3;
-/// What one delivery costs at most: its evidence, and storing its verdict.
+/// The largest number of calls for one delivery: its evidence, and storing its verdict.
 const DELIVERY_CALLS: usize = evidence::CALLS_MAX + 1;
-/// After this time a sweep takes up no more, so that it is over when the next one begins, in seconds.
+/// The seconds after which a sweep takes up no more, so that it is over when the next one begins.
 const SWEEP_SECONDS: i64 = 25;
 
 /// Takes one delivery.
@@ -100,7 +102,7 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
     answer
 }
 
-/// A second delivery of the same finds nothing left to do.
+/// Ends an installation. A second delivery of the same event finds nothing left to do.
 async fn uninstall(app: &App, installation: u64) -> Result<Response> {
     let ended = turso::ask(app, access::uninstall(installation, now())).await?;
     let (keys, jobs) = (ended.keys_revoked, ended.jobs_ended);
@@ -131,7 +133,7 @@ pub(crate) async fn sweep(app: &App) {
 
 type TakeUp = Query<(Vec<Claimed>, Option<ActiveModel>)>;
 
-/// Takes up some and works on them beside each other; None when there was nothing.
+/// Takes up some deliveries and works on them at once; None if there was nothing.
 async fn sweep_once(app: &App, take_up: TakeUp, trouble: Option<Trouble>) -> Option<Done> {
     let (claimed, active) = match turso::ask(app, take_up).await {
         Ok((claimed, active)) if !claimed.is_empty() => (claimed, active),
@@ -150,14 +152,14 @@ async fn sweep_once(app: &App, take_up: TakeUp, trouble: Option<Trouble>) -> Opt
     Some(sum)
 }
 
-/// What became of a delivery.
+/// The result of a delivery.
 #[derive(Default)]
 struct Done {
-    /// None while GitHub gives nothing and there is another try.
+    /// The verdict; None while GitHub gives nothing and there will be another try.
     verdict: Option<Verdict>,
-    /// Why GitHub gave nothing.
+    /// The reason why GitHub gave nothing.
     trouble: Option<Trouble>,
-    /// Calls to other servers that it took.
+    /// The number of calls to other servers.
     calls: usize,
 }
 
@@ -187,8 +189,8 @@ async fn work(app: &App, active: Option<&ActiveModel>, delivery: &Claimed, troub
     }
 }
 
-/// Finds out why the run failed and stores it, or puts it back while GitHub gives nothing. `trouble` is what another
-/// delivery has just met: then GitHub is not asked.
+/// Finds out why the run failed and stores it, or puts the delivery back while GitHub gives nothing. If another
+/// delivery has just met `trouble`, GitHub is not asked.
 async fn classify(
     app: &App,
     active: Option<&ActiveModel>,
@@ -247,7 +249,7 @@ async fn classify(
     Ok(Done { verdict: Some(verdict), trouble, calls })
 }
 
-/// 202, and where the verdict will be.
+/// Answers 202 with the address of the verdict.
 fn accepted(key: &DeliveryKey, record: &FailureRecord) -> Result<Response> {
     let subject = record.subject.key();
     let location =

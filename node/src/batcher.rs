@@ -25,93 +25,94 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info};
 
-/// How quickly the estimate of the pace follows what is measured.
+/// How quickly the estimated pace follows the measured one.
 const PACE_SMOOTHING: f64 = 0.1;
-/// A wait is estimated from the average: who is let in on it should have this many times as long.
+/// A wait is estimated from the average pace, so an admitted caller must have this many times the estimate.
 const WAIT_MARGIN: u32 = 2;
-/// Refusing somebody who would have waited for others less than this says nothing about the queue.
+/// A refusal does not count as pressure if the work of others would have taken less than this.
 const NOTABLE_WAIT: Duration = Duration::from_millis(250);
-/// One caller in a hurry holds at most this part of the queue: beside a large one there is room for seven others.
+/// A caller with a deadline holds at most one part in this many of the queue. Beside a large caller there is room for
+/// seven others.
 const HURRIED_PART: usize = 8;
-/// All who wait hold at most this share of the queue, in percent: less than the half below which a node that was under
-/// pressure is ready again, so that large reviews alone never make it unready.
+/// All callers that can wait hold at most this share of the queue, in percent. It is less than the half below which a
+/// node that was under pressure is ready again, so large reviews alone never make it unready.
 const PATIENT_PERCENT: usize = 40;
-/// The pause before a session that failed again right after it was made is made once more; it doubles.
+/// The pause before a session is replaced again that failed right after it was made. It doubles each time.
 const REMAKE_AFTER: Duration = Duration::from_secs(1);
-/// The longest such pause: a GPU that was reset comes back within it.
+/// The longest such pause. A GPU that was reset is back within it.
 const REMAKE_AT_MOST: Duration = Duration::from_secs(60);
 
-/// How batches are made.
+/// The limits of batches and of the queue.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Tokens of one batch, padding included.
+    /// The largest number of tokens in one batch, padding included.
     pub batch_tokens: usize,
-    /// How long a batch that is not full waits for more.
+    /// How long a batch that is not full waits for more sequences.
     pub max_wait: Duration,
-    /// Tokens that may wait, all together.
+    /// The largest number of tokens that may wait together.
     pub queue_tokens: usize,
 }
 
-/// What a caller wants at a full queue.
+/// What a caller wants when the queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manners {
-    /// To be told at once: a person or program waits for the answer.
+    /// To be rejected at once, because a person or program waits for the answer.
     Refuse,
-    /// To wait for room, until its deadline: a queued job has time.
+    /// To wait for room until its deadline, because a queued job has time.
     Wait,
 }
 
-/// The door to the model.
+/// A handle to the queue in front of the model.
 #[derive(Clone)]
 pub struct Batcher {
     items: mpsc::UnboundedSender<Item>,
     door: Arc<Door>,
 }
 
-/// One review or one call, let in. Its sequences have their room and their turn in the queue.
+/// One review or one call that was admitted. Its sequences have room and take turns in the queue.
 pub struct Caller {
     items: mpsc::UnboundedSender<Item>,
     door: Arc<Door>,
     id: u64,
     deadline: Option<Instant>,
-    /// Its own, or the one of all who wait.
+    /// The caller's own room, or the room that all waiting callers share.
     room: Arc<Semaphore>,
-    /// Tokens of `room`: a longer sequence takes all of it.
+    /// The size of `room` in tokens. A longer sequence takes all of it.
     room_tokens: usize,
     place: Place,
 }
 
-/// How a caller is counted at the door.
+/// How a caller is counted by admission control.
 enum Place {
-    /// In a hurry, with about so many tokens in the queue at once.
+    /// A caller with a deadline, with about this many tokens in the queue at once.
     Hurried(usize),
     Patient,
 }
 
-/// What is known without asking the owner of the queue.
+/// The state that callers read without asking the queue's task.
 struct Door {
     limits: Limits,
-    /// For the sequences of all who wait; first come, first served.
+    /// The room for the sequences of all waiting callers, first come, first served.
     patient_room: Arc<Semaphore>,
     patient_tokens: usize,
     inside: Mutex<Inside>,
     next_caller: AtomicU64,
-    /// Seconds of one session for one token, as measured; 0 before the first batch.
+    /// The measured seconds of one session for one token; 0 before the first batch.
     pace: AtomicU64,
-    /// Sessions that can run.
+    /// The number of sessions that can run.
     sessions: AtomicUsize,
-    /// A caller has left whose sequences may still be in the queue.
+    /// Signals that a caller left whose sequences may still be in the queue.
     left: Notify,
     metrics: Arc<Metrics>,
 }
 
-/// Who was let in.
+/// The callers that are admitted.
 #[derive(Default)]
 struct Inside {
-    /// About how many tokens those in a hurry have in the queue.
+    /// About how many tokens the callers with a deadline have in the queue.
     hurried_tokens: usize,
     patient_callers: usize,
-    /// When somebody was last refused because of what others brought.
+    /// When a caller was last rejected because of the work of others.
     refused_at: Option<Instant>,
 }
 
@@ -121,24 +122,24 @@ struct Item {
     deadline: Option<Instant>,
     since: Instant,
     reply: oneshot::Sender<Result<Logits>>,
-    /// Given back when the item is gone, however it goes.
+    /// Returned when the item is dropped, for whatever reason.
     _room: OwnedSemaphorePermit,
     _counted: Counted,
 }
 
-/// Tokens that are in the queue or in the model, on the metric.
+/// Counts tokens in the queue or in the model on the metric.
 struct Counted {
     metrics: Arc<Metrics>,
     tokens: usize,
 }
 
-/// Tells the owner of the queue when whoever waits for an answer goes away without it.
+/// Tells the queue's task when a caller goes away without its answer.
 struct Waiting<'a> {
     door: &'a Door,
     is_answered: bool,
 }
 
-/// Why somebody is not let in.
+/// The reason why a caller is rejected.
 struct Refusal {
     reason: &'static str,
     error: Error,
@@ -154,21 +155,22 @@ struct Owner {
 
 struct Session {
     backend: Box<dyn Backend>,
-    /// One after the other, this one's and those of the sessions it stands in for.
+    /// The panics in a row of this session and of the sessions that it replaces.
     panics: u32,
 }
 
-/// What comes back from a session's thread.
+/// What a session's thread returns.
 enum Returned {
     Idle(Session),
-    /// It panicked, and is gone: so many panics in a row.
+    /// The session panicked and is dropped. The number counts panics in a row.
     Lost(u32),
 }
 
 // === impl Batcher ===
 
 impl Batcher {
-    /// Starts the owner of `sessions`; `make` makes another where one is lost. It ends when the last handle is gone.
+    /// Starts the task that owns `sessions`. `make` replaces a lost session. The task ends when the last handle is
+    /// dropped.
     #[must_use]
     pub fn start(
         sessions: Vec<Box<dyn Backend>>,
@@ -198,11 +200,11 @@ impl Batcher {
         Self { items, door }
     }
 
-    /// Lets a caller in who brings about `tokens`, before any work is done for them.
+    /// Admits a caller with about `tokens`, before any work is done for it.
     ///
     /// # Errors
-    /// For a caller with [`Manners::Refuse`]: [`Error::Overloaded`] where they can't be done in time, and
-    /// [`Error::BackendFailed`] where no session can run.
+    /// For a caller with [`Manners::Refuse`]: [`Error::Overloaded`] if the tokens cannot be done in time, and
+    /// [`Error::BackendFailed`] if no session can run.
     pub fn enter(&self, tokens: usize, manners: Manners, deadline: Option<Instant>) -> Result<Caller> {
         let door = &self.door;
         let (room, room_tokens, place) = match manners {
@@ -227,13 +229,13 @@ impl Batcher {
         Ok(Caller { items, door, id, deadline, room, room_tokens, place })
     }
 
-    /// Whether somebody was refused this lately because of what others brought, not for what it wanted itself.
+    /// Whether a caller was rejected within `time` because of the work of others, and not because of its own.
     #[must_use]
     pub fn refused_within(&self, time: Duration) -> bool {
         self.door.inside().refused_at.is_some_and(|at| at.elapsed() < time)
     }
 
-    /// The share of the queue that is taken, 0 to 1.
+    /// The share of the queue that is taken, from 0 to 1.
     #[must_use]
     pub fn pressure(&self) -> f64 {
         let hurried = self.door.inside().hurried_tokens;
@@ -250,10 +252,10 @@ impl Batcher {
 // === impl Caller ===
 
 impl Caller {
-    /// Runs one sequence, in whatever batch it fits. Dropping the future takes the sequence out of the queue.
+    /// Runs one sequence in a batch with others. Dropping the future removes the sequence from the queue.
     ///
     /// # Errors
-    /// [`Error::DeadlineExceeded`] where it was not done in time, [`Error::BackendFailed`].
+    /// [`Error::DeadlineExceeded`] if it was not done in time, [`Error::BackendFailed`].
     pub async fn run(&self, encoded: Arc<Sequence>) -> Result<Logits> {
         match self.deadline {
             None => self.answer(encoded).await,
@@ -263,7 +265,7 @@ impl Caller {
         }
     }
 
-    /// Whether its time is over.
+    /// Whether the caller's deadline has passed.
     #[must_use]
     pub fn is_late(&self) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= Instant::now())
@@ -294,7 +296,7 @@ impl Caller {
         answer
     }
 
-    /// Why there is no answer in time.
+    /// The error for a caller without an answer in time.
     fn too_late(&self) -> Error {
         if self.door.sessions() == 0 { Error::BackendFailed } else { Error::DeadlineExceeded }
     }
@@ -333,12 +335,13 @@ impl Door {
         self.patient_tokens - self.patient_room.available_permits().min(self.patient_tokens)
     }
 
-    /// The most tokens that one caller in a hurry may have in the queue.
+    /// The largest number of tokens that one caller with a deadline may have in the queue.
     fn hurried_part(&self) -> usize {
         (self.limits.queue_tokens / HURRIED_PART).max(1)
     }
 
-    /// Counts a caller in a hurry, by how many tokens it will have in the queue at once; or says why it can't come in.
+    /// Admits a caller with a deadline and counts the tokens that it will have in the queue at once, or returns the
+    /// reason for rejecting it.
     fn admit(&self, tokens: usize, deadline: Option<Instant>) -> std::result::Result<usize, Refusal> {
         if self.sessions() == 0 {
             return Err(Refusal { reason: "no_session", error: Error::BackendFailed });
@@ -369,20 +372,20 @@ impl Door {
         Err(Refusal { reason, error: Error::Overloaded { retry_after_seconds } })
     }
 
-    /// How long all sessions take for this many tokens, by the pace measured so far.
+    /// The time that all sessions together need for this many tokens, at the measured pace.
     fn time_for(&self, tokens: usize) -> Duration {
         let pace = f64::from_bits(self.pace.load(Ordering::Relaxed));
         Duration::from_secs_f64(tokens as f64 * pace / self.sessions().max(1) as f64)
     }
 
-    /// How long the tokens of one caller take: what is one batch is one session's.
+    /// The time that the tokens of one caller need. One batch runs on one session.
     fn time_of(&self, tokens: usize) -> Duration {
         let pace = f64::from_bits(self.pace.load(Ordering::Relaxed));
         let batch = Duration::from_secs_f64(tokens.min(self.limits.batch_tokens) as f64 * pace);
         self.time_for(tokens).max(batch)
     }
 
-    /// Learns from a batch of so many tokens.
+    /// Updates the pace after a batch of this many tokens.
     fn measured(&self, tokens: usize, took: Duration) {
         let now = took.as_secs_f64() / tokens.max(1) as f64;
         let before = f64::from_bits(self.pace.load(Ordering::Relaxed));
@@ -449,8 +452,8 @@ impl Owner {
         }
     }
 
-    /// Starts batches for as long as there is a session and something to run. When something waits for company,
-    /// says until when.
+    /// Starts batches while there is a session and something to run. If a batch waits to fill up, returns the time
+    /// until which it waits.
     fn dispatch(&mut self) -> Option<Instant> {
         while !self.idle.is_empty() {
             self.drop_the_dead();
@@ -495,8 +498,8 @@ impl Owner {
         });
     }
 
-    /// Makes a session in place of a lost one, beside all else. The first time at once; where sessions go on failing, with
-    /// longer and longer pauses.
+    /// Replaces a lost session in the background: the first time at once, and with longer and longer pauses if sessions
+    /// keep failing.
     fn make_another(&self, mut panics: u32) {
         let (door, make, done) = (Arc::clone(&self.door), Arc::clone(&self.make), self.done.clone());
         tokio::spawn(async move {
@@ -518,7 +521,7 @@ impl Owner {
         });
     }
 
-    /// Drops what nobody waits for any more, and what would be too late.
+    /// Drops sequences whose caller went away, and sequences that would be too late.
     fn drop_the_dead(&mut self) {
         let (metrics, now) = (&self.door.metrics, Instant::now());
         self.lines.retain(|item| {
@@ -546,7 +549,7 @@ fn remake_after(panics: u32) -> Duration {
 // === impl Session ===
 
 impl Session {
-    /// Runs a batch. A session that panicked is in no known state: it does not come back.
+    /// Runs a batch. A session that panicked is not returned, because its state is unknown.
     fn run(mut self, batch: &Batch, door: &Door) -> (anyhow::Result<Vec<Logits>>, Returned) {
         let started = Instant::now();
         // What a panic leaves half done is dropped with the session.
@@ -579,13 +582,13 @@ mod tests {
     use std::sync::Mutex;
     use tokio::time::timeout;
 
-    /// Takes as long as it is told, and remembers the lengths it was given.
+    /// A backend that takes a given time and records the lengths that it was given.
     struct Slow {
         batches: Arc<Mutex<Vec<Vec<usize>>>>,
         took: Duration,
     }
 
-    /// Runs until the other end of its channel is gone, and fails.
+    /// A backend that runs until the other end of its channel is dropped, and then fails.
     struct Held(std::sync::mpsc::Receiver<()>);
 
     impl Backend for Held {
@@ -623,7 +626,7 @@ mod tests {
         metrics: Arc<Metrics>,
     }
 
-    /// One session; another can't be made.
+    /// A rig with one session that cannot be replaced.
     fn rig(took: Duration, limits: Limits) -> Rig {
         rig_that_makes(took, limits, |_| anyhow::bail!("no other session"))
     }
@@ -649,7 +652,7 @@ mod tests {
             run(&self.batcher, encoded, deadline).await
         }
 
-        /// A caller with time that brings this many sequences of this length, all at once.
+        /// A caller that can wait, with this many sequences of this length at once.
         fn large(&self, sequences: usize, length: usize) -> tokio::task::JoinHandle<Vec<Result<Logits>>> {
             let caller = self.batcher.enter(sequences * length, Manners::Wait, None).unwrap();
             tokio::spawn(
@@ -668,7 +671,7 @@ mod tests {
         Arc::new(Sequence { ids, added_at: Vec::new() })
     }
 
-    /// What is true soon, whatever else the machine does.
+    /// Waits until a condition holds, also on a busy machine.
     async fn soon(what: &str, is_so: impl Fn() -> bool) {
         let until = async {
             while !is_so() {

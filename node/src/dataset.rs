@@ -15,39 +15,39 @@ use std::path::Path;
 pub struct Record {
     /// The record's id, unique in its file.
     pub id: String,
-    /// The cause a careful maintainer names.
+    /// The cause that a careful maintainer would name.
     pub label: FailureClass,
-    /// A second answer that could be defended.
+    /// A second cause that could be defended.
     #[serde(default)]
     pub alt_label: Option<FailureClass>,
     /// The log, or the part of it that was kept.
     #[serde(default)]
     pub excerpt: String,
-    /// What a worker stored in place of a log: telemetry, with its text masked already.
+    /// The telemetry that a worker stored instead of a log. Its text is masked already.
     #[serde(default)]
     pub telemetry: Option<Telemetry>,
-    /// Name of the failed step.
+    /// The name of the failed step.
     #[serde(default)]
     pub step_name: Option<String>,
-    /// Name of the job.
+    /// The name of the failed job.
     #[serde(default)]
     pub job_name: Option<String>,
     /// The repository as `owner/name`.
     #[serde(default)]
     pub repo: Option<String>,
-    /// Where the record comes from; for reporting only, never an input.
+    /// The source of the record; used in reports, never as an input.
     #[serde(default)]
     pub origin: Option<String>,
-    /// Seconds the job took.
+    /// The seconds that the job took.
     #[serde(default)]
     pub job_duration_s: Option<f64>,
-    /// Which attempt failed, from 1.
+    /// The attempt that failed, counted from 1.
     #[serde(default)]
     pub attempt: Option<f64>,
 }
 
 impl Record {
-    /// The excerpt finder's view of the record's log.
+    /// The excerpt of the record's log.
     #[must_use]
     pub fn lines(&self) -> Excerpt {
         Excerpt::of(self.excerpt.as_bytes())
@@ -76,17 +76,17 @@ impl Record {
 /// Reads labelled failures.
 ///
 /// # Errors
-/// Naming the file and the line that is not a record.
+/// The file cannot be read, or a line is not a record; the error names both.
 pub fn read(path: &Path) -> Result<Vec<Record>> {
     let records: Vec<Record> = records(path)?.collect::<Result<_>>()?;
     anyhow::ensure!(!records.is_empty(), "{} holds no record", path.display());
     Ok(records)
 }
 
-/// The records of a file of JSON lines, one at a time: plain, gzip or zstd (by content, not by name).
+/// Reads a file of JSON lines record by record: plain, gzip or zstd (by content, not by name).
 ///
 /// # Errors
-/// A file that can't be opened; of an item, naming the file and the line that is not a record.
+/// The file cannot be opened. An item is an error if its line is not a record; the error names file and line.
 pub fn records<T: DeserializeOwned>(path: &Path) -> Result<impl Iterator<Item = Result<T>> + use<'_, T>> {
     let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
     let mut file = BufReader::new(file);

@@ -25,12 +25,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Pieces of one review that are in the queue at once: enough to fill batches, few enough to leave room for others.
+/// The number of pieces of one review in the queue at once: enough to fill batches, and few enough to leave room for
+/// others.
 const IN_FLIGHT: usize = 16;
 
-/// A model that is loaded, with its queue.
+/// A loaded model with its queue.
 pub struct Engine {
-    /// What the model is.
+    /// The model's version, calibration and thresholds.
     pub manifest: Manifest,
     /// The hardware that runs the model.
     pub provider: Provider,
@@ -40,12 +41,12 @@ pub struct Engine {
     metrics: Arc<Metrics>,
 }
 
-/// What became of one planned hunk.
+/// The result of one planned hunk.
 #[derive(Default)]
 pub struct HunkOutcome {
-    /// Everything found, whether or not it will be shown.
+    /// All findings, whether or not they will be shown.
     pub findings: Vec<Finding>,
-    /// Why not all of it was read, if so.
+    /// The reason why the hunk was not read whole, if it was not.
     pub skipped: Option<Skip>,
 }
 
@@ -69,7 +70,7 @@ impl Engine {
         Ok(Self::of(model, encoder?, pool?, limits, metrics))
     }
 
-    /// An engine on sessions that are there; needs a tokio runtime.
+    /// Starts an engine on existing sessions; needs a tokio runtime.
     ///
     /// # Errors
     /// A tokenizer that does not load.
@@ -101,7 +102,8 @@ impl Engine {
         }
     }
 
-    /// An engine for the reviews of one person: nothing waits for company, nothing is refused, nobody counts.
+    /// Starts an engine for the reviews of one person. Batches do not wait to fill up, nothing is rejected, and nothing
+    /// is counted.
     ///
     /// # Errors
     /// As [`Self::start`] and [`ReviewModel::load`].
@@ -110,8 +112,8 @@ impl Engine {
         Self::start(&ReviewModel::load(model)?, options, |_| limits, Arc::new(Metrics::default()))
     }
 
-    /// Reads `plan` piece by piece, up to [`TOKENS_MAX`] and the caller's deadline; outcomes are in the plan's order.
-    /// Dropping the future ends all of it.
+    /// Reads `plan` piece by piece, up to [`TOKENS_MAX`] and the caller's deadline. The outcomes are in the plan's
+    /// order. Dropping the future ends all of it.
     ///
     /// # Errors
     /// [`Error::BackendFailed`].
@@ -192,7 +194,7 @@ impl Engine {
         })
     }
 
-    /// What the model finds in one piece.
+    /// Scores one piece and returns the model's finding in it.
     async fn score(
         &self,
         planned: &Planned<'_>,
@@ -205,7 +207,7 @@ impl Engine {
     }
 }
 
-/// Puts what became of one piece to its hunk.
+/// Adds the result of one piece to its hunk.
 fn record(outcomes: &mut [HunkOutcome], (at, scored): (usize, Result<Option<Finding>>)) -> Result<()> {
     match scored {
         Ok(finding) => outcomes[at].findings.extend(finding),
@@ -215,7 +217,7 @@ fn record(outcomes: &mut [HunkOutcome], (at, scored): (usize, Result<Option<Find
     Ok(())
 }
 
-/// Hexadecimal SHA-256 of every path and hunk of the plan that was read whole.
+/// The SHA-256 of every path and hunk that was read whole, in hexadecimal.
 fn digest(plan: &Plan<'_>, skipped: &[Option<Skip>]) -> String {
     let mut hash = Sha256::new();
     for (planned, _) in plan.hunks.iter().zip(skipped).filter(|(_, skipped)| skipped.is_none()) {
@@ -232,7 +234,7 @@ mod tests {
     use crate::backend::{Backend, Batch, Logits};
     use sentinel_shared::review::plan::ChangedFile;
 
-    /// Wants a comment on the first added line of everything.
+    /// A backend that wants a comment on the first added line of everything.
     struct Complains;
 
     impl Backend for Complains {
@@ -247,7 +249,7 @@ mod tests {
         }
     }
 
-    /// Fewer than the larger hunks of these tests are.
+    /// The size of the queue. The larger hunks of these tests have more tokens.
     const QUEUE_TOKENS: usize = 16_384;
 
     fn engine() -> Engine {

@@ -2,7 +2,7 @@
 //!
 //! In a debug build, the fault suite stops the node at any of them. In a release build, reaching a step does nothing.
 
-/// A point that a job passes, in this order.
+/// A step that a job passes. The order is the order of the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are the documentation")]
 pub enum Step {
@@ -59,7 +59,7 @@ mod hooks {
         static PANIC: Step;
     }
 
-    /// A step at which work stops until it is resumed; the first time only.
+    /// A step at which work stops until it is resumed, the first time only.
     struct Hook {
         step: Step,
         fired: AtomicBool,
@@ -74,7 +74,8 @@ mod hooks {
         }
     }
 
-    /// Runs `work` until it ends or reaches `step`; there it is dropped, as a killed process is. None if it was.
+    /// Runs `work` until it ends or reaches `step`. At the step it is dropped, like a killed process, and the result is
+    /// None.
     pub async fn until_killed<F: Future>(step: Step, work: F) -> Option<F::Output> {
         let hook = Hook::at(step);
         tokio::select! {
@@ -120,12 +121,12 @@ mod hooks {
     }
 }
 
-/// Says that a job is at `step`. In a debug build with `SENTINEL_CRASH_AT` naming it, the process dies there.
+/// Marks that a job is at `step`. In a debug build the process dies here if `SENTINEL_CRASH_AT` names the step.
 #[cfg(debug_assertions)]
 pub(crate) async fn reach(step: Step) {
     hooks::reach(step).await;
 }
 
-/// Says that a job is at `step`.
+/// Marks that a job is at `step`.
 #[cfg(not(debug_assertions))]
 pub(crate) async fn reach(_step: Step) {}

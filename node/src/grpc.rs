@@ -33,17 +33,17 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-/// The largest message that is read. A diff of this size is reviewed in some seconds on a GPU.
+/// The largest message that is read. A GPU reviews a diff of this size in some seconds.
 pub const MESSAGE_LIMIT_BYTES: usize = 8 * 1024 * 1024;
-/// What a call without a deadline gets.
+/// The deadline of a call that sets none.
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
-/// What a call may ask for at most.
+/// The longest deadline that a call may set.
 const DEADLINE_MAX: Duration = Duration::from_secs(600);
-/// Of a caller's time, at most this much and at most a tenth is kept for the way back: what was found until then reaches
-/// a caller whose time is too short for the whole diff.
+/// The part of a caller's time that is kept for the answer, and at most a tenth of it. So the findings reach a caller
+/// whose time is too short for the whole diff.
 const ANSWERING_TIME: Duration = Duration::from_millis(250);
 
-/// A patch over [`TOKENS_MAX`].
+/// The error for a patch over [`TOKENS_MAX`].
 const PATCH_TOO_LONG: Error = Error::ParameterInvalid {
     name: "patch",
     expected: "at most about 9,000 lines: send its hunks one by one",
@@ -53,19 +53,20 @@ const PATCH_TOO_LONG: Error = Error::ParameterInvalid {
 pub struct Service {
     /// The model that scores hunks.
     pub engine: Arc<Engine>,
-    /// The queue of jobs.
+    /// The database with the queue of jobs.
     pub store: Arc<Store>,
-    /// Tells a worker that there is a job.
+    /// Wakes a worker when there is a job.
     pub wake: Arc<Notify>,
-    /// Whether work is taken.
+    /// Whether the node takes work.
     pub readiness: Arc<Readiness>,
     /// The metrics that each call updates.
     pub metrics: Arc<Metrics>,
-    /// For callers who name the file: compiled once, since a call may be refused in less time than that takes.
+    /// The policy for callers who name the file. It is compiled once, because compiling takes longer than rejecting a
+    /// call.
     pub everything: Policy,
 }
 
-/// Lets calls with the token pass.
+/// Admits calls that send the token.
 ///
 /// # Errors
 /// `UNAUTHENTICATED`.
@@ -193,7 +194,7 @@ impl Service {
         })
     }
 
-    /// The strongest finding of one patch, whether or not it passes a threshold: the caller has its confidence.
+    /// The strongest finding of one patch, whether or not it passes a threshold. The caller sees its confidence.
     async fn strongest(&self, filename: &str, patch: &str, deadline: Instant) -> Result<Finding> {
         // A caller who names a file wants it reviewed, whatever its folder is called.
         let plan = Plan::new(
@@ -229,7 +230,7 @@ impl Service {
         strongest.ok_or(Error::ParameterInvalid { name: "patch", expected })
     }
 
-    /// Counts and times a call, and makes its error a status.
+    /// Counts and times a call, and turns its error into a status.
     async fn observe<T>(
         &self,
         method: &str,
@@ -244,7 +245,7 @@ impl Service {
     }
 }
 
-/// The findings of a diff, the most urgent first, and the receipt at last.
+/// The findings of a diff, the most urgent first, and then the receipt.
 async fn messages(
     engine: &Engine,
     text: &str,
@@ -266,13 +267,14 @@ async fn messages(
     Ok(items.map(|item| DiffResponse { item: Some(item) }).collect())
 }
 
-/// When the caller stops waiting (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests>).
+/// The time at which the caller stops waiting
+/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests>).
 fn deadline<T>(request: &Request<T>) -> Instant {
     let timeout = request.metadata().get("grpc-timeout").and_then(|value| timeout_of(value.to_str().ok()?));
     Instant::now() + timeout.unwrap_or(DEADLINE_DEFAULT).min(DEADLINE_MAX)
 }
 
-/// When the work for such a caller ends.
+/// The time at which the work for such a caller ends.
 fn before(deadline: Instant) -> Instant {
     let now = Instant::now();
     let left = deadline.saturating_duration_since(now);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A builder of clients. All TLS of the process has one provider of cryptography, chosen here.
+/// A builder of clients. It chooses the provider of cryptography for all TLS of the process.
 pub fn client() -> reqwest::ClientBuilder {
     // A second call says that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -6,28 +6,28 @@ use sentinel_shared::review::language::Language;
 use sentinel_shared::review::{Category, Severity};
 use serde::{Deserialize, Serialize};
 
-/// One hunk, and what hindsight says of it.
+/// One hunk with its label in hindsight.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
-    /// `owner/name`; for reporting and splitting only.
+    /// The repository as `owner/name`; used for reports and splits only.
     pub repo: String,
-    /// In the new tree.
+    /// The path in the new tree.
     pub path: String,
-    /// Unified, its `@@` line first.
+    /// The unified hunk, with its `@@` line first.
     pub hunk: String,
-    /// `none` where nothing was mended.
+    /// The severity of the repair; `none` if nothing was repaired.
     pub severity: String,
-    /// `other` where nothing was mended.
+    /// The category of the repair; `other` if nothing was repaired.
     pub category: String,
-    /// Which lines were mended: from 0, after the `@@` line.
+    /// The repaired lines, counted from 0 after the `@@` line.
     #[serde(default)]
     pub lines: Vec<usize>,
-    /// How sure the label is, 1 to 3.
+    /// How certain the label is, from 1 to 3.
     #[serde(default)]
     pub conf: u32,
 }
 
-/// What a model may see of a record: nothing that hindsight knows.
+/// The part of a record that a model may see. It contains nothing from hindsight.
 #[derive(Debug)]
 pub struct Input<'a> {
     /// In the new tree.
@@ -38,7 +38,7 @@ pub struct Input<'a> {
     pub hunk: Hunk<'a>,
 }
 
-/// What was mended, and how much it mattered.
+/// The category and severity of a repair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repair {
     /// The severity of the repair that followed.
@@ -48,10 +48,10 @@ pub struct Repair {
 }
 
 impl Record {
-    /// The model's view, or None where it has learned no such language.
+    /// The model's input; None if the model has not learned the language.
     ///
     /// # Errors
-    /// A hunk that is none.
+    /// The hunk cannot be parsed.
     pub fn input(&self) -> Result<Option<Input<'_>>> {
         let Some(language) = Language::of_path(&self.path) else { return Ok(None) };
         let mut hunks = parse_patch(&self.hunk).context("the field hunk")?.into_iter();
@@ -60,10 +60,10 @@ impl Record {
         Ok(Some(Input { path: &self.path, language, hunk }))
     }
 
-    /// What hindsight says; None where nothing was mended.
+    /// The repair; None if nothing was repaired.
     ///
     /// # Errors
-    /// Names that are not ours.
+    /// An unknown severity or category.
     pub fn repair(&self) -> Result<Option<Repair>> {
         if self.severity == "none" {
             return Ok(None);

@@ -30,54 +30,54 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-/// How long a new connection may take to its first whole request head, TLS included.
+/// The time that a new connection has until its first request head is complete, TLS included.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
-/// How long a connection may wait for its next request; clients keep one open for about this long.
+/// The time that a connection may be idle between requests. Clients keep one open for about this long.
 const IDLE: Duration = Duration::from_secs(60);
-/// How long a request's body may take. Four megabytes, the node's largest message, need 1 Mbit/s.
+/// The time in which a request's body must arrive. Four megabytes need 1 Mbit/s.
 const BODY: Duration = Duration::from_secs(30);
 /// How long a client may take nothing of an answer that waits for it. What TCP sends again after a lost packet arrives in
 /// less.
 pub const UNREAD: Duration = Duration::from_secs(20);
-/// How long a connection that is told to close may take to say so to its client.
+/// The time that a closing connection has to tell its client.
 const CLOSING: Duration = Duration::from_secs(1);
-/// The pause after the system gives no more files.
+/// The pause after the system has no more files to open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Connections of one listener: beyond, memory would be the next limit.
+/// The largest number of connections of one listener. Above it, memory would be the next limit.
 const CONNECTIONS_MAX: usize = 1024;
-/// Files that the process needs for itself: standard streams, the runtime, models, its own clients.
+/// The files that the process needs for itself: standard streams, the runtime, models, its own clients.
 const FILES_RESERVED: usize = 48;
-/// Open files that are asked of the system where it allows them: enough for everything here.
+/// The number of open files that the process asks the system for. It is enough for everything here.
 #[cfg(unix)]
 const FILES_WANTED: u64 = 8_192;
 
-/// What HTTP may hold of one connection: the head of a request.
+/// The largest head of a request that is held in memory.
 const HEAD_BYTES: u32 = 16 * 1024;
 const HEADERS_MAX: usize = 100;
-/// Read and not yet asked for, and written and not yet sent.
+/// The size of a connection's buffers for reading and for writing.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// Calls at once on one HTTP/2 connection, and how much of their bodies may arrive unasked.
+/// The largest number of calls at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 100;
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-/// How often an HTTP/2 peer is asked whether it is there, and how long it may take to say so.
+/// How often an HTTP/2 peer is pinged.
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_ANSWER: Duration = Duration::from_secs(10);
 
-/// What differs between listeners.
+/// The settings in which listeners differ.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// The largest number of connections at once.
     pub connections: usize,
-    /// How long an answer may make no progress; None where answers are streams that stay open.
+    /// How long an answer may make no progress; None if answers are streams that stay open.
     pub stalled: Option<Duration>,
     /// How long a client may take nothing of what waits for it; [`UNREAD`] but in tests.
     pub unread: Duration,
-    /// How long open requests are given when the listener stops.
+    /// The time that open requests have when the listener stops.
     pub drain: Duration,
 }
 
-/// What is known of one connection.
+/// The state of one connection.
 struct Activity {
     opened: Instant,
     in_flight: AtomicUsize,
@@ -88,7 +88,7 @@ struct Activity {
     unread_ms: AtomicU64,
     /// It has begun to take nothing.
     unread: Notify,
-    /// Told to go, in favour of a new one.
+    /// Signals that the connection must make room for a new one.
     evicted: Notify,
 }
 
@@ -111,7 +111,7 @@ struct Listed(Arc<Open>, u64);
 /// A request that is being answered.
 struct Turn(Arc<Activity>);
 
-/// The routes, for one connection.
+/// The routes of one connection, which count its requests.
 #[derive(Clone)]
 struct Counted {
     router: Router,
@@ -124,13 +124,13 @@ struct Timed {
     late: Pin<Box<Sleep>>,
 }
 
-/// An answer's body, whose end is the request's.
+/// The body of an answer. The request ends with it.
 struct Answer {
     inner: Body,
     _turn: Turn,
 }
 
-/// What every connection of a listener shares.
+/// The state that all connections of a listener share.
 #[derive(Clone)]
 struct Shared {
     router: Router,
@@ -139,7 +139,7 @@ struct Shared {
     stopping: watch::Receiver<bool>,
 }
 
-/// How many files this process may open, after asking for [`FILES_WANTED`].
+/// The number of files that this process may open, after asking for [`FILES_WANTED`].
 #[cfg(unix)]
 #[must_use]
 pub fn open_files() -> usize {
@@ -152,7 +152,7 @@ pub fn open_files() -> usize {
     usize::try_from(if raised { wanted } else { now.min(FILES_WANTED) }).unwrap_or(FILES_RESERVED)
 }
 
-/// How many files this process may open; nothing limits it here.
+/// The number of files that this process may open. Nothing limits it on this system.
 #[cfg(not(unix))]
 #[must_use]
 pub fn open_files() -> usize {
@@ -165,10 +165,10 @@ pub fn share(files: usize) -> usize {
     (files.saturating_sub(FILES_RESERVED) / 2).max(8)
 }
 
-/// A server's side of TLS, from PEM.
+/// The server's side of TLS, from PEM.
 ///
 /// # Errors
-/// The certificate or the key can't be read, or they don't belong together.
+/// The certificate or the key cannot be read, or they do not belong together.
 pub fn tls(certificate: &[u8], key: &[u8]) -> Result<TlsAcceptor> {
     let chain = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>();
     let chain = chain.context("the TLS certificate is no PEM")?;
@@ -184,10 +184,10 @@ pub fn tls(certificate: &[u8], key: &[u8]) -> Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Serves until `stop` completes, then finishes what was begun, within the time it is given.
+/// Serves until `stop` completes, then finishes open requests within [`Limits::drain`].
 ///
-/// When all connections are taken, the one that has been silent longest makes room for a new one: silent ones never keep
-/// a caller out.
+/// When all connections are taken, the one that has been silent longest makes room for a new one. Silent connections
+/// therefore never keep a caller out.
 pub async fn serve(
     listener: TcpListener,
     (router, tls): (Router, Option<TlsAcceptor>),
@@ -222,7 +222,7 @@ pub async fn serve(
     }
 }
 
-/// The next connection, and its place.
+/// Waits for the next connection and a place for it.
 async fn next(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
@@ -334,7 +334,7 @@ impl Open {
         Listed(Arc::clone(self), id)
     }
 
-    /// Tells the connection that has been silent longest to go, those first that never asked anything.
+    /// Closes the connection that has been silent longest. Connections that never sent a request go first.
     fn evict(&self) {
         let all = self.all();
         let silent = all.values().filter(|activity| activity.in_flight.load(Ordering::Relaxed) == 0);
@@ -399,7 +399,7 @@ impl Activity {
         Turn(Arc::clone(self))
     }
 
-    /// When the connection must end, if nothing happens on it until then.
+    /// The time at which the connection ends if nothing happens on it.
     fn ends(&self, limits: &Limits) -> Instant {
         // A year: tokio has no instant that never comes.
         let never = Duration::from_secs(365 * 24 * 3600);

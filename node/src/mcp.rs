@@ -26,11 +26,11 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-/// The most of a log or diff that is read.
+/// The largest log or diff that is read.
 pub const INPUT_LIMIT_BYTES: usize = 8 * 1024 * 1024;
-/// How long one review may take.
+/// The time that one review may take.
 const REVIEW_TIME: Duration = Duration::from_secs(120);
-/// Verdicts that are listed where nobody says how many.
+/// The number of verdicts that are listed by default.
 const FAILURES: u32 = 20;
 
 /// The tools of one process; each session has a handle.
@@ -47,11 +47,11 @@ struct Shared {
 
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 struct AnalyzeLog {
-    /// The log of a failed job, as GitHub Actions or any build wrote it. Either this or `features`.
+    /// The log of a failed job, from GitHub Actions or any build. Give either this or `features`.
     log: Option<String>,
-    /// The name of the failed step, if known.
+    /// The name of the failed step, if you know it.
     step: Option<String>,
-    /// The name of the failed job, if known.
+    /// The name of the failed job, if you know it.
     job: Option<String>,
     /// A telemetry record: `error_message`, and where known build_duration_sec, test_duration_sec,
     /// deploy_duration_sec, cpu_usage_pct, memory_usage_mb, retry_count, repository, author, failure_stage, severity,
@@ -61,11 +61,11 @@ struct AnalyzeLog {
 
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 struct GroundTruth {
-    /// Which inference: its `id` in `recent_failures`.
+    /// The inference: its `id` in `recent_failures`.
     log_id: Json,
-    /// What the model said, as a check that the number is right: it must be the stored verdict.
+    /// The model's verdict, to check that the id is right. It must be the stored verdict.
     original_pred: Option<String>,
-    /// What it really was: one of the ten classes by its full name, for example "Network Error".
+    /// The real cause: one of the ten classes by its full name, for example "Network Error".
     corrected_label: String,
     /// The name of the person who corrects the verdict.
     author_id: String,
@@ -79,11 +79,11 @@ struct ReviewDiff {
 
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 struct RecentFailures {
-    /// How many, 1 to 200; 20 if not given.
+    /// The number of verdicts, from 1 to 200; 20 by default.
     limit: Option<u32>,
-    /// Of this repository only: `owner/name`.
+    /// Only verdicts of this repository, as `owner/name`.
     repository: Option<String>,
-    /// Of this class only.
+    /// Only verdicts of this class.
     class: Option<String>,
 }
 
@@ -100,14 +100,15 @@ impl Tools {
         Self(Arc::new(Shared { model, worker, backend, review_model, engine: OnceCell::new() }))
     }
 
-    /// Say why a CI job failed: one of ten causes or Unknown, how sure, the terms that decided and the log line.
+    /// Say why a CI job failed: one of ten causes or Unknown, with the confidence, the terms that decided and the log
+    /// line.
     #[tool(annotations(read_only_hint = true, open_world_hint = false))]
     async fn analyze_log(&self, Parameters(asked): Parameters<AnalyzeLog>) -> CallToolResult {
         let tools = self.clone();
         answer(tokio::task::spawn_blocking(move || tools.analyze(&asked)).await.context("analysing"))
     }
 
-    /// Record what a failure really was, so that the model can learn from it. Stored once, with its author.
+    /// Record the real cause of a failure, so that the model can learn from it. It is stored once, with its author.
     #[tool(annotations(read_only_hint = false, idempotent_hint = true))]
     async fn submit_ground_truth(&self, Parameters(said): Parameters<GroundTruth>) -> CallToolResult {
         let id = said.log_id.as_i64().or_else(|| said.log_id.as_str()?.trim().parse().ok());
@@ -155,7 +156,7 @@ impl Tools {
         .await
     }
 
-    /// Review a diff: which of the lines it adds deserve a second look, how much it matters, and why.
+    /// Review a diff: find the added lines that need a second look, with severity and category.
     #[tool(annotations(read_only_hint = true, open_world_hint = false))]
     async fn review_diff(&self, Parameters(asked): Parameters<ReviewDiff>) -> CallToolResult {
         answer(Ok(self.review(&asked.diff).await))
@@ -217,7 +218,7 @@ impl Tools {
         Ok(json!(result))
     }
 
-    /// Asks the worker, on a thread where that may take its time.
+    /// Asks the worker on a thread that may block.
     async fn ask(&self, what: impl FnOnce(&Worker) -> Result<Json> + Send + 'static) -> CallToolResult {
         let tools = self.clone();
         let asked = move || {

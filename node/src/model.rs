@@ -11,7 +11,7 @@ const PATTERNS: &str = include_str!("../../models/failure/patterns.toml");
 const DRIFT: &[u8] = include_bytes!("../../models/failure/drift.json");
 const ONNX: &[u8] = include_bytes!("../../models/failure/model.onnx");
 
-/// The bundle in `directory`, or the embedded one.
+/// Loads the bundle in `directory`, or the embedded one.
 pub fn load(directory: Option<&Path>) -> Result<ModelBundle> {
     let Some(directory) = directory else {
         let embedded =

@@ -8,15 +8,15 @@ use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
-/// From this Jaccard similarity on two hunks are the same in all that matters.
+/// The Jaccard similarity from which two hunks count as nearly the same.
 const NEAR: f64 = 0.8;
-/// Words of one shingle.
+/// The number of words in one shingle.
 const SHINGLE: usize = 4;
-/// A pair of similarity 0.8 shares a band with a chance of 0.9999; one of 0.5 with 0.55.
+/// The bands of the hash. A pair of similarity 0.8 shares a band with probability 0.9999, one of 0.5 with 0.55.
 const BANDS: usize = 25;
 const ROWS: usize = 5;
 
-/// Hunks to be compared with.
+/// The hunks that others are compared with.
 #[derive(Debug, Default)]
 pub struct Seen {
     shingles: Vec<Vec<u64>>,
@@ -24,7 +24,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Remembers `hunk`. One that changes too few words to be told from others is not.
+    /// Remembers `hunk`, unless it changes too few words to be distinguished from others.
     pub fn insert(&mut self, hunk: &Hunk<'_>) {
         let shingles = shingles(hunk);
         for band in bands(&shingles) {
@@ -33,7 +33,7 @@ impl Seen {
         self.shingles.push(shingles);
     }
 
-    /// Whether one that is nearly the same is remembered.
+    /// Whether a hunk is remembered that is nearly the same.
     #[must_use]
     pub fn has_near(&self, hunk: &Hunk<'_>) -> bool {
         if self.shingles.is_empty() {
@@ -76,7 +76,7 @@ fn mixed(hash: u64, nth: usize) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// The share of what either has that both have (Jaccard); both in order.
+/// The Jaccard similarity of two sorted lists: the share of all elements that both have.
 fn similarity(one: &[u64], other: &[u64]) -> f64 {
     let both = one.iter().filter(|each| other.binary_search(each).is_ok()).count();
     both as f64 / (one.len() + other.len() - both).max(1) as f64

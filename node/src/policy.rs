@@ -3,13 +3,13 @@
 use sentinel_shared::review::policy::{Policy, PolicyFile};
 use sentinel_shared::{Error, Result};
 
-/// The most of the file that is read.
+/// The largest policy file that is read.
 pub const LIMIT_BYTES: usize = 64 * 1024;
 
-/// The policy a file describes; an empty file is the defaults.
+/// Parses a policy file. An empty file has the defaults.
 ///
 /// # Errors
-/// [`Error::PolicyInvalid`] with the key and where it stands.
+/// [`Error::PolicyInvalid`] with the key and its place.
 pub fn parse(yaml: &str) -> Result<Policy> {
     if yaml.len() > LIMIT_BYTES {
         return Err(Error::PolicyInvalid(format!("it is larger than {LIMIT_BYTES} bytes")));

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// A queue this full is no place for more; below the second it is one again.
+/// The share of the queue from which the node is not ready, and the share below which it is ready again.
 const PRESSURE_HIGH: f64 = 0.8;
 const PRESSURE_LOW: f64 = 0.5;
-/// A node that refused work this lately is not the one to send more.
+/// A node that rejected work within this time is not ready for more.
 const REFUSED_LATELY: Duration = Duration::from_secs(1);
 
-/// Whether this node should be given work, and why not.
+/// Decides whether this node takes work, and why not.
 pub struct Readiness {
     draining: AtomicBool,
     store_away: AtomicBool,
@@ -26,20 +26,20 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Ready, until something is in the way.
+    /// Starts ready, until something is in the way.
     #[must_use]
     pub fn new(engine: Arc<Engine>, metrics: Arc<Metrics>) -> Self {
         let no = AtomicBool::default;
         Self { draining: no(), store_away: no(), pressed: no(), token_refused: no(), engine, metrics }
     }
 
-    /// Whether work should come here.
+    /// Whether the node takes work.
     #[must_use]
     pub fn takes_work(&self) -> bool {
         self.reason().is_none()
     }
 
-    /// Why it should not.
+    /// The reason why the node takes no work.
     #[must_use]
     pub fn reason(&self) -> Option<&'static str> {
         let pressure = self.engine.batcher.pressure();
@@ -65,7 +65,7 @@ impl Readiness {
         reason
     }
 
-    /// No more work is taken: the node goes down.
+    /// Takes no more work, because the node stops.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }

@@ -13,38 +13,38 @@ use std::path::Path;
 const MANIFEST: &[u8] = include_bytes!("../../models/review/manifest.json");
 const TOKENIZER: (&str, &[u8]) = ("tokenizer.json", include_bytes!("../../models/review/tokenizer.json"));
 const ONNX: (&str, &[u8]) = ("model.onnx", include_bytes!("../../models/review/model.onnx"));
-/// Beside the manifest of a model that somebody vouches for.
+/// The file beside the manifest that holds the signature of a signed model.
 const SIGNATURE: &str = "manifest.sig";
 const CONTROLS: (&str, &[u8]) = ("controls.json", include_bytes!("../../models/review/controls.json"));
 
-/// The longest sequence any model may ask for: what one batch can cost is bounded by it.
+/// The longest sequence that a model may have. It bounds the cost of one batch.
 const TOKENS_MAX: usize = 2048;
 
-/// What a model is and how its outputs are read.
+/// Describes a model and how its outputs are read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Manifest {
     /// The version, as `review_v<major>.<minor>`.
     pub model_version: String,
     /// The longest sequence, in tokens.
     pub max_tokens: usize,
-    /// Of the needs-comment logit.
+    /// The calibration of the needs-comment logit.
     pub calibration: Calibration,
-    /// From which probability on a finding of this severity is shown; a severity without one never is.
+    /// The probability from which a finding of each severity is shown. A severity without a threshold is never shown.
     pub thresholds: BTreeMap<Severity, f32>,
-    /// Hexadecimal SHA-256 of each file.
+    /// The SHA-256 of each file, in hexadecimal.
     pub files: BTreeMap<String, String>,
 }
 
-/// From a logit to a probability that holds on data the model has not seen: `1 / (1 + exp(-(a·x + b)))` (Platt).
+/// Turns a logit into a probability that is right on unseen data: `1 / (1 + exp(-(a·x + b)))` (Platt scaling).
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Calibration {
-    /// Slope.
+    /// The slope of the logistic curve.
     pub a: f32,
-    /// Intercept.
+    /// The intercept of the logistic curve.
     pub b: f32,
 }
 
-/// A model whose files are those of its manifest.
+/// A model whose files match its manifest.
 pub struct ReviewModel {
     /// Version, calibration and thresholds of the model.
     pub manifest: Manifest,
@@ -52,23 +52,24 @@ pub struct ReviewModel {
     pub tokenizer: Cow<'static, [u8]>,
     /// The bytes of `model.onnx`.
     pub onnx: Cow<'static, [u8]>,
-    /// `controls.json`: what the model is compared with.
+    /// The bytes of `controls.json`, which the model is compared with.
     pub controls: Cow<'static, [u8]>,
 }
 
 impl ReviewModel {
-    /// The model in `directory`, or the embedded one.
+    /// Loads the model in `directory`, or the embedded one.
     ///
     /// # Errors
-    /// A missing file, or one that is not the manifest's.
+    /// A file is missing, or it is not the one in the manifest.
     pub fn load(directory: Option<&Path>) -> Result<Self> {
         Self::load_trusted(directory, &PublicKeys::default())
     }
 
-    /// The model in `directory`, whose manifest one of `keys` must have signed, if there are any; or the embedded one.
+    /// Loads the model in `directory`, or the embedded one. If there are `keys`, one of them must have signed the
+    /// manifest.
     ///
     /// # Errors
-    /// As [`Self::load`], and a signature that is missing or not of these keys.
+    /// As [`Self::load`], and a signature that is missing or was not made with these keys.
     pub fn load_trusted(directory: Option<&Path>, keys: &PublicKeys) -> Result<Self> {
         let Some(directory) = directory else { return Self::embedded() };
         let read = |name: &str| {
@@ -83,10 +84,10 @@ impl ReviewModel {
             .with_context(|| format!("the review model in {}", directory.display()))
     }
 
-    /// Checks the files in `directory` and puts the signature of its manifest beside them; the version.
+    /// Checks the files in `directory`, puts the signature of the manifest beside them, and returns the version.
     ///
     /// # Errors
-    /// As [`Self::load`], and a folder that can't be written.
+    /// As [`Self::load`], and a folder that cannot be written.
     pub fn sign(directory: &Path, key: &PrivateKey) -> Result<String> {
         let model = Self::load(Some(directory))?;
         let manifest = std::fs::read(directory.join("manifest.json"))?;
@@ -102,10 +103,10 @@ impl ReviewModel {
         directory.join(TOKENIZER.0).exists()
     }
 
-    /// The model this binary was built with.
+    /// The model that is embedded in this binary.
     ///
     /// # Errors
-    /// Files that are not the manifest's.
+    /// The files do not match the manifest.
     pub fn embedded() -> Result<Self> {
         Self::checked(MANIFEST, [TOKENIZER.1, ONNX.1, CONTROLS.1].map(Cow::from))
             .context("the embedded review model")

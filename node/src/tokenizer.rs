@@ -14,20 +14,21 @@ use sentinel_shared::review::language::Language;
 use std::collections::HashMap;
 use tokenizers::Tokenizer;
 
-/// The most tokens of one path, one section and one line: a long line is cut, not the hunk around it.
+/// The largest number of tokens of one path, one section and one line. A long line is cut, not the hunk around it.
 const PATH_MAX: usize = 32;
 const LINE_MAX: usize = 96;
-/// The most bytes of a line that are looked at: enough for [`LINE_MAX`] tokens of any text people write.
+/// The largest number of bytes of a line that are looked at. It is enough for [`LINE_MAX`] tokens of any text that
+/// people write.
 const LINE_BYTES_MAX: usize = 1024;
-/// The largest powers of two that `<at:…>` and `<shift:…>` tell apart.
+/// The largest powers of two that `<at:…>` and `<shift:…>` distinguish.
 pub(crate) const AT_MAX: u32 = 15;
 pub(crate) const SHIFT_MAX: u32 = 8;
 
-/// Text to tokens, as the model was trained.
+/// Turns text into tokens, as in training.
 pub struct Encoder {
     tokenizer: Tokenizer,
     marks: Marks,
-    /// The longest sequence the model takes.
+    /// The longest sequence that the model reads.
     length_max: usize,
 }
 
@@ -39,9 +40,9 @@ struct Marks {
     removed: u32,
     context: u32,
     languages: HashMap<Language, u32>,
-    /// By the power of two.
+    /// The ids of `<at:…>`, by the power of two.
     at: Vec<u32>,
-    /// From `-SHIFT_MAX` to `SHIFT_MAX`.
+    /// The ids of `<shift:…>`, from `-SHIFT_MAX` to `SHIFT_MAX`.
     shift: Vec<u32>,
 }
 
@@ -51,7 +52,7 @@ impl Encoder {
     /// Reads the model's `tokenizer.json`.
     ///
     /// # Errors
-    /// A file that is no tokenizer, or one without the marks.
+    /// The file is not a tokenizer, or it lacks the marks.
     pub fn new(model: &ReviewModel) -> Result<Self> {
         let tokenizer = Tokenizer::from_bytes(&model.tokenizer)
             .map_err(|error| anyhow::anyhow!("tokenizer.json of the review model: {error}"))?;
@@ -76,8 +77,8 @@ impl Encoder {
         Ok(Self { tokenizer, marks, length_max: model.manifest.max_tokens })
     }
 
-    /// Cuts a hunk into pieces that fit the model and encodes each when it is asked for: of a hunk that is not read to
-    /// its end, the rest costs nothing. Every line is in exactly one piece.
+    /// Cuts a hunk into pieces that fit the model, and encodes each piece when it is asked for. If a hunk is not read
+    /// to its end, the rest costs nothing. Every line is in exactly one piece.
     pub fn pieces<'a>(
         &self,
         path: &str,
@@ -136,12 +137,13 @@ impl Encoder {
     }
 }
 
-/// Which of `Marks::at`: the power of two of the hunk's first line.
+/// The index in `Marks::at`: the power of two of the hunk's first line.
 fn down(hunk: &Hunk<'_>) -> usize {
     hunk.new_start.max(1).ilog2().min(AT_MAX) as usize
 }
 
-/// Which of `Marks::shift`: how many binary digits the lines above it have grown or shrunk by have, with their sign.
+/// The index in `Marks::shift`: the number of binary digits of the lines by which the text above has grown or shrunk,
+/// with its sign.
 fn moved(hunk: &Hunk<'_>) -> usize {
     let digits = |lines: u32| lines.checked_ilog2().map_or(0, |power| power + 1).min(SHIFT_MAX);
     let grown = digits(hunk.new_start.saturating_sub(hunk.old_start));

@@ -87,7 +87,7 @@ impl From<&Receipt> for v1::Receipt {
     }
 }
 
-/// An error as a gRPC status: its code by the one table of [`Code`], its text what a caller may read.
+/// Turns an error into a gRPC status. [`Code`] gives the status code, and the text is the one for callers.
 #[must_use]
 pub fn status(error: &Error) -> tonic::Status {
     let mut status = tonic::Status::new(error.code().grpc_code().into(), error.to_string());

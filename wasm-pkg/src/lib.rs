@@ -15,7 +15,7 @@ use sentinel_shared::signature::{Secret, WebhookSecrets};
 use serde_json::json;
 use wasm_bindgen::prelude::*;
 
-/// Called by the module itself when it is loaded.
+/// Runs when the module is loaded.
 #[wasm_bindgen(start)]
 pub fn start() {
     sentinel_shared::wasm::construct_statics();
@@ -29,18 +29,18 @@ pub struct FailureClassifier {
 
 #[wasm_bindgen]
 impl FailureClassifier {
-    /// Loads a compiled bundle. Throws when it was cut, changed or made for another version.
+    /// Loads a compiled bundle. Throws if it was cut, changed or made for another version.
     #[wasm_bindgen(constructor)]
     pub fn new(bundle: &[u8]) -> Result<FailureClassifier, JsError> {
         Ok(Self { inner: ModelBundle::from_bytes(bundle)? })
     }
 
-    /// What the model is: its manifest, as a JSON text.
+    /// The manifest of the model, as JSON text.
     pub fn manifest(&self) -> String {
         json!(self.inner.manifest).to_string()
     }
 
-    /// Classifies a job log; answers verdict, confidence, top three, terms and line.
+    /// Classifies a job log. Returns verdict, confidence, top three, terms and line as JSON text.
     #[wasm_bindgen(js_name = classifyLog)]
     #[expect(clippy::needless_pass_by_value, reason = "wasm-bindgen hands optional strings over by value")]
     pub fn classify_log(
@@ -54,7 +54,7 @@ impl FailureClassifier {
         Ok(self.inner.told(&verdict).to_string())
     }
 
-    /// Classifies a message and a record of its run, a JSON text; answers the same.
+    /// Classifies a message and a record of its run, given as JSON text. Returns the same.
     #[wasm_bindgen(js_name = classifyRecord)]
     pub fn classify_record(&self, message: &str, record: &str) -> Result<String, JsError> {
         let record: Telemetry = serde_json::from_str(record)?;
@@ -76,7 +76,7 @@ pub fn excerpt(log: &str) -> String {
     json!({ "lines": excerpt.lines, "log_lines": excerpt.log_lines }).to_string()
 }
 
-/// What the checks that need no model find in a unified diff.
+/// The findings of the deterministic checks in a unified diff, as JSON text.
 #[wasm_bindgen(js_name = checkDiff)]
 pub fn check_diff(diff: &str) -> Result<String, JsError> {
     let files = diff::parse(diff)?;

@@ -7,44 +7,44 @@ use sentinel_shared::review::Category;
 use sentinel_shared::review::Score;
 use std::sync::Arc;
 
-/// One piece of a hunk as the model reads it.
+/// One piece of a hunk in the model's form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sequence {
-    /// Tokens, at most the model's length.
+    /// The token ids, at most as many as the model reads.
     pub ids: Vec<u32>,
-    /// Where the marks of added lines stand, in order.
+    /// The positions of the marks of added lines, in order.
     pub added_at: Vec<usize>,
 }
 
 /// Sequences that are run together, padded to the longest.
 #[derive(Debug)]
 pub struct Batch {
-    /// Never empty.
+    /// The sequences to score; there is at least one.
     pub rows: Vec<Arc<Sequence>>,
 }
 
 /// One session of a runtime: it runs one batch at a time.
 pub trait Backend: Send {
-    /// The model's logits for each row.
+    /// Runs the model and returns the logits of each row.
     ///
     /// # Errors
-    /// The runtime failed; the batch may be tried again.
+    /// The runtime failed. The batch may be tried again.
     fn run(&mut self, batch: &Batch) -> anyhow::Result<Vec<Logits>>;
 }
 
-/// Makes another session, in place of one that panicked.
+/// Makes a session to replace one that panicked.
 pub type MakeSession = Arc<dyn Fn() -> anyhow::Result<Box<dyn Backend>> + Send + Sync>;
 
-/// What comes out of the model for one sequence.
+/// The model's output for one sequence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Logits {
-    /// That something here is mended later.
+    /// The logit that something here is repaired later.
     pub needs_comment: f32,
-    /// In the order of `Severity::ALL`.
+    /// The logits of the severities, in the order of `Severity::ALL`.
     pub severity: [f32; 4],
-    /// In the order of `Category::ALL`.
+    /// The logits of the categories, in the order of `Category::ALL`.
     pub category: [f32; 12],
-    /// At the mark of each added line.
+    /// The logit at the mark of each added line.
     pub lines: Vec<f32>,
 }
 
@@ -55,7 +55,7 @@ impl Batch {
         self.rows.iter().map(|row| row.ids.len()).max().unwrap_or(0)
     }
 
-    /// Tokens that are not padding.
+    /// The number of tokens that are not padding.
     #[must_use]
     pub fn tokens(&self) -> usize {
         self.rows.iter().map(|row| row.ids.len()).sum()
@@ -63,7 +63,7 @@ impl Batch {
 }
 
 impl Logits {
-    /// Probabilities, the first of them calibrated.
+    /// Turns the logits into probabilities. The first is calibrated.
     #[must_use]
     pub fn score(&self, calibration: Calibration) -> Score {
         let needs_comment = 1.0 / (1.0 + (-(calibration.a * self.needs_comment + calibration.b)).exp());

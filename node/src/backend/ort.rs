@@ -19,13 +19,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tracing::{info, warn};
 
-/// The version `cargo xtask` fetches, and its folder in the cache.
+/// The version that `cargo xtask` downloads, and the name of its folder in the cache.
 pub const VERSION: &str = "1.31.1";
 
-/// What may run the model.
+/// The hardware that may run the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Provider {
-    /// The first of CUDA, CoreML and CPU that works here.
+    /// The first of CUDA, CoreML and CPU that works on this machine.
     Auto,
     /// An NVIDIA GPU, with CUDA.
     Cuda,
@@ -35,33 +35,33 @@ pub enum Provider {
     Cpu,
 }
 
-/// How sessions are made.
+/// The options for making sessions.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Which provider, or `Auto`.
+    /// The provider, or `Auto` to choose one.
     pub provider: Provider,
-    /// How many sessions; None for one a core on a CPU, two on a GPU.
+    /// The number of sessions; None for one per core on a CPU, two on a GPU.
     pub sessions: Option<usize>,
-    /// `libonnxruntime`; None to search for it.
+    /// The path of `libonnxruntime`; None to search for it.
     pub library: Option<PathBuf>,
 }
 
 /// Sessions that are loaded and warm.
 pub struct Pool {
-    /// Each runs one batch at a time.
+    /// The sessions. Each runs one batch at a time.
     pub sessions: Vec<Box<dyn Backend>>,
-    /// Makes another one like them.
+    /// Makes another session like them.
     pub another: MakeSession,
-    /// What they run on.
+    /// The hardware that the sessions run on.
     pub provider: Provider,
 }
 
-/// What a session is made of.
+/// The parts that every session is made from.
 struct Recipe {
     environment: Environment,
     onnx: Cow<'static, [u8]>,
     provider: Provider,
-    /// Packed once for all sessions: a second session costs its working memory only.
+    /// The weights, packed once for all sessions. A second session costs only its working memory.
     weights: PrepackedWeights,
 }
 
@@ -119,7 +119,7 @@ impl Pool {
 }
 
 impl Provider {
-    /// Its name in logs and on metrics.
+    /// The name in logs and on metrics.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -227,7 +227,7 @@ impl Backend for OrtSession {
     }
 }
 
-/// Where the library is: as configured, in `ORT_DYLIB_PATH`, beside this program, or where `cargo xtask` puts it.
+/// Finds the library: as configured, in `ORT_DYLIB_PATH`, beside this program, or in the cache of `cargo xtask`.
 fn library(configured: Option<&Path>) -> Result<PathBuf> {
     let name = if cfg!(target_os = "macos") { "libonnxruntime.dylib" } else { "libonnxruntime.so" };
     if let Some(path) = configured {

@@ -3,12 +3,12 @@
 use super::Item;
 use std::collections::VecDeque;
 
-/// Sequences whose lengths fall into the same step go into one batch.
+/// The width of a step of lengths. Sequences in the same step go into one batch.
 const LENGTH_STEP: usize = 32;
-/// The most sequences of one batch, however short.
+/// The largest number of sequences in one batch, however short they are.
 const ROWS_MAX: usize = 64;
 
-/// The lines, in the order of their turns. None is empty.
+/// The lines in the order of their turns. No line is empty.
 #[derive(Default)]
 pub(super) struct Lines(VecDeque<Line>);
 
@@ -17,12 +17,12 @@ struct Line {
     items: VecDeque<Item>,
 }
 
-/// What goes into the next batch.
+/// The sequences of the next batch.
 pub(super) struct Chosen {
-    /// (line, place in it), in the order of their turns.
+    /// Each sequence as (line, position in the line), in the order of turns.
     pub(super) at: Vec<(usize, usize)>,
     pub(super) tokens: usize,
-    /// Whether another sequence would still fit.
+    /// Whether another sequence would fit.
     pub(super) has_room: bool,
 }
 
@@ -34,12 +34,12 @@ impl Lines {
         }
     }
 
-    /// Whose turn it is.
+    /// The first sequence of the line whose turn it is.
     pub(super) fn first(&self) -> Option<&Item> {
         self.0.front()?.items.front()
     }
 
-    /// What goes into the next batch: whose turn it is, and those of like length, one of each line a round.
+    /// Chooses the next batch: the line whose turn it is, and sequences of similar length, one of each line per round.
     pub(super) fn choose(&self, batch_tokens: usize) -> Chosen {
         let step = |item: &Item| item.encoded.ids.len().div_ceil(LENGTH_STEP);
         let mut chosen = Chosen { at: Vec::new(), tokens: 0, has_room: true };
@@ -66,7 +66,7 @@ impl Lines {
         chosen
     }
 
-    /// Takes these out, in this order. The first of them had its line's turn: the line goes behind all others.
+    /// Removes these sequences in this order. The line of the first one had its turn and goes behind all others.
     pub(super) fn take(&mut self, at: &[(usize, usize)]) -> Vec<Item> {
         let mut order: Vec<usize> = (0..at.len()).collect();
         // From behind, so that the places before stay what they are.

@@ -14,7 +14,7 @@ use sentinel_shared::features::{FeatureVector, Patterns, Telemetry, Tfidf, VOCAB
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Bins of the expected calibration error (Guo et al. 2017).
+/// The number of bins of the expected calibration error (Guo et al. 2017).
 const ECE_BINS: usize = 10;
 
 /// The figures of one model on one set.
@@ -24,23 +24,23 @@ pub struct Report {
     pub model_version: String,
     #[serde(flatten)]
     scores: Scores,
-    /// Per class, by name.
+    /// The scores of each class, by name.
     per_class: BTreeMap<&'static str, ClassScores>,
-    /// Answers the model is sure of, at its shipped threshold.
+    /// The answers above the shipped threshold.
     selective: Selective,
-    /// The surest 70 % of the answers.
+    /// The most confident 70 % of the answers.
     selective_70: Selective,
     /// Expected calibration error of the top probability.
     ece: f64,
-    /// The same records inside whole job logs.
+    /// The results for the same records inside whole job logs.
     whole_log: WholeLog,
-    /// Of the records whose verdict names terms: how many score their class lower without the first three.
+    /// How many of the verdicts that name terms score their class lower without the first three terms.
     attribution: Attribution,
     /// Rows are labels, columns predictions, in class order.
     confusion: Vec<Vec<usize>>,
-    /// Parts of the set, by origin.
+    /// The scores of parts of the set, by origin.
     subsets: BTreeMap<&'static str, Scores>,
-    /// What a simpler method scores on the same records.
+    /// The scores of simpler methods on the same records.
     baselines: BTreeMap<&'static str, Scores>,
 }
 
@@ -68,16 +68,16 @@ struct Selective {
     lenient_accuracy: f64,
 }
 
-/// How well the excerpt finder does: each record between steps made of other records' harmless lines, as a job of
-/// GitHub Actions lays them out.
+/// The quality of the excerpt: each record is put between steps made of harmless lines of other records, in the layout
+/// of a GitHub Actions job.
 #[derive(Debug, Serialize)]
 struct WholeLog {
     n: usize,
-    /// Lines of the longest log.
+    /// The number of lines in the longest log.
     lines_max: usize,
-    /// Mean share of a record's own error lines that are in the excerpt found.
+    /// The mean share of a record's own error lines that the excerpt contains.
     error_lines_kept: f64,
-    /// Share of the records whose predicted class is the same as without the log around it.
+    /// The share of records with the same predicted class as without the surrounding log.
     verdict_kept: f64,
     strict_accuracy: f64,
 }
@@ -88,7 +88,7 @@ struct Attribution {
     lowered: f64,
 }
 
-/// Words and logistic regression, as the training fitted them on the model's own training split.
+/// The word baseline: logistic regression over words, fitted on the model's own training split.
 #[derive(Deserialize)]
 pub struct WordBaseline {
     majority: FailureClass,
@@ -152,7 +152,7 @@ impl Report {
         })
     }
 
-    /// A table for people.
+    /// Writes a table for people.
     #[must_use]
     pub fn table(&self) -> String {
         use std::fmt::Write;
@@ -244,7 +244,7 @@ impl WholeLog {
     }
 }
 
-/// Steps before, of the records that follow in the set; then the record's own; then a clean-up step.
+/// Writes a job log: steps made from the following records, then the record's own step, then a clean-up step.
 fn job_log(records: &[Record], at: usize) -> String {
     const STEPS_BEFORE: usize = 6;
     let harmless = |record: &Record| -> Vec<String> {
@@ -275,7 +275,7 @@ impl WordBaseline {
     /// Parses `models/failure/baseline.json`.
     ///
     /// # Errors
-    /// When it is not what the training writes.
+    /// The file is not in the format that training writes.
     pub fn parse(json: &[u8]) -> Result<Self> {
         serde_json::from_slice(json).context("the word baseline (models/failure/baseline.json)")
     }
@@ -364,7 +364,7 @@ impl Selective {
     }
 }
 
-/// Whether the predicted class scores lower without the three terms named first; None where none is named.
+/// Whether the predicted class scores lower without the first three terms; None if no term is named.
 fn lowers(
     bundle: &ModelBundle,
     prediction: &Prediction,

@@ -12,7 +12,7 @@ use sentinel_shared::diff::Place;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// The hash's width in bits: the bag has 2 to this power places.
+/// The width of the hash in bits. The bag has 2 to this power places.
 pub const BAG_BITS: u32 = 16;
 
 /// The controls that the trainer fitted, as `controls.json` holds them.
@@ -21,7 +21,7 @@ pub struct Controls {
     /// Logistic regression on the logarithm of the added lines.
     size: Line,
     bag_of_words: Bag,
-    /// The same, fitted on all that the model learned from, where that is more than the training split.
+    /// The same, fitted on everything that the model learned from, if that is more than the training split.
     bag_of_more_words: Option<Bag>,
 }
 
@@ -33,7 +33,7 @@ struct Line {
 /// Logistic regression on a hashed bag of words.
 #[derive(Deserialize)]
 struct Bag {
-    /// One signed byte a place, base64.
+    /// The weights: one signed byte for each place, in base64.
     weights: String,
     #[serde(skip)]
     decoded: Vec<i8>,
@@ -45,7 +45,7 @@ impl Controls {
     /// Reads `controls.json`.
     ///
     /// # Errors
-    /// A file that is none.
+    /// The file has another format.
     pub fn parse(json: &[u8]) -> Result<Self> {
         let mut controls: Self = serde_json::from_slice(json).context("controls.json")?;
         controls.bag_of_words.decode()?;
@@ -53,19 +53,19 @@ impl Controls {
         Ok(controls)
     }
 
-    /// The size control's score: any scale.
+    /// The score of the size control. The scale is arbitrary.
     #[must_use]
     pub fn by_size(&self, input: &Input<'_>) -> f64 {
         self.size.slope * (1.0 + input.hunk.added().count() as f64).ln()
     }
 
-    /// The score of a [`bag`]: any scale.
+    /// The score of a [`bag`]. The scale is arbitrary.
     #[must_use]
     pub fn by_words(&self, bag: &BTreeMap<u32, f64>) -> f64 {
         self.bag_of_words.score(bag)
     }
 
-    /// The same by what was fitted on more, if there is such.
+    /// The same with the weights that were fitted on more data, if there are any.
     #[must_use]
     pub fn by_more_words(&self, bag: &BTreeMap<u32, f64>) -> Option<f64> {
         self.bag_of_more_words.as_ref().map(|more| more.score(bag))
@@ -87,8 +87,8 @@ impl Bag {
     }
 }
 
-/// The words of a hunk, each with the mark of its line, and of its path: hashed places and the logarithm of how often
-/// each occurs, of length 1 together.
+/// The words of a hunk, each with the mark of its line, and the words of its path. The result has hashed places, each
+/// with the logarithm of its count, scaled to length 1.
 #[must_use]
 pub fn bag(input: &Input<'_>) -> BTreeMap<u32, f64> {
     let mut counts = BTreeMap::new();
@@ -109,7 +109,7 @@ pub fn bag(input: &Input<'_>) -> BTreeMap<u32, f64> {
     logs.into_iter().map(|(place, value)| (place, value / length)).collect()
 }
 
-/// Runs of letters, digits and underscores, and runs of what is neither that nor blank.
+/// Splits text into runs of letters, digits and underscores, and runs of other visible characters.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let kind = |letter: char| match letter {
         _ if letter.is_whitespace() => 0,
@@ -128,7 +128,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// FNV-1a, folded to the bag's width.
+/// Hashes a word with FNV-1a, folded to the width of the bag.
 fn place(mark: char, word: &str) -> u32 {
     let bytes = std::iter::once(mark as u8).chain(word.bytes());
     let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));

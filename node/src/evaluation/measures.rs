@@ -4,8 +4,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::BTreeMap;
 
-/// Area under the ROC curve: how often a positive scores above a negative, ties counted half. 0.5 where one side is
-/// empty.
+/// The area under the ROC curve: how often a positive scores above a negative, with ties counted half. 0.5 if one side
+/// is empty.
 #[must_use]
 pub fn roc_auc(scored: &[(f64, bool)]) -> f64 {
     let positives = scored.iter().filter(|(_, positive)| *positive).count();
@@ -23,8 +23,8 @@ pub fn roc_auc(scored: &[(f64, bool)]) -> f64 {
     wins / (positives as f64 * negatives as f64)
 }
 
-/// Average precision: the area under the precision-recall curve without interpolation. The share of positives is
-/// what chance scores.
+/// Average precision: the area under the precision-recall curve without interpolation. Chance scores the share of
+/// positives.
 #[must_use]
 pub fn average_precision(scored: &[(f64, bool)]) -> f64 {
     let positives = scored.iter().filter(|(_, positive)| *positive).count();
@@ -38,7 +38,7 @@ pub fn average_precision(scored: &[(f64, bool)]) -> f64 {
     if positives == 0 { 0.0 } else { sum / positives as f64 }
 }
 
-/// Of the `count` highest scores, the share that is positive.
+/// The share of positives among the `count` highest scores.
 #[must_use]
 pub fn precision_of_top(scored: &[(f64, bool)], count: usize) -> f64 {
     let top: Vec<bool> = by_score(scored).flatten().take(count).map(|(_, positive)| positive).collect();
@@ -104,13 +104,13 @@ pub fn mean(values: impl Iterator<Item = f64>) -> f64 {
     if count == 0 { 0.0 } else { sum / count as f64 }
 }
 
-/// The share that is true.
+/// The share of values that are true.
 #[must_use]
 pub fn share(values: impl Iterator<Item = bool>) -> f64 {
     mean(values.map(f64::from))
 }
 
-/// From the highest score down, those of one score together.
+/// Groups by score, from the highest down.
 fn by_score(scored: &[(f64, bool)]) -> impl DoubleEndedIterator<Item = Vec<(f64, bool)>> {
     let mut sorted = scored.to_vec();
     sorted.sort_by(|a, b| b.0.total_cmp(&a.0));

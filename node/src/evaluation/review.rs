@@ -21,19 +21,19 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Tokens of one batch, padding included.
+/// The number of tokens in one batch, padding included.
 const BATCH_TOKENS: usize = 8192;
-/// Resamples of an interval.
+/// The number of resamples for an interval.
 const ROUNDS: usize = 200;
-/// A language or repository with fewer hunks gets no figures of its own.
+/// The number of hunks below which a language or repository gets no figures of its own.
 const FEW: usize = 100;
-/// In a hunk of more added lines than this, the line is a real choice.
+/// In a hunk with more added lines than this, pointing at the right line is a real choice.
 const CHOICE: usize = 4;
 
-/// What became of one record.
+/// The result of one record.
 #[derive(Debug, Serialize)]
 pub struct Judged {
-    /// Its place in the file, from 0.
+    /// The place of the record in the file, counted from 0.
     pub record: usize,
     #[serde(skip)]
     repo: String,
@@ -41,9 +41,9 @@ pub struct Judged {
     language: &'static str,
     #[serde(skip)]
     repair: Option<Repair>,
-    /// Whether hindsight found something to mend.
+    /// Whether a later commit repaired the hunk.
     pub positive: bool,
-    /// The most urgent piece's logit.
+    /// The logit of the most urgent piece.
     pub logit: f32,
     /// The calibrated probability that the hunk needs a comment.
     pub probability: f32,
@@ -51,13 +51,13 @@ pub struct Judged {
     pub severity: Severity,
     /// The most likely category of the hunk.
     pub category: Category,
-    /// Of its added lines, likeliest first: whether each was mended.
+    /// Whether each added line was repaired, the most likely line first.
     pub lines: Vec<bool>,
-    /// The likeliest line: from 0, after the `@@` line.
+    /// The most likely line, counted from 0 after the `@@` line.
     pub line: usize,
-    /// Of all added lines of the hunk, the share that was mended.
+    /// The share of the hunk's added lines that were repaired.
     pub chance: f64,
-    /// Added lines of the hunk.
+    /// The number of added lines in the hunk.
     pub added: usize,
     #[serde(skip)]
     by_size: f64,
@@ -72,11 +72,11 @@ pub struct Judged {
 pub struct Report {
     /// The version of the model that was scored.
     pub model_version: String,
-    /// Hunks that were scored.
+    /// The number of hunks that were scored.
     pub n: usize,
-    /// The share that was mended later.
+    /// The share of hunks that were repaired later.
     pub base_rate: f64,
-    /// Hunks in no language the model has learned: it abstains.
+    /// The number of hunks in a language that the model has not learned. It abstains on them.
     pub abstained: usize,
     needs_comment: NeedsComment,
     severity: Classes<Severity>,
@@ -91,40 +91,40 @@ pub struct Report {
 #[derive(Debug, Serialize)]
 struct NeedsComment {
     roc_auc: f64,
-    /// 95 %, by bootstrap.
+    /// The 95 % interval, by bootstrap.
     roc_auc_interval: [f64; 2],
     pr_auc: f64,
     pr_auc_interval: [f64; 2],
-    /// Of what would be shown at the shipped thresholds.
+    /// The F1 of what would be shown at the shipped thresholds.
     f1: f64,
     shown: usize,
     shown_precision: f64,
-    /// Of the surest hunks, so many that there is 1 (3) in 1,000 added lines.
+    /// The precision of the most confident hunks, with one (three) per 1,000 added lines.
     precision_at_1: f64,
     precision_at_3: f64,
 }
 
-/// On hunks that were mended.
+/// Scores of a classification, on hunks that were repaired.
 #[derive(Debug, Serialize)]
 struct Classes<T: Ord> {
     n: usize,
     macro_f1: f64,
-    /// What always saying the commonest class scores.
+    /// The score of always naming the most frequent class.
     majority_macro_f1: f64,
     #[serde(rename = "confusion")]
-    /// label → prediction → count
+    /// The confusion matrix: label → prediction → count.
     confusion: BTreeMap<T, BTreeMap<T, usize>>,
 }
 
-/// On hunks that were mended: whether the lines pointed at are among the mended ones.
+/// How often the lines that the model points at were repaired, on hunks that were repaired.
 #[derive(Debug, Serialize)]
 struct Lines {
     n: usize,
     hit1: f64,
     hit3: f64,
-    /// A random added line of the same hunk.
+    /// The score of a random added line of the same hunk.
     random_hit1: f64,
-    /// Hunks of more than [`CHOICE`] added lines.
+    /// The same on hunks with more than [`CHOICE`] added lines.
     choice: Choice,
 }
 
@@ -140,7 +140,7 @@ struct Choice {
 struct Reliability {
     ece: f64,
     brier: f64,
-    /// `[mean probability, share mended, count]` of each tenth.
+    /// `[mean probability, share repaired, count]` of each tenth.
     bins: Vec<(f64, f64, usize)>,
 }
 
@@ -158,10 +158,10 @@ struct Part {
     hit1: f64,
 }
 
-/// Runs the model over `records`; the second is how many are in no language it has learned.
+/// Runs the model over `records`. Also returns how many are in a language that it has not learned.
 ///
 /// # Errors
-/// A record that is none, and the runtime's.
+/// A line is not a record, or the runtime failed.
 pub fn judge(
     encoder: &Encoder,
     calibration: Calibration,
@@ -236,11 +236,11 @@ pub fn judge(
     Ok((judged, abstained))
 }
 
-/// Place among the judged, what it is, index of each added line in its hunk.
+/// A piece: its place among the results, its sequence, and the index of each added line in its hunk.
 type Piece = (usize, Arc<Sequence>, Vec<usize>);
 type Scored = (usize, Score, f32, Vec<usize>);
 
-/// Every piece through the sessions, pieces of like length together.
+/// Runs every piece through the sessions, with pieces of similar length together.
 fn run(
     sessions: &mut [Box<dyn Backend>],
     calibration: Calibration,
@@ -318,7 +318,7 @@ impl Report {
         }
     }
 
-    /// A table for people.
+    /// Writes a table for people.
     #[must_use]
     pub fn table(&self) -> String {
         use std::fmt::Write;

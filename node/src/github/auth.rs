@@ -13,18 +13,18 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// A token is renewed this long before it ends, so that no job outlives its own.
+/// The time before its end at which a token is renewed, so that no job outlives its token.
 const RENEW_BEFORE_SECONDS: i64 = 300;
 
-/// How to prove who we are.
+/// Our credentials at GitHub.
 pub enum Credentials {
-    /// A personal access token. Can't make check runs.
+    /// A personal access token. It cannot create check runs.
     Token(Secret),
-    /// An App.
+    /// A GitHub App with its private key.
     App {
-        /// Its id or client id.
+        /// The id or client id of the App.
         id: String,
-        /// Its private key.
+        /// The private key of the App.
         key: AppKey,
     },
 }

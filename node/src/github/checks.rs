@@ -5,35 +5,35 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// What a check run says, which is to be made or brought up to date.
+/// The content of a check run that is created or updated.
 #[derive(Debug, Clone, Copy)]
 pub struct CheckReport<'a> {
-    /// What it is called on the commit.
+    /// The name of the check run on the commit.
     pub name: &'a str,
-    /// Its idempotency key.
+    /// The idempotency key of the check run.
     pub external_id: &'a str,
-    /// The commit.
+    /// The SHA of the commit.
     pub head_sha: &'a str,
-    /// Whether it is green.
+    /// The conclusion, which makes it green or grey.
     pub conclusion: CheckConclusion,
-    /// One line.
+    /// The title, one line of text.
     pub title: &'a str,
-    /// Markdown.
+    /// The summary, in Markdown.
     pub summary: &'a str,
 }
 
-/// How a check run ended, of the ways that we use: what we say blocks nobody.
+/// The conclusions that we use. None of them blocks a merge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckConclusion {
-    /// Green.
+    /// Shown in green.
     Success,
-    /// Grey.
+    /// Shown in grey.
     Neutral,
 }
 
 impl Access<'_> {
-    /// Makes the check run of this key, or brings it up to date; its page.
+    /// Creates or updates the check run with this key, and returns the address of its page.
     ///
     /// # Errors
     /// [`JobError`].

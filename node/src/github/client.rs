@@ -14,12 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::warn;
 
-/// For one call, unless the operator says less. A lease outlives it, so a job is not posted by two nodes.
+/// The time limit of one call. A lease outlives it, so two nodes do not post the same job.
 pub const DEADLINE: Duration = Duration::from_secs(20);
-/// The most of one answer that is read; a page of 100 files with patches is under 10 MB.
+/// The largest answer that is read. A page of 100 files with patches is under 10 MB.
 const ANSWER_LIMIT_BYTES: usize = 32 * 1024 * 1024;
 
-/// The API at one place.
+/// A client for GitHub's API at one address.
 pub struct Github {
     http: reqwest::Client,
     api: String,
@@ -29,16 +29,16 @@ pub struct Github {
     pub(super) metrics: Arc<Metrics>,
 }
 
-/// What a call answered.
+/// The answer to a call.
 pub(super) struct Answered {
     pub(super) body: Vec<u8>,
-    /// Of a list in pages: the number of the last, where this is not it.
+    /// For a list in pages, the number of the last page, if this is not the last.
     pub(super) last_page: Option<usize>,
-    /// Of a list in pages: what asks for the next.
+    /// For a list in pages, the address of the next page.
     pub(super) next: Option<String>,
 }
 
-/// The API as seen by one installation, or by the one token.
+/// The API as one installation, or the personal token, sees it.
 pub struct Access<'a> {
     pub(super) github: &'a Github,
     pub(super) installation: Option<u64>,
@@ -48,7 +48,7 @@ pub struct Access<'a> {
 // === impl Github ===
 
 impl Github {
-    /// A client for the API at `api`.
+    /// Makes a client for the API at `api`.
     #[must_use]
     pub fn new(
         http: reqwest::Client,
@@ -62,13 +62,13 @@ impl Github {
         Self { http, api, deadline: deadline.min(DEADLINE), auth: Auth::new(credentials), store, metrics }
     }
 
-    /// Whether check runs can be made: GitHub lets only Apps.
+    /// Whether check runs can be created. GitHub allows only Apps.
     #[must_use]
     pub fn is_app(&self) -> bool {
         self.auth.is_app()
     }
 
-    /// Who we are to GitHub.
+    /// Our identity at GitHub.
     #[must_use]
     pub fn identity(&self) -> Identity {
         if self.is_app() { Identity::App } else { Identity::Token }
@@ -84,7 +84,7 @@ impl Github {
         }
     }
 
-    /// Asks GitHub who we are: whether it accepts our token or key.
+    /// Asks GitHub whether it accepts our token or key.
     ///
     /// # Errors
     /// [`JobError`].
@@ -108,7 +108,7 @@ impl Github {
         Ok(Access { github: self, installation, repository })
     }
 
-    /// One call, its answer read within the cap and judged.
+    /// Makes one call, reads its answer within the limit, and decides what it means.
     pub(super) async fn call(
         &self,
         method: Method,
@@ -146,7 +146,7 @@ impl Github {
         outcome
     }
 
-    /// A call that the App signs itself.
+    /// Makes a call that the App signs itself.
     pub(super) async fn call_as_app(&self, method: Method, path: &str) -> Result<Answered, JobError> {
         self.call(method, path, &self.auth.jwt()?, None).await.map_err(JobError::of_the_key)
     }
@@ -159,7 +159,7 @@ impl Access<'_> {
         parse(&self.call(Method::GET, path, None).await?.body)
     }
 
-    /// A call with this installation's token, and once more with a fresh one where GitHub took it back early.
+    /// Makes a call with this installation's token. If GitHub revoked the token early, tries once more with a new one.
     pub(super) async fn call(
         &self,
         method: Method,
@@ -178,13 +178,13 @@ impl Access<'_> {
     }
 }
 
-/// GitHub can't be reached, or what answers is not GitHub.
+/// The error if GitHub cannot be reached, or if something else answers.
 fn away(what: String) -> JobError {
     JobError::Elsewhere { reason: Some(Reason::GithubAway), what, after: None }
 }
 
-/// What an answer holds. What is no JSON at all is a page that a proxy made while GitHub is away; JSON of another
-/// shape is about this call, and so about this job.
+/// Parses an answer. Text that is not JSON is a proxy's page while GitHub is down. JSON of another shape is the fault
+/// of this call, and so of this job.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, JobError> {
     serde_json::from_slice(body).map_err(|cause| {
         if cause.is_data() {
@@ -195,7 +195,7 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, JobError> {
     })
 }
 
-/// What an answer means for a job.
+/// Decides what an answer means for a job.
 async fn judge(answer: reqwest::Response, path: &str) -> Result<Answered, JobError> {
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
     let body = capped(answer).await?;

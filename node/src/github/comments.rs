@@ -6,30 +6,30 @@ use sentinel_shared::review::Finding;
 use serde::Deserialize;
 use serde_json::json;
 
-/// Pages of reactions to one comment that are read.
+/// The largest number of pages of reactions to one comment that are read.
 const REACTION_PAGES: usize = 3;
 
-/// A review or comment of ours that is there already.
+/// A review or comment that we posted earlier.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Said {
-    /// For REST.
+    /// The id in the REST API.
     pub id: u64,
-    /// For GraphQL.
+    /// The id in the GraphQL API.
     #[serde(default)]
     pub node_id: String,
-    /// Markdown.
+    /// The text, in Markdown.
     pub body: Option<String>,
-    /// Who wrote it; null when the account is gone.
+    /// The author; null if the account is gone.
     pub user: Option<Author>,
-    /// Its page.
+    /// The address of its page.
     #[serde(default)]
     pub html_url: String,
-    /// The line it is on; null once that line is gone. Not on reviews.
+    /// The line of the comment; null if that line is gone. Reviews have none.
     pub line: Option<u32>,
-    /// The file it is on. Not on reviews.
+    /// The file of the comment. Reviews have none.
     #[serde(default)]
     pub path: String,
-    /// How people reacted to it. Not on reviews.
+    /// The reactions to the comment. Reviews have none.
     #[serde(default)]
     pub reactions: Reactions,
 }
@@ -37,20 +37,20 @@ pub struct Said {
 /// How many reactions there are.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 pub struct Reactions {
-    /// Of all kinds.
+    /// The number of reactions of all kinds.
     pub total_count: u32,
 }
 
-/// One person's reaction.
+/// The reaction of one person.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Reaction {
-    /// `+1`, `-1`, `heart` and so on.
+    /// The kind of reaction: `+1`, `-1`, `heart` and so on.
     pub content: String,
-    /// Who; null when the account is gone.
+    /// The person; null if the account is gone.
     pub user: Option<Author>,
 }
 
-/// A writer.
+/// The author of a comment or reaction.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Author {
     /// Login name; an App's ends in `[bot]`.
@@ -91,7 +91,7 @@ impl Access<'_> {
         self.own(&format!("/repos/{}/issues/{number}/comments", self.repository)).await
     }
 
-    /// Posts one review with all its comments, or nothing of it; its page.
+    /// Posts one review with all its comments, or nothing of it, and returns the address of its page.
     ///
     /// # Errors
     /// [`JobError::Unprocessable`] when one of the lines is not in the diff, and does not say which.
@@ -116,7 +116,7 @@ impl Access<'_> {
         Ok(posted.html_url)
     }
 
-    /// Posts a comment in the conversation; its page.
+    /// Posts a comment in the conversation and returns the address of its page.
     ///
     /// # Errors
     /// [`JobError`].

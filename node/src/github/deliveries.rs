@@ -10,28 +10,28 @@ use sentinel_shared::github::unix_seconds;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// What GitHub puts on one page.
+/// The number of deliveries on one page of GitHub's list.
 const PER_PAGE: usize = 100;
 /// Pages that one look goes through, the newest first: a look every five minutes takes at most 360 of the 5,000 calls
 /// that an App has in an hour.
 const PAGES: usize = 30;
-/// Deliveries that one look asks for again.
+/// The largest number of deliveries that one look asks for again.
 const AT_ONCE: usize = 20;
 /// The ages of a delivery, in seconds, at which it is asked for again: a restart, a mended setting, the next morning,
 /// and the last time before GitHub forgets it.
 const AGES: [i64; 4] = [5 * 60, 60 * 60, 12 * 60 * 60, 2 * 24 * 60 * 60];
-/// GitHub has forgotten what is older, in seconds.
+/// The age in seconds after which GitHub has forgotten a delivery.
 const KEPT_FOR: i64 = 3 * 24 * 60 * 60;
 
 /// One attempt at a delivery (<https://docs.github.com/rest/apps/webhooks#list-deliveries-for-an-app-webhook>).
 #[derive(Debug, Deserialize)]
 struct Attempt {
     id: u64,
-    /// The same for every attempt.
+    /// The delivery's id, the same for every attempt.
     guid: String,
-    /// What the worker answered; 0 or 5xx where it did not.
+    /// The worker's status; 0 or 5xx if it did not take the delivery.
     status_code: u16,
-    /// RFC 3339: when this attempt was made.
+    /// When this attempt was made, as RFC 3339.
     delivered_at: String,
 }
 

@@ -3,25 +3,25 @@
 use sentinel_shared::store::pauses::Reason;
 use std::time::Duration;
 
-/// Why a call did not give what was asked.
+/// The reason why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobError {
-    /// What is in the way has nothing to do with the job: it pauses, and nothing is counted against it.
+    /// The cause has nothing to do with the job. The job pauses, and nothing is counted against it.
     Elsewhere {
-        /// What GitHub does to the whole account; None where it is our own side.
+        /// What GitHub does to the whole account; None if the cause is on our side.
         reason: Option<Reason>,
-        /// For the job's record.
+        /// The text for the job's record.
         what: String,
         /// How long GitHub asks to wait.
         after: Option<Duration>,
     },
-    /// The job itself failed, and may not the next time.
+    /// The job itself failed, and may succeed the next time.
     Failed(String),
-    /// It never will give it.
+    /// GitHub refuses for good.
     Refused(String),
-    /// GitHub understood and can't: a comment on a line that is not in the diff.
+    /// GitHub understood the call but cannot do it: a comment on a line that is not in the diff.
     Unprocessable(String),
-    /// There is no such thing, or it is not ours to see.
+    /// The thing does not exist, or we may not see it.
     NotFound(String),
 }
 
@@ -53,7 +53,7 @@ impl JobError {
         matches!(self, Self::Elsewhere { .. } | Self::Failed(_))
     }
 
-    /// Of a call that was signed with the App's key.
+    /// Marks the error of a call that was signed with the App's key.
     pub(super) fn of_the_key(self) -> Self {
         match self {
             Self::Elsewhere { reason: Some(Reason::TokenRefused), what, after } => {

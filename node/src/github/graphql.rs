@@ -9,9 +9,9 @@ use serde_json::{Value as Json, json};
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// The wait where GraphQL limits us: it does not say for how long, and GitHub asks for at least a minute.
+/// The wait if GraphQL limits us. It names no time, and GitHub asks for at least a minute.
 const GRAPHQL_LIMITED_FOR: Duration = Duration::from_secs(60);
-/// Comments whose folding one question asks about; GitHub takes a hundred ids.
+/// The number of comments that one query asks about. GitHub accepts a hundred ids.
 const FOLDED_AT_ONCE: usize = 100;
 
 impl Access<'_> {

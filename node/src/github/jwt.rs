@@ -14,22 +14,22 @@ use serde_json::json;
 
 /// GitHub refuses a JWT from the future: its clock and ours may differ by this much.
 const CLOCK_SKEW_SECONDS: i64 = 60;
-/// GitHub refuses ten minutes and more.
+/// How long a JWT is valid. GitHub refuses ten minutes and more.
 const LIFE_SECONDS: i64 = 540;
 
-/// An App's private key, ready to sign.
+/// The private key of an App, ready to sign.
 pub struct AppKey(Box<dyn Signer>);
 
 impl AppKey {
-    /// Of an RSA key in PEM, PKCS#1 as GitHub makes it or PKCS#8. None where it is neither.
+    /// Reads an RSA key in PEM: PKCS#1, which GitHub makes, or PKCS#8. None if it is neither.
     #[must_use]
     pub fn from_pem(pem: &[u8]) -> Option<Self> {
         let key = RsaSigningKey::new(&PrivateKeyDer::from_pem_slice(pem).ok()?).ok()?;
         key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256]).map(Self)
     }
 
-    /// What proves for some minutes from `now` on, in Unix seconds, that the App `id` is calling. None where the key is
-    /// too short to sign.
+    /// Makes a JWT that proves for some minutes from `now` on, in Unix seconds, that the App `id` is calling. None if
+    /// the key is too short to sign.
     pub(super) fn jwt(&self, id: &str, now: i64) -> Option<String> {
         let claims = json!({ "iat": now - CLOCK_SKEW_SECONDS, "exp": now + LIFE_SECONDS, "iss": id });
         let parts = [json!({ "alg": "RS256", "typ": "JWT" }), claims].map(|part| encoded(part.to_string()));

@@ -6,7 +6,7 @@ use reqwest::header::{HeaderMap, LINK};
 use serde::de::DeserializeOwned;
 
 const PER_PAGE: usize = 100;
-/// Pages of reviews and comments that are looked through: the first, and of a longer list the newest.
+/// The largest number of pages of reviews and comments that are read: the first, and for a longer list the newest.
 const TALK_PAGES: usize = 30;
 
 impl Access<'_> {
@@ -60,7 +60,7 @@ fn linked<'h>(headers: &'h HeaderMap, relation: &str) -> Option<&'h str> {
     link.split(';').next()?.trim().strip_prefix('<')?.strip_suffix('>')
 }
 
-/// A parameter of a URL's query.
+/// Reads a parameter from the query of a URL.
 fn parameter<'u>(url: &'u str, name: &str) -> Option<&'u str> {
     let query = url.split_once('?')?.1;
     query

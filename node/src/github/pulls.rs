@@ -4,19 +4,19 @@ use super::{Access, JobError};
 use sentinel_shared::github::PullRequest;
 use serde::Deserialize;
 
-/// GitHub lists at most 3,000 files of a pull request.
+/// The largest number of pages of files. GitHub lists at most 3,000 files of a pull request.
 const FILE_PAGES: usize = 30;
 
 /// One file of `GET /repos/{owner}/{repo}/pulls/{number}/files`.
 #[derive(Debug, Deserialize)]
 pub struct PullFile {
-    /// In the new tree.
+    /// The path in the new tree.
     pub filename: String,
     /// `added`, `removed`, `modified`, `renamed`, `copied`, `changed` or `unchanged`.
     pub status: String,
-    /// Lines added and removed.
+    /// The number of added and removed lines.
     pub changes: u64,
-    /// Missing for binary files and for large diffs.
+    /// The patch; missing for binary files and for large diffs.
     pub patch: Option<String>,
 }
 
@@ -49,7 +49,7 @@ impl Access<'_> {
         self.pages(&format!("/repos/{}/pulls/{number}/files", self.repository), FILE_PAGES).await
     }
 
-    /// A small text file at a commit; None where there is none.
+    /// Reads a small text file at a commit; None if there is none.
     ///
     /// # Errors
     /// [`JobError`].

@@ -10,12 +10,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use std::time::{Duration, Instant};
 
-/// How often a writer asks whether its turn has come.
+/// The time between two questions of a writer whether its turn has come.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
-/// The longest wait for a turn; then the job goes back to the queue.
+/// The longest wait for a turn. After it the job goes back to the queue.
 const WAIT_AT_MOST: Duration = Duration::from_secs(40);
 
-/// The right to write once.
+/// The permission to write once.
 #[must_use]
 pub struct Turn(());
 
@@ -42,7 +42,7 @@ impl Access<'_> {
         }
     }
 
-    /// A call that writes, and takes a turn.
+    /// Makes a call that writes, which uses up a turn.
     pub(super) async fn write<T: DeserializeOwned>(
         &self,
         turn: Turn,
@@ -53,7 +53,7 @@ impl Access<'_> {
         parse(&self.write_answered(turn, method, path, body).await?.body)
     }
 
-    /// The same, for who reads the answer in another way.
+    /// The same, for callers that read the answer in another way.
     pub(super) async fn write_answered(
         &self,
         turn: Turn,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// What a token is good for.
+/// What a token allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     /// The stream may read and write.
@@ -23,20 +23,20 @@ pub(super) enum Access {
     Read,
 }
 
-/// Why a stream runs nothing more.
+/// The reason why a stream runs nothing more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// It, or its request, took too long.
+    /// The statement or its request took too long.
     Time,
-    /// Nobody waits for the answer.
+    /// The client went away.
     Abandoned,
-    /// The server is told to stop.
+    /// The server was told to stop.
     Stop,
-    /// It needed more than there is for all.
+    /// The statement needed more memory than there is for all.
     Memory,
 }
 
-/// How long a connection may go on, as others may change it from another thread.
+/// How long a connection may run. Other threads may change it.
 pub(super) struct Watch {
     opened: Instant,
     /// When the statement must end, in milliseconds after `opened`.
@@ -65,7 +65,7 @@ const PRAGMAS_TO_READ: [&str; 17] = [
     "table_list",
     "table_xinfo",
 ];
-/// State that any client may ask for, and none may set.
+/// State that any client may read and no client may set.
 const PRAGMAS_TO_ASK: [&str; 12] = [
     "application_id",
     "auto_vacuum",
@@ -94,23 +94,23 @@ impl Watch {
         Self { opened: Instant::now(), deadline_ms, abandoned, stopping }
     }
 
-    /// From now on the statement may run for `time`.
+    /// Lets the statement run for `time` from now on.
     pub(super) fn allow(&self, time: Duration) {
         let deadline = (self.opened.elapsed() + time).as_millis();
         self.deadline_ms.store(u64::try_from(deadline).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// The client is gone.
+    /// Marks that the client is gone.
     pub(super) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Relaxed);
     }
 
-    /// Whether nobody will go on with this connection.
+    /// Whether no client will use this connection any more.
     pub(super) fn is_lost(&self) -> bool {
         self.abandoned.load(Ordering::Relaxed) || self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Whether what runs must end.
+    /// The reason why the running statement must end, if it must.
     pub(super) fn end(&self) -> Option<End> {
         if self.stopping.load(Ordering::Relaxed) {
             Some(End::Stop)
@@ -154,7 +154,7 @@ pub(super) fn open(path: &Path, access: Access, watch: &Arc<Watch>) -> rusqlite:
     Ok(connection)
 }
 
-/// Opens (or creates) the file for the server itself: it migrates, and keeps the file's shared memory alive.
+/// Opens (or creates) the file for the server itself, which migrates it and keeps its shared memory alive.
 pub(super) fn open_own(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open_trusted(path)?;
     // These two are the whole process's; SQLite gives no other safe way to set them.
@@ -178,7 +178,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!("PRAGMA synchronous = NORMAL; PRAGMA cache_size = {CACHE_KIB}"))
 }
 
-/// Whether a statement of a client may do this.
+/// Decides whether a client's statement may do this.
 fn judge(access: Access, action: AuthAction<'_>) -> Authorization {
     let writes = access == Access::Write;
     let allowed = match action {

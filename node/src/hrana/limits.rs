@@ -2,72 +2,74 @@
 
 use std::time::Duration;
 
-/// Most bytes of a request; Turso's own limit for a pipeline is of this order.
+/// The largest request. Turso's own limit for a pipeline is of this order.
 pub(super) const REQUEST_BYTES: usize = 8 * 1024 * 1024;
-/// Most bytes of all request bodies that are held at once. Parsing a hostile body can take 30 times its size.
+/// The largest number of bytes of all request bodies that are held at once. Parsing a hostile body can take 30 times
+/// its size.
 pub(super) const BODIES_BYTES: usize = 32 * 1024 * 1024;
-/// How long a body may take to arrive. Eight megabytes in ten seconds need 7 Mbit/s.
+/// The time in which a body must arrive. Eight megabytes in ten seconds need 7 Mbit/s.
 pub(super) const BODY_TIME: Duration = Duration::from_secs(10);
-/// Most requests of one pipeline.
+/// The largest number of requests in one pipeline.
 pub(super) const REQUESTS_MAX: usize = 256;
-/// Most steps of one batch. Sentinel's longest has fewer than 100.
+/// The largest number of steps in one batch. Sentinel's longest batch has fewer than 100.
 pub(super) const STEPS_MAX: usize = 10_000;
-/// Most bytes one answer carries, as JSON and over all its statements; Turso's limit is the same.
+/// The largest answer, as JSON and over all its statements. Turso's limit is the same.
 pub(super) const RESPONSE_BYTES: usize = 10 * 1024 * 1024;
-/// Most rows one answer carries. A row of one NULL is 17 bytes of JSON and four times that in memory.
+/// The largest number of rows in one answer. A row of one NULL is 17 bytes of JSON and four times that in memory.
 pub(super) const ROWS_MAX: usize = 100_000;
-/// SQL texts a client may store on a stream.
+/// The largest number of SQL texts that a client may store on a stream.
 pub(super) const STORED_SQL_MAX: usize = 128;
-/// Most bytes of them together.
+/// The largest size of all stored SQL texts of a stream together.
 pub(super) const STORED_SQL_BYTES: usize = 1024 * 1024;
-/// Longest SQL text. A dump is sent as several.
+/// The longest SQL text. A dump is sent as several.
 pub(super) const SQL_BYTES: i32 = 1024 * 1024;
-/// Largest text, blob or row. A larger one could not be read again, since the answer is limited too.
+/// The largest text, blob or row. A larger one could not be read again, because the answer is limited too.
 pub(super) const VALUE_BYTES: i32 = 10 * 1024 * 1024;
-/// Most parameters of a statement: SQLite's own default.
+/// The largest number of parameters of a statement. It is SQLite's own default.
 pub(super) const PARAMETERS_MAX: i32 = 32_766;
-/// Most columns of a result: each may hold a value of [`VALUE_BYTES`].
+/// The largest number of columns of a result. Each may hold a value of [`VALUE_BYTES`].
 pub(super) const COLUMNS_MAX: i32 = 500;
-/// Longest pattern of LIKE and GLOB: matching takes the square of it.
+/// The longest pattern of LIKE and GLOB. Matching takes time in the square of its length.
 pub(super) const PATTERN_BYTES: i32 = 1_000;
-/// Page cache of one connection, in KiB; SQLite's own default. The sign is PRAGMA cache_size's.
+/// The page cache of one connection in KiB, SQLite's own default. The sign is that of PRAGMA cache_size.
 pub(super) const CACHE_KIB: i32 = -2_000;
-/// Memory that SQLite tries to stay below, over all connections, by dropping cached pages.
+/// The memory that SQLite tries to stay below over all connections, by dropping cached pages.
 pub(super) const SOFT_HEAP_BYTES: usize = 128 * 1024 * 1024;
-/// Memory that SQLite never goes beyond: a statement that needs more fails.
+/// The memory that SQLite never exceeds. A statement that needs more fails.
 pub(super) const HARD_HEAP_BYTES: usize = 384 * 1024 * 1024;
-/// Instructions of SQLite's machine between two looks at the clock: about 10 microseconds.
+/// The number of instructions of SQLite's machine between two looks at the clock; they take about 10 microseconds.
 pub(super) const STEPS_BETWEEN_LOOKS: i32 = 1_000;
 
-/// How long a held stream may stay unused; Turso's is 10 s.
+/// How long a held stream may stay unused. Turso's limit is 10 s.
 pub(super) const IDLE: Duration = Duration::from_secs(10);
-/// How long, when a transaction is open on it: others may be waiting for its lock. libSQL's own server gives 5 s.
+/// How long it may stay unused while a transaction is open on it, because others may wait for its lock. libSQL's own
+/// server allows 5 s.
 pub(super) const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 /// How long a transaction may stay open over several requests, however busy it is.
 pub(super) const TRANSACTION_TIME: Duration = Duration::from_secs(30);
-/// How long a writer waits for another: a little longer than a silent one may hold the lock.
+/// How long a writer waits for another. It is a little longer than a silent one may hold the lock.
 pub(super) const BUSY_TIME: Duration = Duration::from_secs(6);
 /// How long a request waits for its turn before it is refused.
 pub(super) const TURN_TIME: Duration = Duration::from_secs(5);
-/// What a refused client is told to wait, in seconds.
+/// The wait that a refused client is told, in seconds.
 pub(super) const RETRY_AFTER_SECONDS: &str = "1";
 
-/// Files of one connection: the database and its log; the shared memory is one for all.
+/// The number of files of one connection: the database and its log. All connections share one file for shared memory.
 const FILES_A_CONNECTION: usize = 2;
-/// Streams clients may hold open at once, and requests that run at once: each has a connection of its own.
+/// The largest number of streams that clients hold open at once. Each has its own connection.
 const HELD_MAX: usize = 128;
 const RUNNING_MAX: usize = 32;
 
-/// The limits an operator may choose.
+/// The limits that an operator may choose.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// How long one statement may run.
     pub statement: Duration,
     /// How long all statements of one request may run.
     pub request: Duration,
-    /// Streams that clients hold between requests.
+    /// The largest number of streams that clients hold between requests.
     pub held: usize,
-    /// Requests that run at once, of those without a held stream and again of those with one.
+    /// The largest number of requests that run at once, counted separately for requests with and without a held stream.
     pub running: usize,
 }
 
@@ -83,7 +85,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// With fewer streams, where this many files may be open for them.
+    /// Reduces the number of streams if only this many files may be open for them.
     #[must_use]
     pub fn within(self, files: usize) -> Self {
         let connections = files / FILES_A_CONNECTION;

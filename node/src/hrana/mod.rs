@@ -32,18 +32,18 @@ use std::sync::Arc;
 use streams::{Begin, Streams};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// One database and who may use it.
+/// One database and the tokens for it.
 pub struct Server {
     streams: Arc<Streams>,
     tokens: Tokens,
-    /// Bytes that request bodies may still take.
+    /// The number of bytes that request bodies may still take.
     bodies: Arc<Semaphore>,
 }
 
-/// Ends what a server runs.
+/// Ends everything that a server runs.
 pub struct Stopper(Arc<Streams>);
 
-/// What a request is refused with.
+/// The answer to a refused request.
 #[derive(Debug)]
 struct Refusal {
     status: StatusCode,
@@ -54,15 +54,15 @@ struct Refusal {
 // === impl Server ===
 
 impl Server {
-    /// Opens (or creates) the file and brings its schema up to date.
+    /// Opens (or creates) the file and updates its schema.
     ///
     /// # Errors
-    /// When the file can't be opened or a migration fails.
+    /// The file cannot be opened, or a migration fails.
     pub async fn open(path: &Path, tokens: impl Into<Tokens>) -> anyhow::Result<Self> {
         Self::open_within(path, tokens, Limits::default()).await
     }
 
-    /// As [`Self::open`], with limits other than the usual.
+    /// As [`Self::open`], with other limits.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -73,7 +73,7 @@ impl Server {
         Ok(Self { streams: Arc::new(streams), tokens: tokens.into(), bodies })
     }
 
-    /// What ends everything that runs, when the server is told to stop.
+    /// A handle that ends everything that runs, for when the server is told to stop.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         Stopper(Arc::clone(&self.streams))
@@ -93,8 +93,8 @@ impl Server {
             .with_state(server)
     }
 
-    /// The whole body, within its time, its size, and what all bodies together may take. The permit lasts as long as
-    /// what was parsed from it.
+    /// Reads the whole body within its time, its size and the size of all bodies together. The permit must live as long
+    /// as what was parsed from the body.
     async fn read(&self, body: Body) -> Result<(Vec<u8>, OwnedSemaphorePermit), Refusal> {
         let read = async {
             let mut chunks = body.into_data_stream();
@@ -123,7 +123,7 @@ impl Server {
 // === impl Stopper ===
 
 impl Stopper {
-    /// Interrupts every statement, closes every stream, and lets nothing begin.
+    /// Interrupts every statement, closes every stream, and refuses new ones.
     pub fn stop(&self) {
         self.0.stop();
     }
@@ -131,7 +131,7 @@ impl Stopper {
 
 // === routes ===
 
-/// Lets a request in by its token, before anything of its body is read.
+/// Checks the token of a request before its body is read.
 async fn admit(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
     let Some(access) = server.tokens.access(request.headers()) else {
         return Refusal::unauthorized().into_response();
@@ -223,7 +223,7 @@ impl Refusal {
         Self::new(StatusCode::REQUEST_TIMEOUT, &message)
     }
 
-    /// Nothing of the request was run.
+    /// Refuses a request of which nothing was run.
     fn busy(message: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, &format!("{message}; nothing was run, try again"))
     }

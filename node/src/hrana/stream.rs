@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-/// What a client says on one connection, which no other client is ever given.
+/// The requests of a client on one connection, which no other client ever gets.
 pub(super) struct Stream {
     connection: Connection,
     access: Access,
@@ -20,7 +20,7 @@ pub(super) struct Stream {
     stored_sql: HashMap<i32, String>,
     transaction_since: Option<Instant>,
     state: State,
-    /// One of the places for streams that are held between requests; None where the first request ends the stream.
+    /// A place for a stream that is held between requests; None if the first request ends the stream.
     pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Stream {
 enum State {
     Open,
     Closed,
-    /// A statement was ended, and SQLite may have rolled back what came before it: nothing more runs.
+    /// A statement was ended. Nothing more runs, because SQLite may have rolled back earlier statements.
     Cut(End),
 }
 
@@ -53,7 +53,7 @@ impl Stream {
         })
     }
 
-    /// Whether the client may go on with it.
+    /// Whether the client may continue with it.
     pub(super) fn is_open(&self) -> bool {
         self.state == State::Open
     }
@@ -66,7 +66,7 @@ impl Stream {
         &self.watch
     }
 
-    /// Since when a transaction is open between requests.
+    /// The time since which a transaction is open between requests.
     pub(super) fn transaction_since(&mut self) -> Option<Instant> {
         self.transaction_since = match self.connection.is_autocommit() {
             true => None,
@@ -84,7 +84,7 @@ impl Stream {
         answers.collect()
     }
 
-    /// A batch as the cursor protocol streams it.
+    /// Runs a batch and returns its entries as the cursor protocol streams them.
     pub(super) fn cursor(&mut self, batch: Batch) -> Vec<CursorEntry> {
         let (ends, mut room) = (Instant::now() + self.limits.request, Room::default());
         let result = match self.batch(batch, ends, &mut room) {
@@ -232,7 +232,7 @@ impl Stream {
         Ok(())
     }
 
-    /// The one statement of `sql`: what comes after it would be left out without a word.
+    /// Prepares `sql`, which must be one statement. A second one would be ignored silently.
     fn only_statement(&self, sql: &str) -> Answer<Statement<'_>> {
         let mut statements = Statements::new(&self.connection, sql);
         let first = statements.next().map_err(|cause| wire::sql_error(&cause))?;
@@ -246,7 +246,7 @@ impl Stream {
         }
     }
 
-    /// Refuses where an earlier statement was ended, and gives the next one its time.
+    /// Refuses if an earlier statement was ended, and gives the next one its time.
     fn begin(&mut self, ends: Instant) -> Answer<()> {
         if let State::Cut(end) = self.state {
             return Err(self.ended(end));
@@ -263,7 +263,7 @@ impl Stream {
         self.watch.allow(self.limits.statement.min(ends.saturating_duration_since(Instant::now())));
     }
 
-    /// The answer to a failed statement; ends the stream where SQLite may have rolled back on its own account.
+    /// The answer to a failed statement. Ends the stream if SQLite may have rolled back by itself.
     fn failed(&mut self, cause: &rusqlite::Error) -> Error {
         if wire::code(cause) == Some(ErrorCode::OperationInterrupted) {
             let end = self.watch.end().unwrap_or(End::Time);
@@ -294,7 +294,8 @@ impl Stream {
         }
     }
 
-    /// Rows changed on this connection, to tell a statement that changed none from one before it that did.
+    /// The number of rows changed on this connection. It distinguishes a statement that changed none from an earlier
+    /// one that did.
     fn total_changes(&self) -> i64 {
         let count = self.connection.prepare_cached("SELECT total_changes()");
         count.and_then(|mut count| count.query_row([], |row| row.get(0))).unwrap_or_default()

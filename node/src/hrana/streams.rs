@@ -21,13 +21,15 @@ pub(super) struct Streams {
     path: PathBuf,
     limits: Limits,
     held: Mutex<HashMap<String, Held>>,
-    /// Places for held streams.
+    /// The places for held streams.
     places: Arc<Semaphore>,
-    /// Turns to run, apart for those who hold a stream: they may have the lock that all the others wait for.
+    /// The turns to run. Clients with a held stream have their own, because they may have the lock that all others wait
+    /// for.
     turns: Arc<Semaphore>,
     turns_of_holders: Arc<Semaphore>,
     stopping: Arc<AtomicBool>,
-    /// While it is open, closing a client's connection neither removes the log nor copies it into the file.
+    /// The server's own connection. While it is open, closing a client's connection neither removes the log nor copies
+    /// it into the file.
     _own: Mutex<Connection>,
 }
 
@@ -36,17 +38,17 @@ struct Held {
     timer: AbortHandle,
 }
 
-/// How a request begins.
+/// The stream that a request runs on.
 pub(super) enum Begin {
-    /// On the stream of this baton.
+    /// The stream of this baton.
     Held(String),
-    /// On a new stream that the client may go on with.
+    /// A new stream that the client may continue with.
     New,
-    /// On a new stream that this request ends.
+    /// A new stream that ends with this request.
     Once,
 }
 
-/// Ends what runs when it is dropped early, as a request is whose client is gone.
+/// Ends the running statement if it is dropped early, which happens when the client is gone.
 struct Guard(Option<Arc<Watch>>);
 
 // === impl Streams ===
@@ -69,15 +71,16 @@ impl Streams {
         })
     }
 
-    /// Whatever runs ends, and nothing begins.
+    /// Ends everything that runs and refuses new requests.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         let held = std::mem::take(&mut *self.held());
         drop(held);
     }
 
-    /// Runs `work` on the stream that `begin` names, and `finish` with the baton under which the stream is kept for its
-    /// client; both off the runtime's own threads. What can't be served is refused before anything runs.
+    /// Runs `work` on the stream that `begin` names, then `finish` with the baton under which the stream is kept for
+    /// its client. Both run off the runtime's own threads. A request that cannot be served is refused before anything
+    /// runs.
     pub(super) async fn run<W, T: Send + 'static>(
         self: &Arc<Self>,
         (begin, access): (Begin, Access),
@@ -113,7 +116,7 @@ impl Streams {
         answer.map_err(|_| Refusal::broken())?
     }
 
-    /// A turn to run, within [`TURN_TIME`].
+    /// Waits for a turn to run, at most [`TURN_TIME`].
     async fn turn(&self, begin: &Begin) -> Result<OwnedSemaphorePermit, Refusal> {
         let turns = match begin {
             Begin::Held(_) => &self.turns_of_holders,
@@ -126,7 +129,7 @@ impl Streams {
         }
     }
 
-    /// A place for a stream that its client may hold.
+    /// Takes a place for a stream that its client may hold.
     fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         let place = Arc::clone(&self.places).try_acquire_owned();
         place.map_err(|_| {
@@ -134,7 +137,7 @@ impl Streams {
         })
     }
 
-    /// The stream of `baton`, which works once.
+    /// Takes the stream of `baton`. A baton works once.
     fn take(&self, baton: &str, access: Access) -> Result<Stream, Refusal> {
         let mut held = self.held();
         // The token that opened it must be one of the same kind.
@@ -161,8 +164,8 @@ impl Streams {
         Ok(stream)
     }
 
-    /// Keeps a stream that may go on for its client, until a timer ends it. What is not kept is closed here, which rolls
-    /// back what it left open.
+    /// Keeps a stream for its client until a timer ends it. A stream that is not kept is closed here, which rolls back
+    /// its open transaction.
     fn keep(self: &Arc<Self>, mut stream: Stream) -> Option<String> {
         if stream.place.is_none() || !stream.is_open() || stream.watch().is_lost() {
             return None;

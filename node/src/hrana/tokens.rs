@@ -4,30 +4,30 @@ use super::connection::Access;
 use axum::http::{HeaderMap, header};
 use sentinel_shared::signature::Secret;
 
-/// The tokens of one server. Without any, everyone who reaches it may read and write.
+/// The tokens of one server. If there are none, everyone who reaches it may read and write.
 #[derive(Default)]
 pub struct Tokens {
-    /// Good for everything. Several, so that one can follow the other.
+    /// The tokens that may read and write. There can be several, so that they can be rotated.
     pub write: Vec<Secret>,
     /// The tokens that may only read.
     pub read: Vec<Secret>,
 }
 
 impl Tokens {
-    /// Tokens out of comma-separated lists.
+    /// Reads tokens from comma-separated lists.
     #[must_use]
     pub fn new(write: &[String], read: &[String]) -> Self {
         let secrets = |texts: &[String]| texts.iter().filter_map(|text| Secret::new(text.trim())).collect();
         Self { write: secrets(write), read: secrets(read) }
     }
 
-    /// Whether anyone may ask.
+    /// Whether there is no token, so that anyone may use the server.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.write.is_empty() && self.read.is_empty()
     }
 
-    /// What the bearer of this request may do.
+    /// What the token of this request allows.
     pub(super) fn access(&self, headers: &HeaderMap) -> Option<Access> {
         if self.is_empty() {
             return Some(Access::Write);

@@ -6,7 +6,7 @@ use libsql_hrana::proto::*;
 use rusqlite::types::{Null, ValueRef};
 use rusqlite::{ErrorCode, Statement};
 
-/// What is left of an answer's size.
+/// The remaining size of an answer.
 pub(super) struct Room {
     bytes: usize,
     rows: usize,
@@ -14,13 +14,13 @@ pub(super) struct Room {
 
 pub(super) type Answer<T> = Result<T, Error>;
 
-/// JSON around a row, a value and a column: brackets, quotes, the type's name.
+/// The bytes of JSON around a row, a value and a column: brackets, quotes, the type's name.
 const ROW_BYTES: usize = 3;
 const VALUE_BYTES: usize = 36;
 const COLUMN_BYTES: usize = 32;
-/// JSON's `\u0000`, the longest escape, has six bytes for one.
+/// The bytes of `\u0000`, the longest escape of one byte in JSON.
 const ESCAPE_BYTES: usize = 6;
-/// What stands for a byte that is no UTF-8.
+/// The bytes of the replacement of a byte that is not UTF-8.
 const REPLACED_BYTES: usize = 3;
 
 // === impl Room ===
@@ -38,7 +38,7 @@ impl Room {
         self.take(sizes.sum())
     }
 
-    /// A row's values, once there is room for all of them.
+    /// Takes a row's values if there is room for all of them.
     pub(super) fn take_row(&mut self, row: &rusqlite::Row<'_>, width: usize) -> Answer<Row> {
         self.rows = self
             .rows
@@ -72,7 +72,7 @@ pub(super) fn columns(statement: &Statement<'_>) -> Vec<Col> {
     wire.collect()
 }
 
-/// What a statement takes and returns.
+/// The parameters and columns of a statement.
 pub(super) fn description(statement: &Statement<'_>) -> DescribeResult {
     let params = (1..=statement.parameter_count())
         .map(|at| DescribeParam { name: statement.parameter_name(at).map(str::to_owned) });
@@ -87,7 +87,7 @@ pub(super) fn description(statement: &Statement<'_>) -> DescribeResult {
     }
 }
 
-/// Gives a statement its arguments. Those by number come first; a name without a prefix is tried with each.
+/// Binds the arguments of a statement. Numbered ones come first. A name without a prefix is tried with each prefix.
 pub(super) fn bind(statement: &mut Statement<'_>, args: Vec<Value>, named: Vec<NamedArg>) -> Answer<()> {
     if args.len() > statement.parameter_count() {
         return Err(error("there are more arguments than parameters", "ARGS_INVALID"));
@@ -127,7 +127,7 @@ fn bind_one(statement: &mut Statement<'_>, at: usize, value: &Value) -> Answer<(
     bound.map_err(|cause| sql_error(&cause))
 }
 
-/// At least as many bytes as the value's JSON has.
+/// An upper bound of the bytes of the value's JSON.
 fn json_bytes(cell: ValueRef<'_>) -> usize {
     let content = match cell {
         ValueRef::Text(text) => {
@@ -159,7 +159,7 @@ pub(super) fn code(cause: &rusqlite::Error) -> Option<ErrorCode> {
     }
 }
 
-/// An error of SQLite. The statement's text is not repeated to who sent it.
+/// Turns an error of SQLite into an answer. The statement's text is not repeated.
 pub(super) fn sql_error(cause: &rusqlite::Error) -> Error {
     let code = match code(cause) {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "SQLITE_BUSY",

@@ -8,9 +8,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// A larger patch is not read: nobody reviewed it line by line.
+/// The largest patch that is read. Nobody reviews a larger one line by line.
 const PATCH_MAX_BYTES: usize = 32 << 20;
-/// Between commits, and between the fields of one.
+/// The separators between commits and between the fields of a commit.
 const RECORD: u8 = 0x1e;
 const FIELD: &str = "\u{1f}";
 
@@ -19,21 +19,21 @@ const FIELD: &str = "\u{1f}";
 pub struct Commit {
     /// The SHA of the commit.
     pub sha: String,
-    /// When it was committed, seconds since 1970.
+    /// The time of the commit, in Unix seconds.
     pub time: i64,
-    /// Its first line; of a merged pull request the title.
+    /// The first line of the message; for a merged pull request its title.
     pub subject: String,
-    /// The rest of its message.
+    /// The rest of the message.
     pub body: String,
-    /// Its diff; None where it is too large.
+    /// The diff; None if it is too large.
     pub patch: Option<String>,
 }
 
-/// `git log`, as it runs.
+/// A running `git log`.
 pub struct History {
     git: Child,
     output: BufReader<ChildStdout>,
-    /// What was read of the next commit.
+    /// The part of the next commit that was read already.
     next: Vec<u8>,
 }
 
@@ -41,7 +41,7 @@ impl History {
     /// Starts reading the newest `count` commits of `HEAD`'s mainline.
     ///
     /// # Errors
-    /// No git, or no repository.
+    /// git is missing, or there is no repository.
     pub fn open(repository: &Path, count: usize) -> Result<Self> {
         let in_repository = || {
             let mut git = Command::new("git");

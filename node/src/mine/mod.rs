@@ -22,27 +22,27 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 const DAY: i64 = 86_400;
-/// A change of more files or lines is nobody's hunk by hunk work.
+/// The largest change whose hunks are followed. Nobody writes a larger one hunk by hunk.
 const OWN_FILES_MAX: usize = 30;
 const OWN_LINES_MAX: usize = 1500;
-/// A repair of more than this repairs more than one thing.
+/// The largest repair. A larger one repairs more than one thing.
 const REPAIR_FILES_MAX: usize = 5;
 const REPAIR_LINES_MAX: usize = 80;
 const REPAIR_LINES_WITH_TESTS_MAX: usize = 400;
-/// A repair tells of at most so many hunks, each with at least this share of what it took away.
+/// A repair labels at most this many hunks, each with at least this share of what it removed.
 const REPAIRED_HUNKS_MAX: usize = 3;
 const REPAIRED_SHARE_MIN: f64 = 0.25;
-/// What is mended later than this was good for long enough.
+/// A repair after this time does not count, because the code was good for long enough.
 const REPAIR_WITHIN_DAYS: i64 = 365;
-/// A hunk of which more than half is gone by then was replaced, not kept.
+/// A hunk that lost more than half of its lines by then was replaced, not kept.
 const EARLY_DAYS: i64 = 180;
-/// A longer hunk is cut into pieces of the second; a still longer one is left out.
+/// A hunk with more lines is cut into pieces; a much longer one is left out.
 const HUNK_LINES_MAX: usize = 120;
 const PIECE_LINES: usize = 80;
 const BLOCK_LINES_MAX: usize = 600;
 const HUNK_CHARS_MAX: usize = 6000;
 const LINE_CHARS_MAX: usize = 400;
-/// Moved lines are no work of this commit.
+/// The smallest share of new lines. Moved lines are not the work of this commit.
 const FRESH_SHARE_MIN: f64 = 0.3;
 /// How many harmless hunks are chosen for each repaired one.
 const NEGATIVES: f64 = 1.5;
@@ -50,30 +50,30 @@ const NEGATIVES: f64 = 1.5;
 /// The settings of `sentinel mine`.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `owner/name`, as records name it.
+    /// The name of the repository in the records.
     pub name: String,
-    /// The newest commits of the mainline.
+    /// The number of commits of the mainline that are read, the newest first.
     pub commits: usize,
-    /// How long nothing must have been mended for a hunk to count as harmless, in days.
+    /// The days without a repair after which a hunk counts as harmless.
     pub settled_days: i64,
 }
 
-/// What was found, in order of time.
+/// The labelled hunks, in order of time.
 #[derive(Debug, Default)]
 pub struct Mined {
-    /// Mended and harmless hunks that can be compared.
+    /// Repaired and harmless hunks that can be compared.
     pub records: Vec<(i64, Record)>,
-    /// Mended ones too young to have harmless ones beside them.
+    /// Repaired hunks that are too young to have harmless ones beside them.
     pub recent: Vec<(i64, Record)>,
-    /// Commits that were read.
+    /// The number of commits that were read.
     pub commits: usize,
-    /// Commits that mend something, by their message.
+    /// The number of commits that repair something, according to their message.
     pub repairs: usize,
-    /// Hunks that were followed.
+    /// The number of hunks that were followed.
     pub hunks: usize,
-    /// Hunks left out because something in them must not be copied.
+    /// The number of hunks that were left out because they hold something that must not be copied.
     pub secret: usize,
-    /// Files whose history did not add up.
+    /// The number of files whose history did not add up.
     pub lost_step: usize,
 }
 
@@ -86,9 +86,9 @@ struct Followed {
     removed: usize,
     test: bool,
     repairs: Vec<Repair>,
-    /// Days until a repair first touched it, or put something into it.
+    /// The days until a repair first touched the hunk or inserted something into it.
     touched: Option<i64>,
-    /// Lines taken away early, by anyone.
+    /// The number of lines that were removed early, by anyone.
     early: usize,
 }
 
@@ -106,10 +106,10 @@ struct Miner {
     end: i64,
 }
 
-/// Mines the history of `repository`; `progress` is told the number of commits from time to time.
+/// Mines the history of `repository`, and calls `progress` with the number of commits from time to time.
 ///
 /// # Errors
-/// No repository, or git failed.
+/// There is no repository, or git failed.
 pub fn mine(repository: &Path, options: &Options, progress: impl Fn(usize)) -> Result<Mined> {
     let mut history = History::open(repository, options.commits)?;
     let mut miner = Miner { origins: Origins::default(), hunks: Vec::new(), mined: Mined::default(), end: 0 };
@@ -274,12 +274,12 @@ impl Miner {
 // === impl Followed ===
 
 impl Followed {
-    /// Hunks of one bucket can be compared.
+    /// The bucket of the hunk. Hunks of one bucket can be compared.
     fn bucket(&self) -> (String, bool) {
         (self.path.rsplit('.').next().unwrap_or_default().to_owned(), self.test)
     }
 
-    /// How unlike two hunks are: in years, and in the logarithm of their sizes.
+    /// The distance of two hunks: in years, and in the logarithm of their sizes.
     fn distance(&self, other: &Self) -> f64 {
         let years = (self.time - other.time).abs() as f64 / (365 * DAY) as f64;
         let apart = |a: usize, b: usize| ((a + 1) as f64 / (b + 1) as f64).ln().abs();
@@ -303,12 +303,12 @@ impl Followed {
     }
 }
 
-/// Vendored or a test: not among the files that decide whether a repair is small.
+/// Whether a path is vendored or a test. Such files do not decide whether a repair is small.
 fn is_aside(path: &str) -> bool {
     rules::is_skipped_path(path) || rules::is_test_path(path)
 }
 
-/// Takes up the hunks of a commit that are worth following, and names their fresh lines.
+/// Starts to follow the hunks of a commit that are worth it, and names their new lines.
 fn follow(
     commit: &Commit,
     files: &[FileDiff<'_>],
@@ -359,7 +359,7 @@ fn follow(
 }
 
 impl Followed {
-    /// None for a piece that says nothing, or too much.
+    /// Makes a followed hunk; None for a piece that is too small or too large.
     fn of(commit: &Commit, path: &str, piece: &Hunk<'_>) -> Option<Self> {
         let text = piece.to_string();
         let text = text.trim_end_matches('\n').to_owned();
@@ -387,7 +387,7 @@ impl Followed {
     }
 }
 
-/// Splits by time: the oldest to learn from, the next to choose with, the newest to judge by.
+/// Splits by time: the oldest records for training, the next for validation, the newest for testing.
 #[must_use]
 pub fn split(records: &[(i64, Record)]) -> [Vec<&Record>; 3] {
     let (learn, choose) = (records.len() * 8 / 10, records.len() * 9 / 10);

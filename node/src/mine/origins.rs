@@ -7,23 +7,23 @@ use sentinel_shared::diff::{FileDiff, Hunk, Place};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// A shorter line is found everywhere: that it is elsewhere does not mean it moved.
+/// The shortest line that can count as moved. A shorter one occurs everywhere.
 const MOVED_MIN_CHARS: usize = 6;
 
-/// The line of a hunk, both as numbers of the miner.
+/// A line of a hunk, by the miner's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
     /// The number of the hunk in the miner's list.
     pub hunk: usize,
-    /// Which of its lines, from 0.
+    /// The number of the line in the hunk, counted from 0.
     pub line: usize,
 }
 
-/// What is known of one line of a file.
+/// What is known about one line of a file.
 #[derive(Debug, Clone, Copy)]
 struct Known {
     origin: Option<Origin>,
-    /// Of its text without blanks; None for a line nobody told of.
+    /// The hash of its text without blanks; None for a line that no diff has shown.
     text: Option<u64>,
 }
 
@@ -31,56 +31,56 @@ struct Known {
 #[derive(Default)]
 pub struct Origins {
     files: HashMap<String, Vec<Known>>,
-    /// Files that did not hold what a diff said they hold, and were forgotten.
+    /// The number of files that did not contain what a diff said, and were forgotten.
     pub lost_step: usize,
 }
 
-/// A line a commit took away.
+/// A line that a commit removed.
 #[derive(Debug)]
 pub struct Removed {
-    /// Where it came from, as far as that is known.
+    /// The origin of the line, if it is known.
     pub origin: Option<Origin>,
     /// The text of the line.
     pub text: String,
-    /// In the tree before.
+    /// The path in the tree before the commit.
     pub path: String,
-    /// The hunk that took it away also brought lines in.
+    /// Whether the hunk that removed it also added lines.
     pub rewritten: bool,
     file: usize,
     hunk: usize,
     moved: bool,
 }
 
-/// What one commit did.
+/// The changes of one commit.
 #[derive(Debug, Default)]
 pub struct Changes {
-    /// Lines that are gone: not moved, not reindented.
+    /// The lines that are gone, neither moved nor reindented.
     pub removed: Vec<Removed>,
-    /// For each file and hunk of the diff: which of its lines are new, from 0.
+    /// The new lines of each file and hunk of the diff, counted from 0.
     pub fresh: Vec<Vec<Vec<usize>>>,
-    /// Hunks between whose lines something was put without taking any away.
+    /// Hunks into which something was inserted without removing a line.
     pub entered: Vec<usize>,
 }
 
-/// How to read a commit.
+/// How blame treats a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
-    /// Its lines are its own.
+    /// The lines of the commit belong to it.
     Own,
-    /// It changes no meaning: a line that replaces another one keeps its origin.
+    /// The commit changes no meaning, so a line that replaces another one keeps its origin.
     Through,
 }
 
 impl Removed {
-    /// The file and the hunk that took it away.
+    /// The file and the hunk that removed it.
     fn place(&self) -> (usize, usize) {
         (self.file, self.hunk)
     }
 }
 
 impl Origins {
-    /// Applies a commit. `name` tells, of the lines that are fresh, the followed hunk that line `.2` of hunk `.1` of
-    /// file `.0` belongs to, and its line there.
+    /// Applies a commit. For a new line, given as (file, hunk, line), `name` returns the followed hunk and the line in
+    /// it.
     pub fn apply(
         &mut self,
         files: &[FileDiff<'_>],
@@ -118,12 +118,12 @@ impl Origins {
         changes
     }
 
-    /// Forgets everything: a commit could not be read.
+    /// Forgets everything, because a commit could not be read.
     pub fn forget(&mut self) {
         self.files.clear();
     }
 
-    /// What the diff takes away, and the hunks it enters; nothing is changed yet.
+    /// Finds what the diff removes and the hunks that it enters. Nothing is changed yet.
     fn removed(&self, files: &[FileDiff<'_>]) -> Changes {
         let mut changes = Changes::default();
         for (file, diff) in files.iter().enumerate() {
@@ -171,10 +171,10 @@ impl Origins {
     }
 }
 
-/// The lines a commit took away, found by what they say. In the order of the diff.
+/// The lines that a commit removed, in the order of the diff, searchable by their text.
 struct Gone<'a> {
     removed: &'a mut [Removed],
-    /// Their numbers, by the hash of their text. Blank ones are not in it: they are found everywhere.
+    /// Their numbers by the hash of their text. Blank lines are left out, because they occur everywhere.
     by_text: HashMap<u64, Vec<usize>>,
 }
 
@@ -190,7 +190,7 @@ impl<'a> Gone<'a> {
         Self { removed, by_text }
     }
 
-    /// Takes the line that says `text`: of the same hunk, else a long one of any. Returns its origin.
+    /// Takes the line with the text `text`: one of the same hunk, or else a long one of any hunk. Returns its origin.
     fn take(&mut self, text: &str, place: (usize, usize)) -> Option<Option<Origin>> {
         let same = self.by_text.get_mut(&hash(text))?;
         let removed = &mut *self.removed;
@@ -207,7 +207,7 @@ impl<'a> Gone<'a> {
         Some(line.origin)
     }
 
-    /// What is left of one hunk.
+    /// The remaining lines of one hunk.
     fn of_hunk(&mut self, place: (usize, usize)) -> Vec<&mut Removed> {
         let from = self.removed.partition_point(|line| line.place() < place);
         let hunk = self.removed[from..].iter_mut().take_while(|line| line.place() == place);
@@ -215,8 +215,7 @@ impl<'a> Gone<'a> {
     }
 }
 
-/// The lines of one hunk that are new; what was there before, in the same hunk or moved from elsewhere, is noted in
-/// `inherited`.
+/// The new lines of one hunk. Lines that existed before, in the same hunk or elsewhere, are noted in `inherited`.
 fn fresh(
     hunk: &Hunk<'_>,
     (file, at): (usize, usize),
@@ -247,7 +246,7 @@ fn fresh(
     fresh
 }
 
-/// The file after the diff, or None where it is not the file the diff was made of.
+/// The file after the diff; None if it is not the file that the diff was made from.
 fn after(
     before: &[Known],
     diff: &FileDiff<'_>,

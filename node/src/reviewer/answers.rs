@@ -31,7 +31,7 @@ impl Reviewer {
         claim.answer_once(job.number, &job.key, &body).await
     }
 
-    /// Tells why a run failed, where the team reads it.
+    /// Publishes why a run failed, where the team reads it.
     pub(super) async fn tell_verdict(&self, job: &Leased) -> Result<End, Stop> {
         let id = i64::try_from(job.number).unwrap_or(i64::MAX);
         let inference = match self.store.ask(inferences::by_id(Scope::All, id)).await {
@@ -86,7 +86,7 @@ impl Reviewer {
 }
 
 impl Claim<'_> {
-    /// Posts a comment in the conversation, unless the one with this marker is there.
+    /// Posts a comment in the conversation, unless a comment with this marker exists.
     async fn answer_once(&self, number: u64, marker: &str, body: &str) -> Result<End, Stop> {
         let is_it = |said: &&Said| said.body.as_deref().is_some_and(|body| render::is_of_key(body, marker));
         let earlier = self.access.own_answers(number).await?;

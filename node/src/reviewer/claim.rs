@@ -19,8 +19,8 @@ impl<'a> Claim<'a> {
         Ok(Self { reviewer, job, access })
     }
 
-    /// Our turn to write. Waiting for it takes time, so the lease is renewed after it: the job stops here if it is another
-    /// node's by now, or about a commit that is not the newest any more.
+    /// Waits for our turn to write. Waiting for it takes time, so the lease is renewed after it: the job stops here if
+    /// it is another node's by now, or about a commit that is not the newest any more.
     pub(super) async fn turn(&self) -> Result<Turn, Stop> {
         let turn = self.access.turn().await?;
         reach(Step::WriteAllowed).await;

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tracing::{info, warn};
 
-/// The longest pause between two tries of a job that failed by itself.
+/// The longest pause between two tries of a job that failed through its own fault.
 const RETRY_AT_MOST: Duration = Duration::from_secs(3600);
 
 /// How a job's work ended.
@@ -21,31 +21,31 @@ pub(super) enum End {
         url: String,
         posted: BTreeMap<&'static str, u32>,
     },
-    /// GitHub was asked, and what it said leaves nothing to do.
+    /// GitHub was asked, and there is nothing to do.
     Skipped(&'static str),
     /// There is nothing to do, and GitHub was not asked.
     Needless(&'static str),
-    /// The pull request has a newer commit, for which this is the job.
+    /// The pull request has a newer commit. The value is the job for it.
     Superseded(Box<ReviewJob>),
-    /// The pull request has a newer commit, whose job is queued.
+    /// The pull request has a newer commit. Its job is queued already.
     Outdated,
     /// Another node has the job.
     Lost,
 }
 
-/// Why a step of a job is the last: the job is at its end, or something went wrong.
+/// Stops the work on a job, because the job is done or because something went wrong.
 pub(super) enum Stop {
     End(End),
     Error(JobError),
 }
 
-/// What came of a job.
+/// The result of the work on a job.
 pub(super) type Outcome = std::result::Result<End, JobError>;
 
 // === impl End ===
 
 impl End {
-    /// What is written down.
+    /// The row that is stored about the end of the job.
     fn ending<'e>(&'e self, none: &'e BTreeMap<&'static str, u32>) -> Ending<'e> {
         let ending = |status, reason| Ending { status, reason, review_url: None, posted: none };
         match self {
@@ -89,8 +89,8 @@ impl From<Error> for Stop {
     }
 }
 
-/// What our own side does not give. Where the store is away or there is too much work, the job is not to blame; what the
-/// store refuses and where the model fails, it may be.
+/// Turns an error of our own side into an error of the job. The job is not to blame if the database is away or there is
+/// too much work. It may be to blame if the database refuses a statement or the model fails.
 impl From<Error> for JobError {
     fn from(error: Error) -> Self {
         let what = error.to_string();
@@ -170,7 +170,7 @@ impl Reviewer {
         Ok(is_ours.then_some(ending.status))
     }
 
-    /// Puts a job back that failed by itself.
+    /// Puts a job back that failed through its own fault.
     async fn retry(&self, job: &Leased, taken_at: i64, what: &str) -> Result<Option<JobStatus>> {
         let tries = u32::try_from(job.attempts).unwrap_or(1).clamp(1, 8);
         let pause = (self.options.retry_after * (1 << (tries - 1))).min(RETRY_AT_MOST);
@@ -179,7 +179,7 @@ impl Reviewer {
         self.store.ask(self.end_probe(job, taken_at).then(retry)).await
     }
 
-    /// Puts a job back that is not to blame, and pauses its account on GitHub where that is what has trouble.
+    /// Puts a job back that is not to blame, and pauses its GitHub account if the trouble is the account's.
     async fn pause(
         &self,
         job: &Leased,
@@ -195,7 +195,7 @@ impl Reviewer {
     }
 }
 
-/// Whether GitHub answered the job: then it is there, and its account's breaker is closed.
+/// Whether GitHub answered the job. If so, the breaker of the account is closed.
 fn has_met_github(outcome: &Outcome) -> bool {
     match outcome {
         Ok(End::Lost | End::Needless(_)) => false,

@@ -10,25 +10,25 @@ use serde_json::{Value as Json, json};
 use std::time::Duration;
 use tracing::warn;
 
-/// The most characters of an explanation that are shown.
+/// The longest explanation that is shown, in characters.
 const ANSWER_MAX_CHARS: usize = 600;
 
 /// An OpenAI-compatible endpoint: Ollama, vLLM and others.
 pub struct Explainer {
-    /// Carries the calls.
+    /// The HTTP client for the calls.
     pub http: reqwest::Client,
     /// The API's base, e.g. `http://127.0.0.1:11434/v1`.
     pub url: String,
-    /// Which model.
+    /// The name of the model.
     pub model: String,
-    /// Its key, where it asks for one.
+    /// The key of the API, if it requires one.
     pub key: Option<Secret>,
-    /// How long one explanation may take.
+    /// The time that one explanation may take.
     pub deadline: Duration,
 }
 
 impl Explainer {
-    /// A few sentences about a finding; None where they can't be had in time.
+    /// Asks for a few sentences about a finding; None if they do not come in time.
     pub async fn explain(&self, finding: &Finding) -> Option<String> {
         let body = json!({
             "model": self.model,

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tracing::{info, warn};
 
 impl Reviewer {
-    /// Reads the reactions to one posted review, if one is due; whether there was one.
+    /// Reads the reactions to one posted review, if one is due. Returns whether there was one.
     ///
     /// Where GitHub does not answer, the review is looked at again when it is due the next time.
     ///
@@ -32,7 +32,7 @@ impl Reviewer {
         Ok(true)
     }
 
-    /// Stores what people think of each finding; how many opinions there are.
+    /// Stores what people think of each finding, and returns the number of opinions.
     async fn hear(&self, posted: &Posted) -> Result<usize, JobError> {
         if posted.findings().is_empty() {
             return Ok(0);

@@ -10,17 +10,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-/// The name that this node holds leases under, and the jobs that it holds right now.
+/// The name under which this node holds leases, and the jobs that it holds now.
 pub struct Leases {
     owner: String,
-    /// Rows of jobs.
+    /// The row ids of the jobs that are held.
     held: Mutex<HashSet<i64>>,
 }
 
 // === impl Leases ===
 
 impl Leases {
-    /// No leases yet, and all that come under this name. No other node may have it.
+    /// Starts without leases. All leases are taken under this name, which no other node may have.
     #[must_use]
     pub fn of(owner: String) -> Self {
         Self { owner, held: Mutex::default() }
@@ -46,7 +46,7 @@ impl Leases {
 // === impl Reviewer ===
 
 impl Reviewer {
-    /// Renews a lease again and again; ends only when another node has the job.
+    /// Renews a lease again and again. Ends only when another node has the job.
     pub(super) async fn keep_lease(&self, job: &Leased) {
         let renew_every = Duration::from_secs(LEASE_SECONDS as u64 / 4);
         let mut renewed_at = Instant::now();
@@ -66,7 +66,7 @@ impl Reviewer {
         self.store.ask(leases::renew(job.id, self.leases.owner(), now())).await
     }
 
-    /// Gives back the jobs whose work was cut off: the node goes down, and another may go on at once.
+    /// Gives back the jobs whose work was cut off, because the node stops. Another node may continue at once.
     pub async fn release_held(&self) {
         let held: Vec<i64> = self.leases.held().drain().collect();
         for id in held {

@@ -31,63 +31,63 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How verdicts on failed runs are told.
+/// How verdicts on failed runs are published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Verdicts {
-    /// As a check run on the commit; needs an App.
+    /// As a check run on the commit, which needs an App.
     CheckRun,
     /// As a comment on the pull request whose head the commit is.
     Comment,
 }
 
-/// What a reviewer may be told.
+/// The settings of a reviewer.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The pause before the second try; it doubles.
+    /// The pause before the second try. It doubles with each try.
     pub retry_after: Duration,
-    /// How verdicts are told.
+    /// How verdicts are published.
     pub verdicts: Verdicts,
-    /// The dashboard, for correction links.
+    /// The address of the dashboard, for links to correct a verdict.
     pub dashboard_url: Option<String>,
 }
 
-/// Takes jobs and does them.
+/// Takes jobs and works on them.
 pub struct Reviewer {
-    /// The jobs that it holds.
+    /// The leases of the jobs that it holds.
     pub leases: Leases,
-    /// The queue.
+    /// The database with the queue of jobs.
     pub store: Arc<Store>,
-    /// Where reviews go.
+    /// The client of GitHub.
     pub github: Github,
-    /// The model.
+    /// The model that scores hunks.
     pub engine: Arc<Engine>,
-    /// For longer explanations, where one is configured.
+    /// The source of longer explanations, if one is configured.
     pub explainer: Option<Explainer>,
-    /// What is counted.
+    /// The metrics that each job updates.
     pub metrics: Arc<Metrics>,
-    /// See [`Options`].
+    /// The settings of the reviewer.
     pub options: Options,
 }
 
-/// What one call of [`Reviewer::review_once`] did.
+/// The result of one call of [`Reviewer::review_once`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Once {
     /// There was nothing to do.
     Idle,
     /// A job ended, or went back to the queue.
     Worked {
-        /// Its key.
+        /// The key of the job.
         key: String,
-        /// How it stands; None where another node has it.
+        /// The new status of the job; None if another node has it.
         status: Option<JobStatus>,
     },
 }
 
 impl Reviewer {
-    /// Takes one job that is due and does it.
+    /// Takes one job that is due and works on it.
     ///
     /// # Errors
-    /// [`Error::StoreUnavailable`]: the queue can't be reached.
+    /// [`Error::StoreUnavailable`]: the database cannot be reached.
     pub async fn review_once(&self) -> Result<Once> {
         let taken_at = now();
         let claim = leases::claim(self.leases.owner(), self.github.identity(), taken_at);
@@ -120,7 +120,7 @@ impl Reviewer {
     }
 }
 
-/// Counts a job as worked on, for as long as it is.
+/// Counts a job as active while it lives.
 struct Active<'a>(&'a Metrics);
 
 impl Drop for Active<'_> {

@@ -11,7 +11,7 @@ use sentinel_shared::store::pauses::{self, Reason};
 use tracing::{error, info, warn};
 
 impl Reviewer {
-    /// What opens the breaker of the account that met `error`, if it is the account's.
+    /// The statements that open the breaker of the account that met `error`, if the error is the account's.
     pub(super) fn breaker(
         &self,
         job: &str,

@@ -13,12 +13,13 @@ use sentinel_shared::store::jobs::ReviewResult;
 use std::collections::{BTreeMap, BTreeSet};
 use tracing::{info, warn};
 
-/// The check run's name on a commit.
+/// The name of the check run on a commit.
 const CHECK_NAME: &str = "Sentinel review";
-/// Outdated comments that one review folds: each is one of the 500 writes an hour. The next review folds more.
+/// The number of outdated comments that one review folds. Each costs one of the 500 writes per hour. The next review
+/// folds more.
 const HIDE_MAX: usize = 20;
 
-/// A finding and what is said of it.
+/// A finding and the comment about it.
 type Comment<'r> = (&'r Finding, String);
 
 impl PullReview<'_> {
@@ -85,8 +86,8 @@ impl PullReview<'_> {
         }
     }
 
-    /// Posts a review of which GitHub refused a line and did not say which: what our own check can't place in the diff goes
-    /// to the summary.
+    /// Posts a review again after GitHub refused a line without saying which. Findings that our own check cannot place
+    /// in the diff go to the summary.
     async fn post_placeable(
         &self,
         result: &ReviewResult,
@@ -134,7 +135,7 @@ impl PullReview<'_> {
         comments
     }
 
-    /// Folding is a courtesy: GitHub refusing it does not undo a review.
+    /// Folds outdated comments. If GitHub refuses, the review still counts as posted.
     async fn hide_outdated(&self) -> Result<(), Stop> {
         let access = &self.claim.access;
         let is_ours = |said: &Said| said.body.as_deref().and_then(render::fingerprint_in).is_some();
@@ -190,7 +191,7 @@ impl PullReview<'_> {
         }
     }
 
-    /// The body that accounts for a review with so many inline comments.
+    /// The summary of a review with this many inline comments.
     fn summary(&self, result: &ReviewResult, shown: usize, unplaced: &[Finding]) -> String {
         render::summary(&Summary {
             key: &self.claim.job.key,
@@ -214,7 +215,7 @@ impl Reviewer {
     }
 }
 
-/// Every (path, line) of the new side that GitHub takes a comment on.
+/// Every (path, line) of the new side that GitHub accepts a comment on.
 fn anchors(files: &[PullFile]) -> BTreeSet<(&str, u32)> {
     let mut anchors = BTreeSet::new();
     for file in files {

@@ -16,9 +16,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The most time one job may take; what is not reviewed by then is skipped, and the summary says so.
+/// The time limit of one job. What is not reviewed by then is skipped, and the summary says so.
 const JOB_TIME: Duration = Duration::from_secs(600);
-/// Of that, what is kept for posting.
+/// The part of that time that is kept for posting.
 const POSTING_TIME: Duration = Duration::from_secs(120);
 
 /// A pull request under review, as it was when its job began.
@@ -26,10 +26,10 @@ pub(super) struct PullReview<'a> {
     pub(super) claim: Claim<'a>,
     pub(super) policy: Policy,
     pub(super) files: Vec<PullFile>,
-    /// Our inline comments that were there before.
+    /// Our earlier inline comments.
     pub(super) comments: Vec<Said>,
     head_sha: String,
-    /// Files that it changes. Of a large one, GitHub lists fewer.
+    /// The number of files that it changes. GitHub lists fewer for a large pull request.
     changed_files: u64,
 }
 
@@ -121,7 +121,7 @@ impl<'a> PullReview<'a> {
     }
 }
 
-/// The policy on the base; a file that can't be followed is a reason to stop, not to guess.
+/// Reads the policy on the base branch. An invalid file is a reason to stop, not to guess.
 async fn read_policy(access: &Access<'_>, base: &str) -> Result<Policy, JobError> {
     match access.text_file(rules::PATH, base).await? {
         None => Ok(Policy::default()),

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 /// How often a node that pulls asks for jobs.
 pub(super) const PULL_EVERY: Duration = Duration::from_secs(5);
-/// How often a node that is told of jobs looks all the same: a lease of another node may have ended.
+/// How often a node that is notified looks for jobs all the same. A lease of another node may have ended.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// The pause after the database was away.
 const STORE_PAUSE: Duration = Duration::from_secs(2);
@@ -24,12 +24,13 @@ const STORE_PAUSE: Duration = Duration::from_secs(2);
 const MODEL_PAUSE: Duration = Duration::from_secs(1);
 /// How often the queue's state is read for `/metrics`.
 const STATE_EVERY: Duration = Duration::from_secs(5);
-/// Between two reviews whose reactions are read: at most 60 an hour are, of the 5,000 calls GitHub allows.
+/// The time between two reviews whose reactions are read. At most 60 are read per hour, of the 5,000 calls that GitHub
+/// allows.
 const HEAR_PAUSE: Duration = Duration::from_secs(60);
-/// Between two looks for deliveries that the worker missed.
+/// The time between two looks for deliveries that the worker missed.
 const MISSED_EVERY: Duration = Duration::from_secs(300);
 
-/// One worker: job after job, and a rest when there is none.
+/// Runs one worker: job after job, with a rest when there is none.
 pub(super) async fn work(
     reviewer: Arc<Reviewer>,
     wake: Arc<Notify>,
@@ -67,7 +68,7 @@ pub(super) async fn work(
     }
 }
 
-/// Reads reactions, one review after the other, so that reviewing always goes before.
+/// Reads reactions, one review after the other, so that reviewing always comes first.
 pub(super) async fn hear(reviewer: Arc<Reviewer>) {
     loop {
         if let Err(error) = reviewer.hear_once().await {

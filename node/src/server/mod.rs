@@ -31,11 +31,11 @@ use tracing::{info, warn};
 
 /// How long an answer may make no progress: twice the longest deadline of a call.
 const STALLED: Duration = Duration::from_secs(1200);
-/// A node that is loaded and listens, not yet serving.
+/// A node that is loaded and listens, but does not serve yet.
 pub struct Node {
-    /// Where it listens.
+    /// The address that the node listens on.
     pub address: SocketAddr,
-    /// Its worker.
+    /// The reviewer that works on jobs.
     pub reviewer: Arc<Reviewer>,
     listener: TcpListener,
     config: Config,
@@ -106,11 +106,11 @@ impl Node {
         })
     }
 
-    /// Serves until `stop` completes, then drains: takes no more work, finishes what it has within the time it is
-    /// given, and gives back the rest.
+    /// Serves until `stop` completes, then drains: takes no more work, finishes running work within its time, and gives
+    /// back the rest.
     ///
     /// # Errors
-    /// The server can't go on.
+    /// The server cannot continue.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send) -> Result<()> {
         let Self { reviewer, listener: incoming, config, readiness, wake, .. } = self;
         let mut workers = JoinSet::new();
@@ -178,7 +178,7 @@ impl Node {
     }
 }
 
-/// A name no other node has: leases are held under it.
+/// A name that no other node has. Leases are held under it.
 fn owner() -> String {
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "node".to_owned());
     format!("{host}-{}-{}", std::process::id(), Alphanumeric.sample_string(&mut rand::rng(), 8))

@@ -1,4 +1,4 @@
-//! The statements of keys and of browsers that are signed in.
+//! The statements of keys and browser sessions.
 
 use super::column;
 use super::query::{Query, Value};
@@ -53,28 +53,28 @@ DELETE FROM sessions WHERE expires_at <= ?1";
 /// A key as its operator sees it: never the key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRow {
-    /// Row id.
+    /// The id of the key's row.
     pub id: i64,
-    /// What it is for.
+    /// The name, which says what the key is for.
     pub name: String,
-    /// What it may do.
+    /// The role, which says what the key allows.
     pub role: Role,
-    /// The installation whose rows alone it sees; None where it sees all.
+    /// The installation that the key is limited to; None if it sees all rows.
     pub installation_id: Option<i64>,
-    /// RFC 3339.
+    /// When the key was created, as RFC 3339.
     #[serde(deserialize_with = "column::time")]
     pub created_at: String,
-    /// RFC 3339.
+    /// When the key was revoked, as RFC 3339.
     #[serde(deserialize_with = "column::optional_time")]
     pub revoked_at: Option<String>,
 }
 
-/// With which key a browser signs in.
+/// The key that a browser signs in with.
 #[derive(Clone, Copy)]
 pub enum SignIn<'a> {
-    /// One that was handed out.
+    /// A key that the operator created.
     Key(&'a Token),
-    /// The one of the configuration, by its tag.
+    /// The key in the configuration, by its tag.
     Operator(&'a str),
 }
 
@@ -95,12 +95,12 @@ struct KnownKey {
     id: i64,
 }
 
-/// How many keys and jobs [`uninstall`] ended.
+/// The numbers of keys and jobs that [`uninstall`] ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Uninstalled {
-    /// Keys that were revoked.
+    /// The number of keys that were revoked.
     pub keys_revoked: u64,
-    /// Jobs that waited.
+    /// The number of waiting jobs that were ended.
     pub jobs_ended: u64,
 }
 
@@ -121,14 +121,14 @@ pub fn keys() -> Query<Vec<KeyRow>> {
     Query::reading(statement(KEYS, [])).rows()
 }
 
-/// Ends a key and every session that was opened with it. [`Error::NotFound`] where there is no such key.
+/// Revokes a key and every session that was opened with it. [`Error::NotFound`] if there is no such key.
 pub fn revoke_key(id: i64, now: i64) -> Query<KeyRow> {
     let revoke = Query::writing(statement(REVOKE_KEY, [Value::Integer(id), Value::Integer(now)]));
     revoke.first().try_map(|key| key.ok_or(Error::NotFound))
 }
 
-/// Ends the keys of an installation that is gone, and what waits in its name. Its verdicts and reviews stay until their
-/// time, or until somebody forgets them.
+/// Revokes the keys of an installation that is gone, and ends its waiting jobs. Its verdicts and reviews stay until
+/// they expire or somebody deletes them.
 pub fn uninstall(installation: u64, now: i64) -> Query<Uninstalled> {
     let end = |sql| Query::writing(statement(sql, [number(installation), Value::Integer(now)])).affected();
     end(REVOKE_KEYS_OF)
@@ -136,19 +136,19 @@ pub fn uninstall(installation: u64, now: i64) -> Query<Uninstalled> {
         .map(|(keys_revoked, jobs_ended)| Uninstalled { keys_revoked, jobs_ended })
 }
 
-/// Who holds `key`. [`Error::ApiKeyRejected`] for a key that is not known or was revoked.
+/// The holder of `key`. [`Error::ApiKeyRejected`] for a key that is not known or was revoked.
 pub fn key_holder(key: &Token) -> Query<Principal> {
     let holder = Query::reading(statement(KEY_HOLDER, [Value::Text(key.digest())])).first::<Holder>();
     holder.try_map(|holder| holder.ok_or(Error::ApiKeyRejected)?.principal())
 }
 
-/// Digest and id of the keys that open something, so that a made-up one costs no question of its own.
+/// The digests and ids of all live keys, so that an invented key costs no query of its own.
 pub fn known_keys() -> Query<BTreeMap<String, i64>> {
     let keys = Query::reading(statement(KNOWN_KEYS, [Value::Integer(KNOWN_KEYS_MAX)])).rows::<KnownKey>();
     keys.map(|keys| keys.into_iter().map(|key| (key.digest, key.id)).collect())
 }
 
-/// Keeps a browser signed in, and forgets those whose time is over.
+/// Stores a browser session, and deletes the expired ones.
 pub fn open_session(session: &Token, with: SignIn<'_>, now: i64) -> Query<()> {
     let (key, operator) = match with {
         SignIn::Key(key) => (Some(key.digest()), None),
@@ -164,8 +164,8 @@ pub fn open_session(session: &Token, with: SignIn<'_>, now: i64) -> Query<()> {
     Query::writing(statement(OPEN_SESSION, row)).done().with(forget)
 }
 
-/// Who is signed in; `operator` is the tag of the configuration's key. [`Error::SessionOver`] for a session that is not
-/// known, too old, or whose key is gone.
+/// The holder of a session. `operator` is the tag of the configuration's key. [`Error::SessionOver`] for a session that
+/// is not known, too old, or whose key is gone.
 pub fn session_holder(session: &Token, operator: &str, now: i64) -> Query<Principal> {
     let operator = operator.to_owned();
     let row = [Value::Text(session.digest()), Value::Integer(now)];

@@ -19,17 +19,17 @@ enum Json<T> {
     Here(T),
 }
 
-/// Unix seconds, as RFC 3339.
+/// Reads Unix seconds as RFC 3339.
 pub(crate) fn time<'de, D: Deserializer<'de>>(column: D) -> Result<String, D::Error> {
     Time::deserialize(column).map(Time::rfc3339)
 }
 
-/// Unix seconds as RFC 3339, or NULL.
+/// Reads Unix seconds as RFC 3339, or NULL.
 pub(crate) fn optional_time<'de, D: Deserializer<'de>>(column: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<Time>::deserialize(column)?.map(Time::rfc3339))
 }
 
-/// JSON in a TEXT.
+/// Reads the JSON in a TEXT column.
 pub(crate) fn json<'de, T: DeserializeOwned, D: Deserializer<'de>>(column: D) -> Result<T, D::Error> {
     match Json::deserialize(column)? {
         Json::Text(text) => serde_json::from_str(&text).map_err(D::Error::custom),
@@ -37,7 +37,8 @@ pub(crate) fn json<'de, T: DeserializeOwned, D: Deserializer<'de>>(column: D) ->
     }
 }
 
-/// JSON in a TEXT; the default where there is none, or where another version stored it in another shape.
+/// Reads the JSON in a TEXT column. Returns the default if there is none, or if another version stored it in another
+/// shape.
 pub(crate) fn json_or_default<'de, T: DeserializeOwned + Default, D: Deserializer<'de>>(
     column: D,
 ) -> Result<T, D::Error> {

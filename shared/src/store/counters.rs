@@ -15,14 +15,14 @@ ON CONFLICT (name, label) DO UPDATE SET value = value + ?3";
 const COUNTERS: &str = "-- counters
 SELECT name, label, value FROM counters ORDER BY name, label";
 
-/// One counter.
+/// One counter with its name and label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counter {
-    /// What is counted, such as `deliveries`.
+    /// The name of what is counted, such as `deliveries`.
     pub name: String,
-    /// Which kind of it, such as the event's name.
+    /// The kind that is counted, such as the event's name.
     pub label: String,
-    /// How many there were.
+    /// The count.
     pub value: u64,
 }
 
@@ -31,7 +31,7 @@ pub fn counters() -> Query<Vec<Counter>> {
     Query::reading(statement(COUNTERS, [])).rows()
 }
 
-/// Counts `count` deliveries whose signature was none of ours. Nothing else of them is kept.
+/// Counts `count` deliveries with a wrong signature. Nothing else about them is stored.
 pub fn refused_signatures(count: i64) -> Query<()> {
     Query::writing(statement(COUNT, [text("refused"), text("signature"), Value::Integer(count)])).done()
 }

@@ -1,5 +1,7 @@
-//! The ledger of deliveries. A delivery is recorded before it is acknowledged, worked on under a lease, and then done or
-//! given up. People read the ledger, and have one that was given up taken up again.
+//! The ledger of deliveries.
+//!
+//! A delivery is recorded before it is acknowledged, worked on under a lease, and then done or given up. People read
+//! the ledger, and can have a given-up delivery taken up again.
 
 use super::column;
 use super::models::{self, ActiveModel};
@@ -11,24 +13,24 @@ use crate::failure::FailureRecord;
 use crate::webhook::DeliveryKey;
 use serde::{Deserialize, Serialize};
 
-/// How long a worker may take over one delivery before the sweep takes it up again, in seconds.
+/// The seconds that a worker has for one delivery before the sweep takes it up again.
 pub const LEASE_SECONDS: i64 = 60;
-/// Tries before a delivery is given up as failed. Waiting for GitHub is none.
+/// The number of tries before a delivery is given up as failed. Waiting for GitHub is not a try.
 pub const ATTEMPTS_MAX: i64 = 3;
 
-/// How a delivery stands.
+/// The status of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryStatus {
-    /// A worker is on it, or the sweep will take it up.
+    /// A worker works on it, or the sweep will take it up.
     Queued,
-    /// It has its verdict, or asked for nothing.
+    /// The delivery has its verdict, or asked for nothing.
     Done,
-    /// It was given up after [`ATTEMPTS_MAX`] tries.
+    /// The delivery was given up after [`ATTEMPTS_MAX`] tries.
     Failed,
 }
 
-/// What [`accept`] found.
+/// The state in which [`accept`] found a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepted {
     /// Seen for the first time, or given up before: ours to work on.
@@ -44,9 +46,9 @@ pub enum Accepted {
 pub struct Claimed {
     /// GitHub's ids of the delivery.
     pub key: DeliveryKey,
-    /// What to classify.
+    /// The failed run to classify.
     pub record: FailureRecord,
-    /// Unix seconds.
+    /// When the delivery arrived, in Unix seconds.
     pub received_at: i64,
 }
 
@@ -57,18 +59,18 @@ pub struct DeliveryRow {
     pub hook: String,
     /// GitHub's id of the delivery.
     pub id: String,
-    /// `X-GitHub-Event`.
+    /// The kind of event, from `X-GitHub-Event`.
     pub event: String,
-    /// `owner/name`.
+    /// The repository as `owner/name`.
     pub repository: String,
-    /// How it stands.
+    /// The status of the delivery.
     pub status: DeliveryStatus,
-    /// Times worked on.
+    /// How often it was worked on.
     pub attempts: i64,
-    /// RFC 3339.
+    /// When it arrived, as RFC 3339.
     #[serde(deserialize_with = "column::time")]
     pub received_at: String,
-    /// RFC 3339.
+    /// When it was finished, as RFC 3339.
     #[serde(deserialize_with = "column::optional_time")]
     pub finished_at: Option<String>,
 }
@@ -192,10 +194,10 @@ pub fn redeliver(scope: Scope, hook: &str, id: &str) -> Query<(DeliveryRow, bool
 // === impl DeliveryStatus ===
 
 impl DeliveryStatus {
-    /// All of them.
+    /// Every status of a delivery.
     pub const ALL: [Self; 3] = [Self::Queued, Self::Done, Self::Failed];
 
-    /// Its name in the table and on the wire.
+    /// The name in the table and on the wire.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -205,7 +207,7 @@ impl DeliveryStatus {
         }
     }
 
-    /// The status of this name.
+    /// The status with this name.
     #[must_use]
     pub fn parse(label: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.label() == label)

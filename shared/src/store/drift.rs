@@ -1,4 +1,4 @@
-//! The histograms of what was inferred lately, to tell drift. A window is the last so many inferences of one model.
+//! The histograms of recent inferences, for measuring drift. A window holds the last inferences of one model.
 
 use super::query::{Query, Value};
 use super::{held_to, statement, text};

@@ -1,5 +1,5 @@
-//! Verdicts whose evidence is not complete: what a reader should know of them, deliveries that wait for GitHub, and since
-//! when it gives nothing.
+//! Verdicts with incomplete evidence: remarks for readers, deliveries that wait for GitHub, and since when GitHub gives
+//! nothing.
 
 use super::column;
 use super::deliveries::LEASE_SECONDS;
@@ -39,12 +39,12 @@ UPDATE deliveries SET lease_until = ?1 WHERE changes() > 0 AND status = 'queued'
 const TROUBLE_NOW: &str = "-- github_trouble_now
 SELECT state, since FROM github_trouble";
 
-/// Why GitHub gives nothing, and since when.
+/// The reason why GitHub gives nothing, and since when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GithubTrouble {
-    /// `token_refused`, `limited` or `away`.
+    /// The kind of trouble: `token_refused`, `limited` or `away`.
     pub state: String,
-    /// RFC 3339.
+    /// Since when, as RFC 3339.
     #[serde(deserialize_with = "column::time")]
     pub since: String,
 }

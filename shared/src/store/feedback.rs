@@ -1,4 +1,4 @@
-//! The statements of people's feedback and of the telemetry it is learned from.
+//! The statements of people's feedback, and of the telemetry that models learn from.
 
 use super::query::{Change, Query, Value};
 use super::{DAY_SECONDS, held_to, number, statement, text};
@@ -8,7 +8,7 @@ use crate::feedback::{Feedback, FeedbackRecord, FeedbackStats, Opinion};
 use crate::review::Finding;
 use serde::Deserialize;
 
-/// Days telemetry is kept when nobody has said anything about its verdict.
+/// The days for which telemetry is kept if nobody has said anything about its verdict.
 pub const TELEMETRY_DAYS: i64 = 30;
 
 const INSERT_FEEDBACK: &str = "-- insert_feedback
@@ -65,7 +65,7 @@ const FORGET_TELEMETRY: &str = "-- forget_telemetry
 DELETE FROM telemetry WHERE inference_id IN (SELECT inference_id FROM telemetry WHERE stored_at < ?1
   AND inference_id NOT IN (SELECT inference_id FROM feedback WHERE inference_id IS NOT NULL) LIMIT ?2)";
 
-/// Rows one sweep forgets.
+/// The number of rows that one sweep deletes.
 const FORGET_LIMIT: i64 = 500;
 
 #[derive(Deserialize)]
@@ -119,7 +119,7 @@ pub fn feedback(scope: Scope, limit: u32) -> Query<Vec<FeedbackRecord>> {
     Query::reading(statement(FEEDBACK, [limit, held_to(scope)])).rows()
 }
 
-/// How much people said, and what.
+/// The totals of what people said.
 pub fn stats(scope: Scope) -> Query<FeedbackStats> {
     let totals = Query::reading(statement(FEEDBACK_TOTALS, [held_to(scope)])).only::<TotalsRow>();
     let labels = Query::reading(statement(FEEDBACK_LABELS, [held_to(scope)])).rows::<LabelRow>();

@@ -1,5 +1,4 @@
-//! Verdicts as they are stored: one for each subject, made again where it was made without the log, and read back by
-//! people and programs.
+//! Stored verdicts: one for each subject, made again if it was made without the log, and read by people and programs.
 
 use super::column;
 use super::query::{Change, Query, Statement, Value};
@@ -19,11 +18,11 @@ use crate::webhook::DeliveryKey;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-/// What a verdict was made from.
+/// The evidence that a verdict was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EvidenceKind {
-    /// The delivery alone.
+    /// Only the delivery itself.
     Payload,
     /// The delivery and the failed job's steps.
     Job,
@@ -36,13 +35,13 @@ pub enum EvidenceKind {
 pub struct NewInference<'a> {
     /// The delivery it answers.
     pub key: &'a DeliveryKey,
-    /// What failed.
+    /// The failed run or job.
     pub record: &'a FailureRecord,
-    /// Why it failed.
+    /// The verdict, which says why it failed.
     pub verdict: &'a Verdict,
     /// What the verdict was made from.
     pub evidence: EvidenceKind,
-    /// What a reader should know of that.
+    /// Remarks for readers about the evidence.
     pub notes: &'a [Note],
     /// The failed job's name, where the API told it.
     pub job: Option<&'a str>,
@@ -57,18 +56,18 @@ pub struct NewInference<'a> {
 /// An inference as it is stored, and as `/api/history` shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Inference {
-    /// Row id; grows.
+    /// The row's id; later rows have larger ids.
     pub id: i64,
-    /// RFC 3339.
+    /// When it was stored, as RFC 3339.
     #[serde(deserialize_with = "column::time")]
     pub timestamp: String,
-    /// `owner/name`.
+    /// The repository as `owner/name`.
     pub repository: String,
-    /// `run:<id>:<attempt>` or `job:<id>`.
+    /// The subject as `run:<id>:<attempt>` or `job:<id>`.
     pub subject: String,
     /// The class, or `Unknown`.
     pub prediction: String,
-    /// Of the likeliest class, 0 to 1.
+    /// The confidence of the most likely class, from 0 to 1.
     pub confidence: f64,
     /// The same number, by the name that older clients of the API read.
     pub confidence_score: f64,
@@ -81,22 +80,22 @@ pub struct Inference {
     /// The log line pointed at.
     #[serde(deserialize_with = "column::json_or_default")]
     pub log_line: Json,
-    /// What it was made from.
+    /// The evidence that the verdict was made from.
     pub evidence: EvidenceKind,
-    /// What should be known of that: the labels of [`Note`].
+    /// Remarks about the evidence: the labels of [`Note`].
     #[serde(deserialize_with = "column::json_or_default")]
     pub evidence_notes: Json,
-    /// `github_webhook`.
+    /// The source of the event, `github_webhook`.
     pub event_source: String,
-    /// The workflow's name.
+    /// The name of the workflow.
     pub workflow: Option<String>,
     /// The failed job's name.
     pub job: Option<String>,
     /// The failed step's name.
     pub step: Option<String>,
-    /// Where a person reads the run.
+    /// The address of the run's page on GitHub.
     pub html_url: Option<String>,
-    /// The commit.
+    /// The SHA of the commit.
     pub head_sha: Option<String>,
     /// The numerics and categories the model saw.
     #[serde(deserialize_with = "column::json_or_default")]
@@ -107,44 +106,44 @@ pub struct Inference {
     pub corrected: Option<String>,
 }
 
-/// Which inferences are asked for.
+/// Selects inferences for the history.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Filter<'a> {
-    /// Of this repository.
+    /// Only inferences of this repository.
     pub repository: Option<&'a str>,
-    /// With this verdict.
+    /// Only inferences with this verdict.
     pub prediction: Option<&'a str>,
-    /// Of at least this confidence.
+    /// Only inferences with at least this confidence.
     pub confidence_min: f64,
-    /// Older than this one.
+    /// Only inferences that are older than this one.
     pub before: Option<i64>,
 }
 
 /// Totals for the dashboard and the badge.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct Totals {
-    /// All inferences.
+    /// The number of all inferences.
     pub inferences: u64,
-    /// Those of the last window.
+    /// The number of inferences in the last window.
     pub recent: u64,
-    /// Mean confidence of the last window.
+    /// The mean confidence of the last window.
     pub recent_confidence: Option<f64>,
-    /// Deliveries waiting.
+    /// The number of deliveries that wait.
     pub queued: u64,
-    /// Deliveries given up.
+    /// The number of deliveries that were given up.
     pub failed: u64,
-    /// Rows of feedback.
+    /// The number of rows of feedback.
     pub feedback: u64,
 }
 
 /// One day's verdicts of one class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayCount {
-    /// `2026-01-31`, in UTC.
+    /// The day in UTC, such as `2026-01-31`.
     pub day: String,
     /// The class, or `Unknown`.
     pub prediction: String,
-    /// How many verdicts there were.
+    /// The number of verdicts.
     pub count: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What a job is: what it asks for, how it stands, and what a review found.
+//! The kinds of jobs, their status, and the result of a review.
 
 use crate::review::Finding;
 use crate::review::receipt::Receipt;
@@ -12,21 +12,21 @@ use std::collections::BTreeMap;
 pub enum JobKind {
     /// Review a pull request.
     Review,
-    /// Say how its last review came about.
+    /// Explain how the last review of a pull request came about.
     Explain,
-    /// Tell why a run failed; the job's number is the inference's id.
+    /// Publish why a run failed. The job's number is the inference's id.
     Verdict,
 }
 
-/// How a job stands.
+/// The status of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobStatus {
-    /// It waits for a node.
+    /// The job waits for a node.
     Queued,
-    /// A node works on it.
+    /// A node works on the job.
     Running,
-    /// It did what it was asked for.
+    /// The job did what it was asked for.
     Done,
     /// There was nothing to do: a draft, a closed pull request, a policy that says no. A new event revives it.
     Skipped,
@@ -44,11 +44,11 @@ pub enum JobStatus {
 pub struct ReviewResult {
     /// The commit that was reviewed.
     pub head_sha: String,
-    /// To be shown, the most urgent first.
+    /// The findings to show, the most urgent first.
     pub findings: Vec<Finding>,
-    /// Not to be shown.
+    /// The number of findings that are not shown, by reason.
     pub withheld: BTreeMap<Withheld, u32>,
-    /// What was looked at, and what was not.
+    /// What was read, and what was skipped.
     pub receipt: Receipt,
     /// The model that scored the hunks.
     pub model_version: String,
@@ -65,7 +65,7 @@ pub(super) struct StatusRow {
 // === impl JobKind, JobStatus ===
 
 impl JobKind {
-    /// Its name in the table and on the wire.
+    /// The name in the table and on the wire.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -77,11 +77,11 @@ impl JobKind {
 }
 
 impl JobStatus {
-    /// All of them.
+    /// Every status of a job.
     pub const ALL: [Self; 7] =
         [Self::Queued, Self::Running, Self::Done, Self::Skipped, Self::Failed, Self::Dead, Self::Superseded];
 
-    /// Its name in the table, on the wire and on a metric.
+    /// The name in the table, on the wire and on a metric.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -95,7 +95,7 @@ impl JobStatus {
         }
     }
 
-    /// The status of this name.
+    /// The status with this name.
     #[must_use]
     pub fn parse(label: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.label() == label)

@@ -1,7 +1,7 @@
-//! Who works on a job.
+//! The leases of jobs.
 //!
 //! A lease says that another node may be assumed alive, not that it is. So every statement that ends a job names the
-//! lease's owner, and changes nothing once another node has it.
+//! lease's owner, and changes nothing once another node has the job.
 
 use super::column;
 use super::jobs::{JobKind, JobStatus, ReviewResult, StatusRow};
@@ -11,45 +11,45 @@ use super::{json_of, optional, statement, text};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// How long a node may be silent about a job before another takes it, in seconds.
+/// The seconds that a node may be silent about a job before another node takes it.
 pub const LEASE_SECONDS: i64 = 60;
-/// Errors of its own before a job is dead; see [`pauses`] for trouble that is none of its own.
+/// The number of own failures before a job is dead. [`pauses`] handles trouble that the job did not cause.
 pub const FAILURES_MAX: i64 = 3;
-/// How often a job may be taken at all: one that takes its node down each time ends here.
+/// How often a job may be taken at all. A job that crashes its node each time ends here.
 pub const ATTEMPTS_MAX: i64 = 10;
 
 /// A job that this node holds.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Leased {
-    /// Row id.
+    /// The id of the job's row.
     pub id: i64,
-    /// What it asks for.
+    /// The kind of job.
     pub kind: JobKind,
-    /// `owner/name`.
+    /// The repository as `owner/name`.
     pub repository: String,
-    /// Its idempotency key.
+    /// The idempotency key of the job.
     pub key: String,
     /// The pull request's number, or the inference's id.
     pub number: u64,
     /// The commit the event was about; None for a comment's.
     pub head_sha: Option<String>,
-    /// The App installation.
+    /// The App installation that the event came through.
     pub installation_id: Option<u64>,
     /// How often it was taken, this time included.
     pub attempts: i64,
     /// What an earlier try found and stored. One that an older version stored in another shape is computed again.
     #[serde(deserialize_with = "column::json_or_default")]
     pub result: Option<ReviewResult>,
-    /// Unix seconds.
+    /// When the job was created, in Unix seconds.
     pub created_at: i64,
 }
 
-/// What [`renew`] found.
+/// The state in which [`renew`] found a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewed {
     /// The job is still this node's.
     Held,
-    /// It is, and a newer commit waits: nothing should be posted about this one.
+    /// The job is this node's, but a newer commit waits, so nothing should be posted about this one.
     Outdated,
     /// Another node has it.
     Lost,
@@ -60,11 +60,11 @@ pub enum Renewed {
 pub struct Ending<'a> {
     /// `Done`, `Skipped`, `Failed` or `Superseded`.
     pub status: JobStatus,
-    /// Why, where it was not done.
+    /// The reason, if the job was not done.
     pub reason: Option<&'a str>,
-    /// Where it was posted.
+    /// The address of the posted review.
     pub review_url: Option<&'a str>,
-    /// How many comments of each severity were posted.
+    /// The number of posted comments of each severity.
     pub posted: &'a BTreeMap<&'static str, u32>,
 }
 
@@ -131,7 +131,7 @@ pub fn claim(owner: &str, identity: Identity, now: i64) -> Query<Option<Leased>>
         .with(pauses::after_claim(owner, identity, lease_until, now))
 }
 
-/// Says that the node is alive.
+/// Renews the lease, which says that the node is alive.
 pub fn renew(id: i64, owner: &str, now: i64) -> Query<Renewed> {
     let args = [Value::Integer(id), text(owner), Value::Integer(now + LEASE_SECONDS)];
     Query::writing(statement(RENEW, args)).first().map(|row| match row {
@@ -178,7 +178,7 @@ pub fn retry(id: i64, owner: &str, error: &str, not_before: i64, now: i64) -> Qu
     pauses::end(id).then(retry.map(|row| row.map(|row| row.status)))
 }
 
-/// Gives a job back untouched: its node is going down.
+/// Gives a job back untouched, because its node stops.
 pub fn release(id: i64, owner: &str, now: i64) -> Query<()> {
     Query::writing(statement(RELEASE, [Value::Integer(id), text(owner), Value::Integer(now)])).done()
 }

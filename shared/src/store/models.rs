@@ -46,16 +46,16 @@ SELECT version AS model_version, previous, action, author, at AS timestamp FROM 
 /// The registered model that should serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveModel {
-    /// Its version.
+    /// The version of the model.
     pub version: String,
-    /// Its name in the bundle store.
+    /// The name of the bundle in the KV store.
     pub digest: String,
 }
 
-/// One registered model.
+/// A model in the registry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelRow {
-    /// `lgbm_v3.N`
+    /// The version, as in `lgbm_v3.2`.
     pub model_version: String,
     /// `candidate`, `active` or `retired`.
     pub status: String,
@@ -64,9 +64,9 @@ pub struct ModelRow {
     /// The manifest, with metrics and data hashes.
     #[serde(deserialize_with = "column::json_or_default")]
     pub manifest: Json,
-    /// Who uploaded it.
+    /// The person who uploaded it.
     pub uploaded_by: String,
-    /// RFC 3339.
+    /// When it was uploaded, as RFC 3339.
     #[serde(deserialize_with = "column::time")]
     pub timestamp: String,
 }
@@ -74,15 +74,15 @@ pub struct ModelRow {
 /// One change of which model serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activation {
-    /// What serves since; None is the built-in model.
+    /// The model that serves since then; None is the built-in one.
     pub model_version: Option<String>,
-    /// What served before.
+    /// The model that served before.
     pub previous: Option<String>,
-    /// `promote` or `rollback`.
+    /// The kind of change: `promote` or `rollback`.
     pub action: String,
-    /// Who.
+    /// The person who made the change.
     pub author: String,
-    /// RFC 3339.
+    /// When it was changed, as RFC 3339.
     #[serde(deserialize_with = "column::time")]
     pub timestamp: String,
 }

@@ -1,4 +1,4 @@
-//! The outbox: a job is stored before GitHub is answered, and a node is told of it for as long as nobody has taken it.
+//! The outbox: a job is stored before GitHub is answered, and a node is notified for as long as nobody has taken it.
 
 use super::jobs::{JobKind, JobStatus, StatusRow};
 use super::query::{Change, Query, Value};
@@ -6,7 +6,7 @@ use super::{feedback, number, optional, statement, text};
 use crate::review::ReviewJob;
 use crate::webhook::DeliveryKey;
 
-/// Jobs that one sweep of the edge submits.
+/// The number of jobs that one sweep of the worker submits.
 pub const SUBMIT_LIMIT: i64 = 20;
 
 const BEGIN_DONE_DELIVERY: &str = "-- begin_done_delivery
@@ -88,12 +88,12 @@ pub fn enqueue(kind: JobKind, job: &ReviewJob, now: i64) -> Query<Option<JobStat
     enqueue.with(supersede).then(status.map(|row| row.map(|row| row.status)))
 }
 
-/// Queues the telling of a verdict that is stored, once. A verdict that says nothing is not told.
+/// Queues the publication of a stored verdict, once. `Unknown` is not published.
 pub fn tell_verdict(repository: &str, subject: &str, now: i64) -> Query<()> {
     Query::writing(statement(ENQUEUE_VERDICT, [text(repository), text(subject), Value::Integer(now)])).done()
 }
 
-/// Records a delivery that asks for silence: no more reviews of this pull request.
+/// Records a delivery that mutes a pull request, so that it is not reviewed any more.
 pub fn mute(delivery: &DeliveryKey, event: &str, job: &ReviewJob, by: &str, now: i64) -> Query<()> {
     let pull = || (text(&job.repository), number(job.number));
     let ((repository, at), (cancelled_in, cancelled)) = (pull(), pull());
@@ -105,12 +105,12 @@ pub fn mute(delivery: &DeliveryKey, event: &str, job: &ReviewJob, by: &str, now:
         .with(feedback::dismiss(&job.repository, job.number, by, now))
 }
 
-/// Ends the silence: somebody asks for a review again.
+/// Unmutes a pull request, because somebody asks for a review again.
 pub fn unmute(job: &ReviewJob) -> Query<()> {
     Query::writing(statement(UNMUTE, [text(&job.repository), number(job.number)])).done()
 }
 
-/// The jobs a node should be told of.
+/// The jobs that a node should be notified of.
 pub fn due(now: i64) -> Query<Vec<ReviewJob>> {
     Query::reading(statement(DUE, [Value::Integer(now), Value::Integer(SUBMIT_LIMIT)])).rows()
 }

@@ -1,11 +1,11 @@
-//! The statements of trouble that is no job's own: GitHub is away, limits us, or refuses our token.
+//! The statements of trouble that no job caused: GitHub is down, limits us, or refuses our token.
 //!
-//! Such a job is put back and pauses as long as its trouble is old: five seconds at first, an hour at most, and after
+//! Such a job is put back and pauses for as long as its trouble is old: five seconds at first, an hour at most. After
 //! three days it is given up with a reason of its own. No try and no failure is counted.
 //!
-//! The account it met the trouble under gets a *breaker*, a row that all nodes share. While it is open, the account's
-//! jobs are not taken. Whenever its pause is over, one job is let through; if that one succeeds, the breaker is closed
-//! and what it paused is due at once.
+//! The account that met the trouble gets a *breaker*, a row that all nodes share. While it is open, the account's jobs
+//! are not taken. Whenever its pause is over, one job is let through. If that one succeeds, the breaker is closed and
+//! everything that it paused is due at once.
 
 use super::jobs::{JobStatus, StatusRow};
 use super::query::{Query, Value};
@@ -14,11 +14,11 @@ use crate::access::Scope;
 use crate::github::rfc3339;
 use serde::{Deserialize, Serialize};
 
-/// The shortest pause, in seconds: GitHub's hiccups are over by then.
+/// The shortest pause in seconds. Short failures of GitHub are over by then.
 pub const PAUSE_AT_LEAST: i64 = 5;
-/// The longest pause that we choose, in seconds: an outage costs at most an hour more than it lasts.
+/// The longest pause that we choose, in seconds. An outage costs at most an hour more than it lasts.
 pub const PAUSE_AT_MOST: i64 = 3600;
-/// Seconds after which a job that only paused is given up; nobody waits for a review of last week.
+/// The seconds after which a paused job is given up. Nobody waits for a review of last week.
 pub const GIVE_UP_AFTER: i64 = 3 * DAY_SECONDS;
 /// Seconds for which a job that was let through keeps others from trying: as long as its first call takes, and more.
 const PROBE_SECONDS: i64 = 60;
@@ -27,7 +27,7 @@ const SPREAD_SECONDS: i64 = 10;
 /// Seconds after which a breaker is forgotten that nobody waits for: whether its trouble goes on is not known then.
 const FORGET_AFTER: i64 = 60;
 
-/// Who a node is to GitHub.
+/// The identity of a node at GitHub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Identity {
     /// The one account of a personal token.
@@ -36,7 +36,7 @@ pub enum Identity {
     App,
 }
 
-/// Why an account is paused.
+/// The reason why an account is paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -53,11 +53,11 @@ pub enum Reason {
 /// What GitHub did to an account.
 #[derive(Debug, Clone, Copy)]
 pub struct Trouble<'a> {
-    /// See [`account_of`].
+    /// The account, as [`account_of`] names it.
     pub account: &'a str,
-    /// Its kind.
+    /// The kind of trouble.
     pub reason: Reason,
-    /// What GitHub answered.
+    /// What GitHub answered, in words.
     pub what: &'a str,
     /// Seconds that GitHub asks to wait; 0 where it does not.
     pub after: i64,
@@ -70,21 +70,21 @@ pub struct Trouble<'a> {
 pub struct Breaker {
     /// An installation's id, `other`, `app` or `token`.
     pub account: String,
-    /// Why.
+    /// The reason why the account is paused.
     pub reason: Reason,
-    /// What it means, in a sentence.
+    /// The meaning of the reason, in a sentence.
     pub meaning: &'static str,
     /// What a person has to do; None where time does it.
     pub to_do: Option<&'static str>,
     /// What GitHub answered last; only for who sees this account.
     pub what: Option<String>,
-    /// RFC 3339.
+    /// Since when, as RFC 3339.
     pub since: String,
-    /// RFC 3339: from when on one job may try.
+    /// When one job may try again, as RFC 3339.
     pub retry_at: String,
-    /// How many jobs met the trouble.
+    /// The number of jobs that met the trouble.
     pub tries: i64,
-    /// How many jobs wait.
+    /// The number of jobs that wait.
     pub waiting: i64,
     /// Unix seconds of `since`.
     #[serde(skip)]
@@ -353,10 +353,10 @@ impl Identity {
 }
 
 impl Reason {
-    /// All of them.
+    /// Every reason for a pause.
     pub const ALL: [Self; 4] = [Self::GithubAway, Self::Limited, Self::TokenRefused, Self::KeyRefused];
 
-    /// Its name in the table, on the wire and on a metric.
+    /// The name in the table, on the wire and on a metric.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -367,7 +367,7 @@ impl Reason {
         }
     }
 
-    /// What it means.
+    /// The meaning of the reason, in a sentence.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {

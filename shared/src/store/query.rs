@@ -12,16 +12,16 @@ use crate::{Error, Result};
 use serde::de::DeserializeOwned;
 use std::vec::IntoIter;
 
-/// A SQL value.
+/// A value of SQL.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// NULL.
+    /// The value NULL.
     Null,
-    /// INTEGER.
+    /// A value of type INTEGER.
     Integer(i64),
-    /// REAL.
+    /// A value of type REAL.
     Real(f64),
-    /// TEXT.
+    /// A value of type TEXT.
     Text(String),
 }
 
@@ -45,10 +45,10 @@ pub struct Rows {
     pub affected: u64,
 }
 
-/// Which lock a transaction takes.
+/// The lock that a transaction takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lock {
-    /// A snapshot to read from.
+    /// No write lock: a snapshot to read from.
     Read,
     /// The write lock, from the start. A transaction that asked for it later could meet another writer half way.
     Write,
@@ -74,17 +74,17 @@ pub(super) struct Change(Vec<Statement>);
 // === impl Query ===
 
 impl Query<Rows> {
-    /// A statement that reads.
+    /// Makes a query of one statement that reads.
     pub fn reading(statement: Statement) -> Self {
         Self::of(Lock::Read, statement)
     }
 
-    /// A statement that writes.
+    /// Makes a query of one statement that writes.
     pub fn writing(statement: Statement) -> Self {
         Self::of(Lock::Write, statement)
     }
 
-    /// Every row of the answer.
+    /// Reads every row of the answer.
     pub fn rows<R: DeserializeOwned + 'static>(self) -> Query<Vec<R>> {
         let name = self.name();
         self.try_map(move |answer| {
@@ -95,23 +95,23 @@ impl Query<Rows> {
         })
     }
 
-    /// The first row of the answer, if there is one.
+    /// Reads the first row of the answer, if there is one.
     pub fn first<R: DeserializeOwned + 'static>(self) -> Query<Option<R>> {
         self.rows().map(|rows| rows.into_iter().next())
     }
 
-    /// The only row of an answer that always has one.
+    /// Reads the only row of an answer that always has one.
     pub fn only<R: DeserializeOwned + 'static>(self) -> Query<R> {
         let name = self.name();
         self.first().try_map(move |row| row.ok_or(Error::StoreShape(name)))
     }
 
-    /// How many rows the statement changed.
+    /// Reads how many rows the statement changed.
     pub fn affected(self) -> Query<u64> {
         self.map(|answer| answer.affected)
     }
 
-    /// Nothing: it is enough that the statement ran.
+    /// Reads nothing. It is enough that the statement ran.
     pub fn done(self) -> Query<()> {
         self.map(drop)
     }
@@ -131,7 +131,7 @@ impl Query<Rows> {
 }
 
 impl Query<()> {
-    /// No statement at all.
+    /// A query without any statement.
     pub fn nothing() -> Self {
         Self { lock: Lock::Read, statements: Vec::new(), read: Box::new(|_| Ok(())) }
     }
@@ -163,13 +163,13 @@ impl<T: 'static> Query<T> {
         self.try_map(|answer| Ok(turn(answer)))
     }
 
-    /// Turns the answer into something else, where it can be.
+    /// Turns the answer into something else, or into an error.
     pub fn try_map<U: 'static>(self, turn: impl FnOnce(T) -> Result<U> + Send + 'static) -> Query<U> {
         let Self { lock, statements, read } = self;
         Query { lock, statements, read: Box::new(move |answers| turn(read(answers)?)) }
     }
 
-    /// What the shell sends.
+    /// The statements that the shell sends.
     #[must_use]
     pub fn statements(&self) -> &[Statement] {
         &self.statements

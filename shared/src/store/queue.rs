@@ -15,46 +15,46 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// A job as people and programs see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobRow {
-    /// Its idempotency key.
+    /// The idempotency key of the job.
     pub key: String,
-    /// What it asks for.
+    /// The kind of job.
     pub kind: JobKind,
-    /// `owner/name`.
+    /// The repository as `owner/name`.
     pub repository: String,
     /// The pull request's number, or the inference's id.
     pub number: i64,
-    /// The commit.
+    /// The SHA of the commit.
     pub head_sha: Option<String>,
-    /// How it stands.
+    /// The status of the job.
     pub status: JobStatus,
-    /// Times taken.
+    /// How often the job was taken.
     pub attempts: i64,
-    /// Times failed.
+    /// How often the job failed through its own fault.
     pub failures: i64,
-    /// RFC 3339.
+    /// When the job was created, as RFC 3339.
     #[serde(deserialize_with = "column::time")]
     pub created_at: String,
-    /// RFC 3339.
+    /// When the job ended, as RFC 3339.
     #[serde(deserialize_with = "column::optional_time")]
     pub finished_at: Option<String>,
-    /// Why it failed, was skipped, or waits.
+    /// The reason why it failed, was skipped, or waits.
     pub error: Option<String>,
-    /// Where it was posted.
+    /// The address of the posted review.
     pub review_url: Option<String>,
     /// What was found; None where nothing was, or where another version stored it in another shape.
     #[serde(deserialize_with = "column::json_or_default")]
     pub result: Option<ReviewResult>,
-    /// Why it waits, while it does.
+    /// The reason for waiting, while the job waits.
     #[serde(deserialize_with = "wait")]
     pub wait: Option<Wait>,
 }
 
-/// Why a job waits, and until when.
+/// The reason why a job waits, and until when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
     /// Why its account on GitHub is paused; None where only the job is.
     pub reason: Option<Reason>,
-    /// RFC 3339: not taken before.
+    /// The job is not taken before this time, as RFC 3339.
     pub until: String,
 }
 

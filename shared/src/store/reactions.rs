@@ -1,4 +1,4 @@
-//! Which posted review's reactions are read next.
+//! Chooses the posted review whose reactions are read next.
 
 use super::DAY_SECONDS;
 use super::column;
@@ -9,9 +9,9 @@ use super::{statement, text};
 use crate::review::Finding;
 use serde::Deserialize;
 
-/// Seconds between two looks at the reactions to one review.
+/// The seconds between two readings of the reactions to one review.
 pub const HEAR_EVERY: i64 = 6 * 60 * 60;
-/// Seconds after which a review is not listened to any more.
+/// The seconds after which the reactions to a review are not read any more.
 pub const HEAR_FOR: i64 = 14 * DAY_SECONDS;
 
 // Taken by being marked, so that of many nodes one asks GitHub.
@@ -29,11 +29,11 @@ RETURNING key, repository, number, installation_id, result";
 pub struct Posted {
     /// The job's idempotency key.
     pub key: String,
-    /// `owner/name`.
+    /// The repository as `owner/name`.
     pub repository: String,
     /// The pull request's number.
     pub number: u64,
-    /// The App installation.
+    /// The App installation that the event came through.
     pub installation_id: Option<u64>,
     #[serde(deserialize_with = "column::json_or_default")]
     result: Option<ReviewResult>,
@@ -48,7 +48,7 @@ pub fn hear(identity: Identity, now: i64) -> Query<Option<Posted>> {
 }
 
 impl Posted {
-    /// What was posted.
+    /// The findings that were posted.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         self.result.as_ref().map_or(&[], |result| &result.findings)

@@ -1,4 +1,4 @@
-//! What is forgotten: everything after its time, and all rows of a repository when its people ask.
+//! Deletes rows: all rows after their time, and the rows of a repository when its people ask.
 //!
 //! Counters and drift histograms name no repository and stay.
 
@@ -6,9 +6,9 @@ use super::query::{Query, Value};
 use super::{DAY_SECONDS, held_to, statement, text};
 use crate::access::Scope;
 
-/// Days that verdicts, reviews, corrections and the ledger are kept where nobody says otherwise.
+/// The days for which verdicts, reviews, corrections and the ledger are kept by default.
 pub const RETENTION_DAYS: i64 = 365;
-/// Rows of each table that one sweep forgets: a backlog is worked off over many.
+/// The number of rows of each table that one sweep deletes. A backlog takes several sweeps.
 const FORGET_LIMIT: i64 = 500;
 
 // Children first, each by the same choice of parents, in one transaction.
@@ -63,7 +63,7 @@ DELETE FROM deliveries WHERE repository = ?1 AND (?2 IS NULL OR installation_id 
 DELETE FROM muted_pulls WHERE repository = ?1 AND ?2 IS NULL",
 ];
 
-/// Forgets what is older than `days`; nothing where that is 0.
+/// Deletes rows that are older than `days`; nothing if that is 0.
 pub fn old(now: i64, days: i64) -> Query<()> {
     if days == 0 {
         return Query::nothing();
@@ -72,7 +72,7 @@ pub fn old(now: i64, days: i64) -> Query<()> {
     OLD.iter().map(|sql| Query::writing(statement(sql, args())).done()).collect()
 }
 
-/// Forgets every row of `repository`; how many there were.
+/// Deletes every row of `repository` and returns how many there were.
 pub fn repository(scope: Scope, repository: &str) -> Query<u64> {
     let erase = |sql| Query::writing(statement(sql, [text(repository), held_to(scope)])).affected();
     let none = Query::nothing().map(|()| 0);

@@ -1,4 +1,4 @@
-//! Rows to structs, with serde. A column is found by its name.
+//! Reads rows into structs with serde. A column is found by its name.
 
 use super::Value;
 use serde::Deserializer;

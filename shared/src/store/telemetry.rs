@@ -1,4 +1,4 @@
-//! The statements that read back what verdicts were made from, a page at a time.
+//! The statements that read the input of verdicts, a page at a time.
 
 use super::column;
 use super::query::{Query, Value};
@@ -7,7 +7,7 @@ use crate::access::Scope;
 use crate::features::Telemetry;
 use serde::{Deserialize, Serialize};
 
-/// Rows of one page: about 2 MB of masked text.
+/// The number of rows on one page, about 2 MB of masked text.
 pub const PAGE: u32 = 200;
 
 /// The columns of a [`StoredTelemetry`], of the rows that `$rest` says.
@@ -36,17 +36,17 @@ const TELEMETRY_LATEST: &str =
 /// One verdict with what it was made from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredTelemetry {
-    /// The inference.
+    /// The id of the inference.
     pub id: i64,
-    /// `owner/name`.
+    /// The repository as `owner/name`.
     pub repository: String,
-    /// `run:<id>:<attempt>` or `job:<id>`.
+    /// The subject as `run:<id>:<attempt>` or `job:<id>`.
     pub subject: String,
-    /// The verdict.
+    /// The class, or `Unknown`.
     pub prediction: String,
-    /// Of the likeliest class.
+    /// The confidence of the most likely class.
     pub confidence: f64,
-    /// By which model.
+    /// The model that made the verdict.
     pub model_version: String,
     /// The class a person named last.
     pub corrected: Option<String>,

@@ -1,4 +1,4 @@
-//! The account of writes to GitHub, which all nodes share.
+//! Counts writes to GitHub. All nodes share the count.
 
 use super::query::{Query, Value};
 use super::{statement, text};
@@ -7,9 +7,9 @@ use serde::Deserialize;
 /// GitHub's limits on writes by one account
 /// (<https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits>).
 pub const WRITES_A_MINUTE: i64 = 80;
-/// See [`WRITES_A_MINUTE`].
+/// The number of writes that GitHub allows one account in an hour.
 pub const WRITES_AN_HOUR: i64 = 500;
-/// Milliseconds between two writes.
+/// The milliseconds between two writes.
 pub const WRITE_SPACING_MS: i64 = 1000;
 
 const WRITES: &str = "-- github_writes
