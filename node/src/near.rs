@@ -4,9 +4,9 @@
 //! over shingles of four words of the changed lines. The share of shingles that they really have in common decides.
 
 use sentinel_shared::diff::{Hunk, Place};
+use siphasher::sip::SipHasher13;
 use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::hash::Hasher;
 
 /// The Jaccard similarity from which two hunks count as nearly the same.
 const NEAR: f64 = 0.8;
@@ -54,7 +54,7 @@ fn shingles(hunk: &Hunk<'_>) -> Vec<u64> {
         .flat_map(|line| line.text.split(|at: char| !at.is_alphanumeric() && at != '_'))
         .filter(|word| !word.is_empty())
         .collect();
-    let mut shingles: Vec<u64> = words.windows(SHINGLE).map(hash).collect();
+    let mut shingles: Vec<u64> = words.windows(SHINGLE).map(hash_of_words).collect();
     shingles.sort_unstable();
     shingles.dedup();
     shingles
@@ -64,7 +64,7 @@ fn bands(shingles: &[u64]) -> impl Iterator<Item = (usize, u64)> + '_ {
     let some = if shingles.is_empty() { 0 } else { BANDS };
     (0..some).map(|band| {
         let least = |row: usize| shingles.iter().map(|each| mixed(*each, band * ROWS + row)).min();
-        (band, hash(&(0..ROWS).map(least).collect::<Vec<_>>()))
+        (band, hash_of_numbers((0..ROWS).filter_map(least)))
     })
 }
 
@@ -82,10 +82,23 @@ fn similarity(one: &[u64], other: &[u64]) -> f64 {
     both as f64 / (one.len() + other.len() - both).max(1) as f64
 }
 
-/// The same on every machine and in every run.
-fn hash<T: Hash + ?Sized>(of: &T) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    of.hash(&mut hasher);
+/// The same on every machine, in every run and with every compiler, so that a set of records can be made again: the
+/// function has a name, and the bytes it reads are written out. What `std` hashes with is promised nowhere.
+fn hash_of_words(words: &[&str]) -> u64 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(&(words.len() as u64).to_le_bytes());
+    for word in words {
+        hasher.write(word.as_bytes());
+        // A byte of no UTF-8 text: `ab c` and `a bc` differ.
+        hasher.write(&[0xff]);
+    }
+    hasher.finish()
+}
+
+/// See [`hash_of_words`].
+fn hash_of_numbers(numbers: impl Iterator<Item = u64>) -> u64 {
+    let mut hasher = SipHasher13::new();
+    numbers.for_each(|number| hasher.write(&number.to_le_bytes()));
     hasher.finish()
 }
 
@@ -104,6 +117,13 @@ mod tests {
         let mut seen = Seen::default();
         seen.insert(&parse_patch(one).unwrap()[0]);
         seen.has_near(&parse_patch(other).unwrap()[0])
+    }
+
+    #[test]
+    fn a_hash_is_the_same_everywhere_and_always() {
+        assert_eq!(hash_of_words(&["let", "total", "prices", "iter"]), 0xde24_49c9_43ce_af05);
+        assert_eq!(hash_of_numbers([1, 2, 3].into_iter()), 0x8acb_6513_5d8f_2da1);
+        assert_ne!(hash_of_words(&["ab", "c"]), hash_of_words(&["a", "bc"]));
     }
 
     #[test]

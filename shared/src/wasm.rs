@@ -5,7 +5,7 @@
 /// A module where nothing calls them gets them from the linker at the top of every exported function, to run
 /// again at every call from JavaScript: seen as a third of a webhook's CPU time. Source: `lld/wasm/Writer.cpp`,
 /// "command" modules; <https://docs.rs/inventory/latest/inventory/#webassembly-and-constructors>.
-#[allow(unsafe_code, reason = "the linker's function has no safe name")]
+#[expect(unsafe_code, reason = "the linker's function has no safe name")]
 pub fn construct_statics() {
     unsafe extern "C" {
         fn __wasm_call_ctors();

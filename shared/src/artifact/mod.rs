@@ -38,7 +38,7 @@ pub struct Manifest {
     pub trees: usize,
     /// Temperature and thresholds that turn scores into a verdict.
     pub calibration: Calibration,
-    /// Version of the text of a training record; see `training/README.md`.
+    /// What it was fitted on: the SHA-256 of each file of records, and how many there were.
     pub data: BTreeMap<String, serde_json::Value>,
     /// Figures on the validation split, as the training wrote them.
     pub metrics: serde_json::Value,

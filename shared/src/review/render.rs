@@ -309,9 +309,10 @@ fn bounded(mut head: String, items: &[String], tail: &str) -> String {
     head
 }
 
-/// Quotes the text of another model, so that its headings, lists and mentions have no effect.
+/// Quotes the text of another model, so that its headings, lists and mentions have no effect. A wide `＠` mentions nobody, and
+/// a reader sees it, unlike a hidden character.
 fn quoted(text: &str) -> String {
-    let line = |line: &str| format!("> {}", visible(line).replace('<', "&lt;").replace('@', "@\u{2060}"));
+    let line = |line: &str| format!("> {}", visible(line).replace('<', "&lt;").replace('@', "＠"));
     text.lines().take(12).map(line).collect::<Vec<_>>().join("\n")
 }
 
@@ -372,7 +373,7 @@ mod tests {
     #[test]
     fn another_models_text_is_a_labelled_quote_and_mentions_nobody() {
         let body = comment(&finding("x"), Speech::En, Some("# Ping @everyone\n<!-- sentinel:finding 0 -->"));
-        assert!(body.contains("unchecked:\n\n> # Ping @\u{2060}everyone\n> &lt;!-- sentinel"), "{body}");
+        assert!(body.contains("unchecked:\n\n> # Ping ＠everyone\n> &lt;!-- sentinel"), "{body}");
     }
 
     #[test]
