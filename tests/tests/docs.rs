@@ -132,6 +132,43 @@ fn every_alert_has_its_page_in_the_runbook() {
     }
 }
 
+/// The text of each Rust file of a crate, under its path.
+fn sources_of(package: &str) -> Vec<(String, String)> {
+    let (mut folders, mut sources) = (vec![root(package).join("src")], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources.push((path.display().to_string(), std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    sources
+}
+
+#[test]
+fn every_function_of_the_walks_exists() {
+    let page = read("ARCHITECTURE.md");
+    let crates = ["shared", "edge", "node"].map(|package| (package, sources_of(package)));
+    let mut steps = 0;
+    for walk in page.split("\n### The walk of ").skip(1) {
+        let walk = walk.split("\n## ").next().unwrap_or_default();
+        for row in walk.lines().filter_map(|line| line.strip_prefix("| `")) {
+            let cells: Vec<&str> = row.split('`').step_by(2).collect();
+            let (package, file, function) = (cells[0], format!("/{}", cells[1]), cells[2]);
+            let (_, sources) = crates.iter().find(|(name, _)| *name == package).expect("the crate exists");
+            let is_there = sources.iter().filter(|(path, _)| path.ends_with(&file)).any(|(_, text)| {
+                ["(", "<"].iter().any(|next| text.contains(&format!("fn {function}{next}")))
+            });
+            assert!(is_there, "{package}: {file} has no function {function}");
+            steps += 1;
+        }
+    }
+    assert!(steps > 30, "only {steps} steps were found");
+}
+
 // === generated tables ===
 
 /// Holds the part of `path` between the marks of `name` to be `table`; with SENTINEL_WRITE_DOCS set, writes it there.
