@@ -21,6 +21,7 @@ pub mod evaluation;
 pub mod faults;
 pub mod github;
 pub mod grpc;
+pub mod heap;
 pub mod hrana;
 pub mod http;
 pub mod hunks;

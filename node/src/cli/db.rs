@@ -1,6 +1,7 @@
 //! `sentinel db`: serves a libSQL file over Hrana HTTP, for development and single-machine deployments.
 
 use super::stop::stopped;
+use crate::heap;
 use crate::hrana::{Limits, Server, Tokens};
 use crate::listener;
 use anyhow::{Context, Result};
@@ -69,6 +70,7 @@ impl Db {
         let statement = Duration::from_secs(self.statement_seconds);
         // A connection may be one stream; SQLite has as many files as the listener.
         let limits = Limits { statement, request: statement * 3, ..Limits::default() }.within(connections);
+        heap::give_large_blocks_back();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let served = runtime.block_on(async {
             let stop = stopped()?;
