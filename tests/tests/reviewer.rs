@@ -517,7 +517,7 @@ fn a_key_of_one_installation_learns_nothing_of_anothers_trouble() {
             [("5", Reason::Limited), ("6", Reason::GithubAway), ("app", Reason::KeyRefused)]
         {
             let trouble =
-                pauses::Trouble { account, reason, what: "GET /repos/some/where", after: 0, job: "" };
+                pauses::Outage { account, reason, what: "GET /repos/some/where", after: 0, job: "" };
             scene.rig.ask(pauses::open(Account::App, &trouble, now)).await;
         }
         let seen = async |scope| {

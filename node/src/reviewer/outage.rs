@@ -24,8 +24,8 @@ impl Reviewer {
             error!(account, "github.refuses_us: {}: {to_do}", reason.meaning());
         }
         let after = after.map_or(0, seconds);
-        let trouble = pauses::Trouble { account: &account, reason: *reason, what, after, job };
-        Some(pauses::open(self.github.identity(), &trouble, now()))
+        let outage = pauses::Outage { account: &account, reason: *reason, what, after, job };
+        Some(pauses::open(self.github.identity(), &outage, now()))
     }
 
     /// What lets the next job of the account through its breaker, where this one was let through and showed nothing of GitHub.

@@ -52,7 +52,7 @@ pub enum Reason {
 
 /// What GitHub did to an account.
 #[derive(Debug, Clone, Copy)]
-pub struct Trouble<'a> {
+pub struct Outage<'a> {
     /// The account, as [`account_of`] names it.
     pub account: &'a str,
     /// The kind of trouble.
@@ -282,16 +282,16 @@ pub fn pause(id: i64, owner: &str, what: &str, after: i64, now: i64) -> Query<Op
 
 /// Opens the account's breaker, or keeps it open: for as long as GitHub asks, and for as long as the trouble is old, or
 /// for [`PAUSE_AT_LEAST`] where GitHub is away for this job alone.
-pub fn open(identity: Identity, trouble: &Trouble<'_>, now: i64) -> Query<()> {
+pub fn open(identity: Identity, outage: &Outage<'_>, now: i64) -> Query<()> {
     let row = [
-        text(trouble.account),
-        text(trouble.reason.label()),
-        text(trouble.what),
+        text(outage.account),
+        text(outage.reason.label()),
+        text(outage.what),
         Value::Integer(now),
-        Value::Integer(trouble.after),
+        Value::Integer(outage.after),
         Value::Integer(PAUSE_AT_LEAST),
         Value::Integer(PAUSE_AT_MOST),
-        text(trouble.job),
+        text(outage.job),
         text(identity.label()),
     ];
     Query::writing(statement(OPEN, row)).done()
