@@ -20,8 +20,8 @@ const ALLOWED: [(&str, &[&str]); 2] = [
             "turso",
         ],
     ),
-    // A pause puts jobs back, and a claim asks for pauses.
-    ("shared", &["store::pauses", "store::reviews"]),
+    // A verdict settles what its delivery waited for, and a delivery that waits stores the verdict of meanwhile.
+    ("shared", &["store::evidence", "store::inferences"]),
 ];
 
 /// The modules of a crate by name, each with those that it uses. The crate's root is the empty name.
