@@ -4,7 +4,7 @@
 
 use clap::Parser;
 use sentinel_node::cli::Cli;
-use sentinel_node::heap;
+use sentinel_node::operate::heap;
 use sentinel_shared::text::printed_lines;
 use std::io::Write;
 use std::process::ExitCode;

@@ -2,15 +2,15 @@
 //! test runs step by step.
 
 use crate::github::{APP_ID, FakeGithub, TOKEN, app_key};
-use sentinel_node::backend::ort::{Options as Backend, Provider};
-use sentinel_node::batcher::Limits;
-use sentinel_node::engine::Engine;
-use sentinel_node::github::{AppKey, Credentials, Github};
-use sentinel_node::hrana::Server;
-use sentinel_node::metrics::Metrics;
-use sentinel_node::review_model::ReviewModel;
-use sentinel_node::reviewer::{Leases, Options, Reviewer, Verdicts};
-use sentinel_node::store::{Store, now};
+use sentinel_node::database::server::Server;
+use sentinel_node::database::{Store, now};
+use sentinel_node::operate::metrics::Metrics;
+use sentinel_node::review::backend::ort::{Options as Backend, Provider};
+use sentinel_node::review::batcher::Limits;
+use sentinel_node::review::engine::Engine;
+use sentinel_node::review::github::{AppKey, Credentials, Github};
+use sentinel_node::review::model::ReviewModel;
+use sentinel_node::review::reviewer::{Leases, Options, Reviewer, Verdicts};
 use sentinel_shared::access::Scope;
 use sentinel_shared::feedback::FeedbackRecord;
 use sentinel_shared::review::ReviewJob;
@@ -99,7 +99,8 @@ impl Rig {
     #[must_use]
     pub fn store(&self) -> Store {
         // No connection outlives an outage.
-        let http = sentinel_node::http::client().pool_max_idle_per_host(0).build().expect("a client");
+        let http =
+            sentinel_node::operate::http::client().pool_max_idle_per_host(0).build().expect("a client");
         Store::new(http, &format!("http://{}", self.address), None)
     }
 
@@ -115,7 +116,7 @@ impl Rig {
                 key: AppKey::from_pem(app_key().as_bytes()).expect("a key"),
             },
         };
-        let http = sentinel_node::http::client().build().expect("a client");
+        let http = sentinel_node::operate::http::client().build().expect("a client");
         let deadline = Duration::from_secs(4);
         Reviewer {
             leases: Leases::of(name.to_owned()),

@@ -10,7 +10,7 @@
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use sentinel_node::store::{Store, now};
+use sentinel_node::database::{Store, now};
 use sentinel_shared::access::Scope;
 use sentinel_shared::review::render::fingerprint_in;
 use sentinel_shared::signature::Secret;
@@ -304,7 +304,8 @@ impl World {
     }
 
     fn store(&self) -> Store {
-        let http = sentinel_node::http::client().pool_max_idle_per_host(0).build().expect("a client");
+        let http =
+            sentinel_node::operate::http::client().pool_max_idle_per_host(0).build().expect("a client");
         Store::new(http, &format!("http://127.0.0.1:{}", self.database_port), Secret::new(DATABASE_TOKEN))
     }
 }

@@ -1,7 +1,7 @@
 //! The diff parser on recorded diffs of real repositories and on generated ones.
 
-use sentinel_node::review_model::ReviewModel;
-use sentinel_node::tokenizer::Encoder;
+use sentinel_node::review::model::ReviewModel;
+use sentinel_node::review::tokenizer::Encoder;
 use sentinel_shared::diff::{Line, parse, parse_patch};
 use sentinel_shared::review::language::Language;
 use sentinel_shared::review::plan::{ChangedFile, Plan};

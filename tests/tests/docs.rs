@@ -2,8 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use sentinel_node::evaluation::classifier::{Report, WordBaseline};
-use sentinel_node::{dataset, model};
+use sentinel_node::learn::evaluation::classifier::{Report, WordBaseline};
+use sentinel_node::learn::failure_model;
+use sentinel_node::learn::labelled_runs;
 use serde_json::Value;
 use std::path::Path;
 
@@ -21,9 +22,9 @@ fn manifest() -> Value {
 
 /// The shipped model on the redistributable validation records.
 fn report() -> Value {
-    let bundle = model::load(None).unwrap();
+    let bundle = failure_model::load(None).unwrap();
     let baseline = WordBaseline::parse(read("models/failure/baseline.json").as_bytes()).unwrap();
-    let records = dataset::read(&root("tests/fixtures/ci_logs/validation.jsonl")).unwrap();
+    let records = labelled_runs::read(&root("tests/fixtures/ci_logs/validation.jsonl")).unwrap();
     serde_json::to_value(Report::of(&bundle, &baseline, &records).unwrap()).unwrap()
 }
 
@@ -270,7 +271,8 @@ fn every_setting_of_the_code_is_in_its_reference() {
         );
     }
     holds("docs/configuration.md", "worker", &table);
-    let command = <sentinel_node::config::Settings as clap::Args>::augment_args(clap::Command::new("serve"));
+    let command =
+        <sentinel_node::operate::config::Settings as clap::Args>::augment_args(clap::Command::new("serve"));
     let table = settings_of(&command);
     holds("docs/configuration.md", "node", &table);
     let commands = sentinel_tests::commands();

@@ -14,7 +14,7 @@ mod monitoring;
 mod reviews;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use sentinel_node::model;
+use sentinel_node::learn::failure_model;
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::artifact::signed::PrivateKey;
 use sentinel_tests::deliver::{self, Answer, Delivery};
@@ -697,7 +697,7 @@ fn key(seed: u8) -> PrivateKey {
 
 /// The shipped model under another version, sure of everything.
 fn other_model(version: &str) -> ModelBundle {
-    let mut bundle = model::load(None).expect("the shipped model loads");
+    let mut bundle = failure_model::load(None).expect("the shipped model loads");
     bundle.manifest.model_version = version.to_owned();
     bundle.manifest.calibration.temperature = 0.01;
     bundle

@@ -7,7 +7,7 @@
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use sentinel_node::faults::{Step, interrupted_at, until_killed};
+use sentinel_node::operate::faults::{Step, interrupted_at, until_killed};
 use sentinel_shared::review::render::fingerprint_in;
 use sentinel_shared::store::jobs::{JobKind, JobStatus};
 use sentinel_tests::github::{APP_ID, FakeGithub, Fault, Pull, app_key};

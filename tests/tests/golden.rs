@@ -5,7 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use sentinel_node::model;
+use sentinel_node::learn::failure_model;
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::excerpt::Excerpt;
 use sentinel_shared::features::{Telemetry, WIDTH};
@@ -25,7 +25,7 @@ fn telemetry(golden: &Value) -> Telemetry {
 
 #[test]
 fn every_feature_is_scikit_learns_to_a_millionth() {
-    let bundle = model::load(None).unwrap();
+    let bundle = failure_model::load(None).unwrap();
     for golden in goldens() {
         let features = bundle.pipeline.transform(&telemetry(&golden));
         for column in 0..WIDTH {
@@ -48,7 +48,7 @@ fn every_feature_is_scikit_learns_to_a_millionth() {
 
 #[test]
 fn every_probability_is_lightgbms_from_onnx_and_from_the_compiled_form() {
-    let from_onnx = model::load(None).unwrap();
+    let from_onnx = failure_model::load(None).unwrap();
     let compiled = ModelBundle::from_bytes(&from_onnx.to_bytes()).unwrap();
     for golden in goldens() {
         let expected: Vec<f32> = serde_json::from_value(golden["probabilities"].clone()).unwrap();
@@ -84,7 +84,7 @@ fn the_npm_package_predicts_the_same_and_its_examples_run_in_node_and_in_a_worke
 
 #[test]
 fn a_compiled_bundle_that_was_cut_or_changed_is_refused() {
-    let bytes = model::load(None).unwrap().to_bytes();
+    let bytes = failure_model::load(None).unwrap().to_bytes();
     assert!(ModelBundle::from_bytes(&bytes).is_ok());
     assert!(ModelBundle::from_bytes(&bytes[..bytes.len() - 1]).is_err());
     assert!(ModelBundle::from_bytes(b"SNTLFB02").is_err());
@@ -97,7 +97,7 @@ fn a_compiled_bundle_that_was_cut_or_changed_is_refused() {
 
 #[test]
 fn the_named_line_holds_the_named_trouble() {
-    let bundle = model::load(None).unwrap();
+    let bundle = failure_model::load(None).unwrap();
     let log = format!("{}npm ERR! code ENOSPC\nnpm ERR! no space left on device\n", "all fine\n".repeat(30));
     let verdict = bundle.classify_log(&Excerpt::of(log.as_bytes()), None, None).unwrap();
     let line = verdict.explanation.line.unwrap();

@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use libsql::Builder;
-use sentinel_node::hrana::{Limits, Server, Tokens};
-use sentinel_node::listener;
+use sentinel_node::database::server::{Limits, Server, Tokens};
+use sentinel_node::operate::listener;
 use sentinel_shared::store::MIGRATIONS;
 use sentinel_tests::stack::{self, free_port};
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! The review model as trainers and evaluators use it: `sentinel eval review` and `sentinel encode`.
 
-use sentinel_node::backend::ort::{Options, Pool, Provider};
-use sentinel_node::review_model::ReviewModel;
+use sentinel_node::review::backend::ort::{Options, Pool, Provider};
+use sentinel_node::review::model::ReviewModel;
 use sentinel_tests::stack::work_folder;
 use serde_json::{Value, json};
 use std::path::Path;

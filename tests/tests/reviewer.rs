@@ -1,8 +1,8 @@
 //! One job at a time, through a real database, the real model and a fake GitHub that refuses what GitHub refuses.
 
-use sentinel_node::faults::{Step, panicking_at};
-use sentinel_node::github::DEADLINE;
-use sentinel_node::reviewer::{Explainer, Once, Reviewer, Verdicts};
+use sentinel_node::operate::faults::{Step, panicking_at};
+use sentinel_node::review::github::DEADLINE;
+use sentinel_node::review::reviewer::{Explainer, Once, Reviewer, Verdicts};
 use sentinel_shared::access::Scope;
 use sentinel_shared::review::ReviewJob;
 use sentinel_shared::review::render::{fingerprint_in, is_of_key};
@@ -181,7 +181,7 @@ fn reactions_to_comments_become_feedback_once_for_each_person() {
 
         let job = job(&scene.repository, 7, "head1", scene.installation);
         let delivery = DeliveryKey { hook: "hook".into(), id: "ignore-1".into() };
-        let mute = outbox::mute(&delivery, "issue_comment", &job, "mona", sentinel_node::store::now());
+        let mute = outbox::mute(&delivery, "issue_comment", &job, "mona", sentinel_node::database::now());
         scene.rig.ask(mute).await;
         assert_eq!(said().await[0], row("mona", "dismissed"), "/sentinel ignore is an opinion too");
 
@@ -195,7 +195,7 @@ fn what_the_worker_missed_is_asked_for_again_at_four_ages_until_it_arrives() {
     RUNTIME.block_on(async {
         let scene = Scene::start("missed", Identity::App).await;
         let (github, node) = (&scene.rig.github, &scene.node.github);
-        let asked = async || node.redeliver_missed(sentinel_node::store::now()).await;
+        let asked = async || node.redeliver_missed(sentinel_node::database::now()).await;
         for (guid, status) in [("taken", 202), ("refused", 401), ("lost", 503), ("hopeless", 500)] {
             github.delivered(guid, status);
         }
@@ -216,7 +216,7 @@ fn what_the_worker_missed_is_asked_for_again_at_four_ages_until_it_arrives() {
         assert_eq!(asked().await, Ok(0), "they have arrived");
         assert_eq!((github.attempts_at("taken").len(), github.attempts_at("refused").len()), (1, 1));
         let person = scene.rig.node("person", Identity::Person);
-        let nothing = person.github.redeliver_missed(sentinel_node::store::now()).await;
+        let nothing = person.github.redeliver_missed(sentinel_node::database::now()).await;
         assert_eq!(nothing, Ok(0), "a token has no webhook of its own");
     });
 }
@@ -297,9 +297,9 @@ fn a_limit_on_our_rate_is_waited_for_as_long_as_github_says() {
         scene.rig.github.fail_next("POST /repos", Fault::Limited(90));
         assert_eq!(scene.once().await, Some(JobStatus::Queued));
         assert_eq!(scene.once().await, None, "not before the ninety seconds are over");
-        let due = scene.rig.ask(outbox::due(sentinel_node::store::now() + 88)).await;
+        let due = scene.rig.ask(outbox::due(sentinel_node::database::now() + 88)).await;
         assert!(due.is_empty());
-        let due = scene.rig.ask(outbox::due(sentinel_node::store::now() + 91)).await;
+        let due = scene.rig.ask(outbox::due(sentinel_node::database::now() + 91)).await;
         assert_eq!(due.len(), 1);
     });
 }
@@ -318,7 +318,7 @@ fn after_three_errors_a_job_is_dead_visible_and_can_be_revived() {
         assert_eq!(scene.once().await, None);
         assert_eq!(scene.rig.breakers().await, [], "nobody else waits for it");
         let key = scene.key("head1");
-        let revive = queue::revive(Scope::All, Some(&key), sentinel_node::store::now());
+        let revive = queue::revive(Scope::All, Some(&key), sentinel_node::database::now());
         scene.rig.ask(revive).await;
         assert_eq!(scene.once().await, Some(JobStatus::Done));
         assert_eq!(scene.pull().reviews.len(), 1);
@@ -512,7 +512,7 @@ fn a_refused_token_pauses_everything_says_so_and_a_new_one_brings_everything_bac
 fn a_key_of_one_installation_learns_nothing_of_anothers_trouble() {
     RUNTIME.block_on(async {
         let scene = Scene::start("scoped", Identity::App).await;
-        let now = sentinel_node::store::now();
+        let now = sentinel_node::database::now();
         for (account, reason) in
             [("5", Reason::Limited), ("6", Reason::GithubAway), ("app", Reason::KeyRefused)]
         {
@@ -577,7 +577,7 @@ fn one_pull_request_that_github_always_fails_on_holds_no_other_up_and_ends_after
         assert!(error.starts_with("given up after three days: 500 for /repos/team/poison0"), "{error}");
         // A person may say that it is worth another three.
         outage.rig.github.clear_faults();
-        let revive = queue::revive(Scope::All, Some(&outage.jobs[0]), sentinel_node::store::now());
+        let revive = queue::revive(Scope::All, Some(&outage.jobs[0]), sentinel_node::database::now());
         outage.rig.ask(revive).await;
         outage.live(60).await;
         outage.reviews_are_all_there_once().await;
@@ -921,7 +921,7 @@ fn two_jobs_of_one_pull_request_are_not_worked_on_at_once() {
         asked.key = format!("{}#7@comment-9", scene.repository);
         asked.head_sha = None;
         scene.rig.queue(JobKind::Review, &asked).await;
-        let now = sentinel_node::store::now();
+        let now = sentinel_node::database::now();
         let store = scene.rig.store();
         assert!(store.ask(leases::claim("a", Account::Token, now)).await.unwrap().is_some());
         assert_eq!(store.ask(leases::claim("b", Account::Token, now)).await.unwrap(), None);
@@ -961,7 +961,7 @@ fn a_verdict_and_a_pull_request_of_the_same_number_are_worked_on_at_once() {
         let scene = Scene::start("side-by-side", Identity::App).await;
         verdict_of_the_same_number(&scene).await;
         scene.queue("head1").await;
-        let (store, now) = (scene.rig.store(), sentinel_node::store::now());
+        let (store, now) = (scene.rig.store(), sentinel_node::database::now());
         let mut taken = Vec::new();
         for node in ["a", "b"] {
             taken
@@ -1046,7 +1046,7 @@ fn another_models_explanation_is_a_labelled_quote_and_its_absence_leaves_the_tem
             let (url, asked) = language_model(answer, Duration::from_millis(after_ms)).await;
             let mut scene = Scene::start("explained", Identity::Person).await;
             scene.node.explainer = Some(Explainer {
-                http: sentinel_node::http::client().build().unwrap(),
+                http: sentinel_node::operate::http::client().build().unwrap(),
                 url,
                 model: "small".to_owned(),
                 key: None,

@@ -297,7 +297,7 @@ impl World {
             node: address(&node)?,
             database: address(&database)?,
             channel: Channel::from_shared(node.url.clone())?.connect().await?,
-            http: sentinel_node::http::client().timeout(PATIENCE).build()?,
+            http: sentinel_node::operate::http::client().timeout(PATIENCE).build()?,
             begun: KINDS.iter().map(|_| AtomicU64::new(0)).collect(),
             wrongs: Mutex::default(),
         });

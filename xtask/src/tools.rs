@@ -13,7 +13,7 @@ const WORKER_BUILD: &str = "0.8.7";
 const WASM_BINDGEN: &str = "0.2.130";
 const CARGO_FUZZ: &str = "0.13.1";
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
-/// The version to download. It must equal `sentinel_node::backend::ort::VERSION`.
+/// The version to download. It must equal `sentinel_node::review::backend::ort::VERSION`.
 const ONNXRUNTIME: &str = "1.31.1";
 /// The Python packages of the tests: gRPC's own client with reflection, Schemathesis, which compares the API with its
 /// description, and checkers for the files in `deploy/`.

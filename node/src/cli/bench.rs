@@ -1,6 +1,6 @@
 //! `sentinel bench`: measures one prediction, one feature vector and one large log on this machine.
 
-use crate::model;
+use crate::learn::failure_model;
 use anyhow::{Context, Result};
 use clap::Args;
 use sentinel_shared::artifact::ModelBundle;
@@ -27,7 +27,7 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn run(self) -> Result<()> {
-        let bundle = model::load(None)?;
+        let bundle = failure_model::load(None)?;
         if self.predict {
             let rows = rows(&bundle)?;
             let mut next = rows.iter().cycle();

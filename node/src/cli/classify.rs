@@ -1,6 +1,6 @@
 //! `sentinel classify`: reads a job log and prints a verdict.
 
-use crate::model;
+use crate::learn::failure_model;
 use anyhow::{Context, Result};
 use clap::Args;
 use sentinel_shared::classifier::Verdict;
@@ -41,7 +41,7 @@ impl Classify {
     pub(super) fn run(self) -> Result<()> {
         let excerpt = self.read()?;
         anyhow::ensure!(!excerpt.binary, "{} is not a text log", self.log.display());
-        let bundle = model::load(self.model.as_deref())?;
+        let bundle = failure_model::load(self.model.as_deref())?;
         let verdict = bundle.classify_log(&excerpt, self.step.as_deref(), self.job.as_deref())?;
         if self.json {
             let mut told = bundle.told(&verdict);

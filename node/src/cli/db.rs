@@ -1,9 +1,9 @@
 //! `sentinel db`: serves a libSQL file over Hrana HTTP, for development and single-machine deployments.
 
 use super::stop::stopped;
-use crate::heap;
-use crate::hrana::{Limits, Server, Tokens};
-use crate::listener;
+use crate::database::server::{Limits, Server, Tokens};
+use crate::operate::heap;
+use crate::operate::listener;
 use anyhow::{Context, Result};
 use clap::Args;
 use std::net::SocketAddr;

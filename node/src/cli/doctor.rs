@@ -1,6 +1,6 @@
 //! `sentinel doctor`: checks every part of a deployment and says how to fix what does not work.
 
-use crate::worker_api::{Worker, agent};
+use crate::operate::worker_api::{Worker, agent};
 use anyhow::Result;
 use clap::Args;
 use sentinel_shared::text::{printed, printed_json};

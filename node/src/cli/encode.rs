@@ -1,12 +1,12 @@
 //! `sentinel encode`: turns labelled hunks into the tokens that the review model is trained on. Tokens are made nowhere
 //! else.
 
-use crate::dataset;
-use crate::evaluation::controls::bag;
-use crate::hunks::{Input, Record};
-use crate::near::Seen;
-use crate::review_model::ReviewModel;
-use crate::tokenizer::Encoder;
+use crate::learn::evaluation::controls::bag;
+use crate::learn::labelled_hunks::{Input, Record};
+use crate::learn::labelled_runs;
+use crate::learn::near_duplicates::Seen;
+use crate::review::model::ReviewModel;
+use crate::review::tokenizer::Encoder;
 use anyhow::{Context, Result};
 use clap::Args;
 use sentinel_shared::diff::Place;
@@ -56,7 +56,7 @@ impl Encode {
             BufWriter::new(File::create(out).with_context(|| format!("creating {}", out.display()))?);
         let seen = self.seen()?;
         let (mut records, mut pieces, mut unread, mut near) = (0, 0, 0, 0);
-        for (at, record) in dataset::records::<Record>(&self.data)?.enumerate() {
+        for (at, record) in labelled_runs::records::<Record>(&self.data)?.enumerate() {
             let record = record?;
             records += 1;
             let place = || format!("{}, record {}", self.data.display(), at + 1);
@@ -77,7 +77,7 @@ impl Encode {
     fn seen(&self) -> Result<Seen> {
         let mut seen = Seen::default();
         for file in &self.apart_from {
-            for record in dataset::records::<Record>(file)? {
+            for record in labelled_runs::records::<Record>(file)? {
                 if let Some(input) = record?.input().with_context(|| file.display().to_string())? {
                     seen.insert(&input.hunk);
                 }

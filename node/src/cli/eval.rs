@@ -1,12 +1,13 @@
 //! `sentinel eval`: scores a model on labelled data, next to its baselines.
 
-use crate::backend::ort::{Options, Pool, Provider};
-use crate::evaluation::classifier::{Report, WordBaseline};
-use crate::evaluation::controls::Controls;
-use crate::evaluation::review;
-use crate::review_model::ReviewModel;
-use crate::tokenizer::Encoder;
-use crate::{dataset, model};
+use crate::learn::evaluation::classifier::{Report, WordBaseline};
+use crate::learn::evaluation::controls::Controls;
+use crate::learn::evaluation::review;
+use crate::learn::failure_model;
+use crate::learn::labelled_runs;
+use crate::review::backend::ort::{Options, Pool, Provider};
+use crate::review::model::ReviewModel;
+use crate::review::tokenizer::Encoder;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use sentinel_shared::text::printed_json;
@@ -78,14 +79,14 @@ impl Eval {
 
 impl ClassifierEval {
     fn run(self) -> Result<()> {
-        let bundle = model::load(self.model.as_deref())?;
+        let bundle = failure_model::load(self.model.as_deref())?;
         let baseline = match &self.model {
             Some(directory) => {
                 std::fs::read(directory.join("baseline.json")).context("reading the model's baseline.json")?
             }
             None => BASELINE.to_vec(),
         };
-        let records = dataset::read(&self.data)?;
+        let records = labelled_runs::read(&self.data)?;
         let report = Report::of(&bundle, &WordBaseline::parse(&baseline)?, &records)?;
         if self.json {
             stdout!("{}", printed_json(&serde_json::to_string_pretty(&report)?));
@@ -107,7 +108,7 @@ impl ReviewEval {
             model.manifest.calibration,
             &mut pool.sessions,
             &Controls::parse(&model.controls)?,
-            dataset::records(&self.data)?,
+            labelled_runs::records(&self.data)?,
         )?;
         anyhow::ensure!(!judged.is_empty(), "{} holds no hunk the model can read", self.data.display());
         if let Some(path) = &self.predictions {

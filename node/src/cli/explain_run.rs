@@ -1,8 +1,8 @@
 //! `sentinel explain-run`: explains the failed jobs of a GitHub Actions run, from inside the run and without a server.
 
 use super::classify::read_excerpt;
-use crate::model;
-use crate::store::now;
+use crate::database::now;
+use crate::learn::failure_model;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use sentinel_shared::artifact::ModelBundle;
@@ -81,7 +81,7 @@ impl ExplainRun {
     pub(super) fn run(self) -> Result<()> {
         let parts: Vec<&str> = self.repository.split('/').collect();
         ensure!(parts.len() == 2 && parts.iter().all(|part| !part.is_empty()), "--repository is owner/name");
-        let model = model::load(self.model.as_deref())?;
+        let model = failure_model::load(self.model.as_deref())?;
         let failed = self.failed_jobs()?;
         let mut explained = Vec::new();
         if failed.len() > JOBS_MAX {

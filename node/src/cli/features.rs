@@ -1,8 +1,8 @@
 //! `sentinel features`: turns labelled records into the features that training reads. Features are computed nowhere
 //! else.
 
-use crate::dataset;
-use crate::model;
+use crate::learn::failure_model;
+use crate::learn::labelled_runs;
 use anyhow::{Context, Result};
 use clap::Args;
 use sentinel_shared::features::{Patterns, Pipeline, WIDTH};
@@ -41,9 +41,9 @@ impl Features {
                     std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
                 Patterns::parse_toml(&text)?
             }
-            None => model::load(None)?.patterns,
+            None => failure_model::load(None)?.patterns,
         };
-        let records = dataset::read(&self.data)?;
+        let records = labelled_runs::read(&self.data)?;
         let file = File::create(&self.out).with_context(|| format!("creating {}", self.out.display()))?;
         let mut out = BufWriter::new(file);
         match &self.fitted {

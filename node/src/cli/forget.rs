@@ -1,6 +1,6 @@
 //! `sentinel forget`: deletes every row of one repository.
 
-use crate::worker_api::{Worker, url_encoded};
+use crate::operate::worker_api::{Worker, url_encoded};
 use anyhow::{Result, ensure};
 use clap::Args;
 use sentinel_shared::text::{printed, printed_json};

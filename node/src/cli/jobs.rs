@@ -1,6 +1,6 @@
 //! `sentinel jobs`: shows the queue and retries jobs that were given up.
 
-use crate::store::{Store, now};
+use crate::database::{Store, now};
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
 use sentinel_shared::access::Scope;
@@ -57,7 +57,7 @@ impl Jobs {
         let url =
             self.database_url.as_deref().context("TURSO_DATABASE_URL is not set: give --database-url")?;
         let token = self.database_token.as_deref().and_then(Secret::new);
-        let store = Store::new(crate::http::client().build()?, url, token);
+        let store = Store::new(crate::operate::http::client().build()?, url, token);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             match &self.action {

@@ -1,6 +1,6 @@
 //! `sentinel keys`: creates, lists and revokes keys for the dashboard and the API.
 
-use crate::worker_api::Worker;
+use crate::operate::worker_api::Worker;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use sentinel_shared::text::{printed, printed_json};

@@ -1,11 +1,11 @@
 //! `sentinel mcp`: serves the tools for assistants, over standard input and output or over HTTP.
 
 use super::stop::stopped;
-use crate::backend::ort::{Options, Provider};
-use crate::listener;
-use crate::mcp::Tools;
-use crate::model;
-use crate::worker_api::Worker;
+use crate::learn::failure_model;
+use crate::operate::listener;
+use crate::operate::mcp_tools::Tools;
+use crate::operate::worker_api::Worker;
+use crate::review::backend::ort::{Options, Provider};
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::extract::{Request, State};
@@ -75,7 +75,8 @@ impl Mcp {
     async fn serve(self) -> Result<()> {
         let worker = self.url.zip(self.api_key).map(|(url, api_key)| Worker { url, api_key });
         let backend = Options { provider: self.provider, sessions: None, library: self.onnxruntime };
-        let tools = Tools::new(model::load(self.model.as_deref())?, worker, backend, self.review_model);
+        let tools =
+            Tools::new(failure_model::load(self.model.as_deref())?, worker, backend, self.review_model);
         let stop = stopped()?;
         let Some(address) = self.http else {
             let service = tools.serve(stdio()).await.context("the client did not begin as a client does")?;

@@ -1,7 +1,7 @@
 //! `sentinel mine`: makes labelled hunks from a team's own history.
 
-use crate::hunks::Record;
-use crate::mine::{Options, mine, split};
+use crate::learn::labelled_hunks::Record;
+use crate::learn::mine::{Options, mine, split};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use sentinel_shared::text::printed_json;

@@ -1,8 +1,8 @@
 //! `sentinel model`: shows, compiles, signs and uploads failure models, and chooses the one that a worker serves.
 
-use crate::model;
-use crate::review_model::ReviewModel;
-use crate::worker_api::Worker;
+use crate::learn::failure_model;
+use crate::operate::worker_api::Worker;
+use crate::review::model::ReviewModel;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use sentinel_shared::artifact::signed::{PrivateKey, PublicKeys, SIGNED_LIMIT_BYTES};
@@ -107,7 +107,7 @@ impl Model {
             Action::Show => {
                 stdout!(
                     "{}",
-                    printed_json(&serde_json::to_string_pretty(&model::load(directory)?.manifest)?)
+                    printed_json(&serde_json::to_string_pretty(&failure_model::load(directory)?.manifest)?)
                 );
                 Ok(())
             }
@@ -152,8 +152,8 @@ impl Operator {
 
 /// The version and compiled form of the model in `directory`, its forest compared with the ONNX file.
 fn compiled(directory: Option<&Path>) -> Result<(String, Vec<u8>)> {
-    let bundle = model::load(directory)?;
-    model::check_translation(&bundle, directory)?;
+    let bundle = failure_model::load(directory)?;
+    failure_model::check_translation(&bundle, directory)?;
     Ok((bundle.manifest.model_version.clone(), bundle.to_bytes()))
 }
 

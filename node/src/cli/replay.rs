@@ -1,7 +1,7 @@
 //! `sentinel replay`: shows what another model would have said about stored deliveries.
 
-use crate::model;
-use crate::worker_api::Worker;
+use crate::learn::failure_model;
+use crate::operate::worker_api::Worker;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use sentinel_shared::artifact::ModelBundle;
@@ -68,7 +68,7 @@ impl Replay {
             (Some(version), Some(keys)) => {
                 PublicKeys::parse(keys)?.verify(&self.worker.bundle(version)?)?.load_as(version)?
             }
-            _ => model::load(self.model_dir.as_deref())?,
+            _ => failure_model::load(self.model_dir.as_deref())?,
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock")?;
         let since = now.saturating_sub(self.since).as_secs() as i64;

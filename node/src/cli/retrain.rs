@@ -1,9 +1,10 @@
 //! `sentinel retrain`: trains a candidate from people's corrections, or says why it does not.
 
 use super::replay::Diff;
-use crate::evaluation::classifier::{Report, WordBaseline};
-use crate::worker_api::Worker;
-use crate::{dataset, model};
+use crate::learn::evaluation::classifier::{Report, WordBaseline};
+use crate::learn::failure_model;
+use crate::learn::labelled_runs;
+use crate::operate::worker_api::Worker;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use sentinel_shared::artifact::ModelBundle;
@@ -66,8 +67,8 @@ impl Retrain {
         stderr!("{corrections} corrections fetched");
         let version = self.next_version()?;
         self.fit(&work, &version)?;
-        let candidate = model::load(Some(&self.out))?;
-        let active = model::load(self.model.as_deref())?;
+        let candidate = failure_model::load(Some(&self.out))?;
+        let active = failure_model::load(self.model.as_deref())?;
         let reasons = self.judge(&active, &candidate, &work.join("validation.jsonl"))?;
         if !reasons.is_empty() {
             bail!("the candidate is refused: {}", reasons.join("; "));
@@ -137,7 +138,7 @@ impl Retrain {
     fn judge(&self, active: &ModelBundle, candidate: &ModelBundle, validation: &Path) -> Result<Vec<String>> {
         let baseline = std::fs::read(self.out.join("baseline.json")).context("reading baseline.json")?;
         let baseline = WordBaseline::parse(&baseline)?;
-        let records = dataset::read(validation)?;
+        let records = labelled_runs::read(validation)?;
         let report =
             |bundle| Ok::<_, anyhow::Error>(serde_json::to_value(Report::of(bundle, &baseline, &records)?)?);
         let (before, after) = (report(active)?, report(candidate)?);
@@ -161,7 +162,7 @@ impl Retrain {
 
     fn push(&self, candidate: &ModelBundle, key: &Path) -> Result<()> {
         let text = std::fs::read_to_string(key).with_context(|| format!("reading {}", key.display()))?;
-        model::check_translation(candidate, Some(&self.out))?;
+        failure_model::check_translation(candidate, Some(&self.out))?;
         let signed = PrivateKey::parse(&text)?.sign(&candidate.to_bytes());
         let answer = self.worker.push(&signed, &self.author)?;
         stdout!("{} is a candidate", printed(answer["model_version"].as_str().unwrap_or_default()));

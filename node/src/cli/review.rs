@@ -1,8 +1,8 @@
 //! `sentinel review`: reads a diff and prints findings.
 
-use crate::backend::ort::{Options, Provider};
-use crate::engine::Engine;
-use crate::policy;
+use crate::review::backend::ort::{Options, Provider};
+use crate::review::engine::Engine;
+use crate::review::policy;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use sentinel_shared::diff;

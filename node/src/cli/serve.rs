@@ -1,8 +1,8 @@
 //! `sentinel serve`: runs a node, which reviews pull requests.
 
 use super::stop::stopped;
-use crate::config::{Config, Settings};
-use crate::server::Node;
+use crate::operate::config::{Config, Settings};
+use crate::operate::node::Node;
 use anyhow::Result;
 use clap::Args;
 use std::time::Instant;

@@ -1,7 +1,7 @@
 //! `sentinel tables`: the names and orders that training shares with this program.
 
-use crate::evaluation::controls::BAG_BITS;
-use crate::tokenizer::{AT_MAX, SHIFT_MAX};
+use crate::learn::evaluation::controls::BAG_BITS;
+use crate::review::tokenizer::{AT_MAX, SHIFT_MAX};
 use anyhow::Result;
 use clap::Args;
 use sentinel_shared::failure::FailureClass;

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../../../node/src/policy.rs"]
+#[path = "../../../node/src/review/policy.rs"]
 mod policy;
 
 use libfuzzer_sys::fuzz_target;

@@ -5,8 +5,8 @@
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use sentinel_node::review_model::ReviewModel;
-use sentinel_node::tokenizer::Encoder;
+use sentinel_node::review::model::ReviewModel;
+use sentinel_node::review::tokenizer::Encoder;
 use sentinel_proto::v1::ChunkRequest;
 use sentinel_proto::v1::review_service_client::ReviewServiceClient;
 use sentinel_shared::diff::parse_patch;

@@ -99,7 +99,7 @@ pub(super) fn over_http(world: &World) -> Outcome {
     same(&deliver::get(&server.url, "/mcp", None)?.status, &401, &"without the token")?;
     same(&(started.elapsed().as_secs() < 8), &true, &format!("{} silent connections", silent.len()))?;
     // It brings the cryptography that this client's HTTP asks for.
-    drop(sentinel_node::http::client());
+    drop(sentinel_node::operate::http::client());
     Runtime::new()?.block_on(async {
         let at = |token: &str| {
             let config = StreamableHttpClientTransportConfig::with_uri(format!("{}/mcp", server.url));

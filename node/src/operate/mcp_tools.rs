@@ -1,0 +1,247 @@
+//! Sentinel's tools for assistants, over the Model Context Protocol (<https://modelcontextprotocol.io>).
+//!
+//! This file defines what each tool takes and answers. `analyze_log` and `review_diff` run the models in this process.
+//! The other three ask a worker, if one is configured. `sentinel mcp` chooses the transport.
+
+use crate::operate::worker_api::{Worker, url_encoded};
+use crate::review::backend::ort::Options;
+use crate::review::engine::Engine;
+use anyhow::{Context, Result, ensure};
+use rmcp::handler::server::wrapper::Parameters;
+use rmcp::model::CallToolResult;
+use rmcp::{ServerHandler, schemars, tool, tool_handler, tool_router};
+use sentinel_shared::artifact::ModelBundle;
+use sentinel_shared::diff;
+use sentinel_shared::excerpt::Excerpt;
+use sentinel_shared::features::Telemetry;
+use sentinel_shared::review::plan::{ChangedFile, Plan};
+use sentinel_shared::review::policy::Policy;
+use sentinel_shared::text::{lines, make_visible};
+use serde::Deserialize;
+use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+/// The largest log or diff that is read.
+pub const INPUT_LIMIT_BYTES: usize = 8 * 1024 * 1024;
+/// The time that one review may take.
+const REVIEW_TIME: Duration = Duration::from_secs(120);
+/// The number of verdicts that are listed by default.
+const FAILURES: u32 = 20;
+
+/// The tools of one process; each session has a handle.
+#[derive(Clone)]
+pub struct Tools(Arc<Shared>);
+
+struct Shared {
+    model: ModelBundle,
+    worker: Option<Worker>,
+    backend: Options,
+    review_model: Option<PathBuf>,
+    engine: OnceCell<Engine>,
+}
+
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+struct AnalyzeLog {
+    /// The log of a failed job, from GitHub Actions or any build. Give either this or `features`.
+    log: Option<String>,
+    /// The name of the failed step, if you know it.
+    step: Option<String>,
+    /// The name of the failed job, if you know it.
+    job: Option<String>,
+    /// A telemetry record: `error_message`, and where known build_duration_sec, test_duration_sec,
+    /// deploy_duration_sec, cpu_usage_pct, memory_usage_mb, retry_count, repository, author, failure_stage, severity,
+    /// ci_tool, language, os, cloud_provider, is_flaky_test, rollback_triggered, incident_created.
+    features: Option<Map<String, Json>>,
+}
+
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+struct GroundTruth {
+    /// The inference: its `id` in `recent_failures`.
+    log_id: Json,
+    /// The model's verdict, to check that the id is right. It must be the stored verdict.
+    original_pred: Option<String>,
+    /// The real cause: one of the ten classes by its full name, for example "Network Error".
+    corrected_label: String,
+    /// The name of the person who corrects the verdict.
+    author_id: String,
+}
+
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+struct ReviewDiff {
+    /// A unified diff, as `git diff` prints it.
+    diff: String,
+}
+
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+struct RecentFailures {
+    /// The number of verdicts, from 1 to 200; 20 by default.
+    limit: Option<u32>,
+    /// Only verdicts of this repository, as `owner/name`.
+    repository: Option<String>,
+    /// Only verdicts of this class.
+    class: Option<String>,
+}
+
+#[tool_router]
+impl Tools {
+    /// Tools over the failure model and, if there is one, a worker. The review model is loaded when it is first used.
+    #[must_use]
+    pub fn new(
+        model: ModelBundle,
+        worker: Option<Worker>,
+        backend: Options,
+        review_model: Option<PathBuf>,
+    ) -> Self {
+        Self(Arc::new(Shared { model, worker, backend, review_model, engine: OnceCell::new() }))
+    }
+
+    /// Say why a CI job failed: one of ten causes or Unknown, with the confidence, the terms that decided and the log
+    /// line.
+    #[tool(annotations(read_only_hint = true, open_world_hint = false))]
+    async fn analyze_log(&self, Parameters(asked): Parameters<AnalyzeLog>) -> CallToolResult {
+        let tools = self.clone();
+        answer(tokio::task::spawn_blocking(move || tools.analyze(&asked)).await.context("analysing"))
+    }
+
+    /// Record the real cause of a failure, so that the model can learn from it. It is stored once, with its author.
+    #[tool(annotations(read_only_hint = false, idempotent_hint = true))]
+    async fn submit_ground_truth(&self, Parameters(said): Parameters<GroundTruth>) -> CallToolResult {
+        let id = said.log_id.as_i64().or_else(|| said.log_id.as_str()?.trim().parse().ok());
+        let Some(id) = id else { return refused("log_id is not the number of an inference") };
+        let body =
+            json!({ "inference_id": id, "corrected_class": said.corrected_label, "author": said.author_id });
+        self.ask(move |worker| {
+            if let Some(original) = &said.original_pred {
+                let stored = worker.get(&format!("/api/inference?id={id}"))?;
+                let verdict = stored["prediction"].as_str().unwrap_or_default();
+                ensure!(verdict == original, "the verdict of inference {id} is {verdict}, not {original}");
+            }
+            let told = worker.post("/api/feedback", "application/json", body.to_string().as_bytes())?;
+            let stats = worker.get("/api/feedback/stats")?;
+            Ok(json!({
+                "status": told["status"], "feedback": told["feedback"], "record_count": stats["total_records"],
+                "message": format!("inference {id} is on record as {}", told["feedback"]["corrected_label"]),
+            }))
+        })
+        .await
+    }
+
+    /// Count the corrections: records, authors, how often they differ from the model, and which classes they name.
+    #[tool(annotations(read_only_hint = true))]
+    async fn get_feedback_stats(&self) -> CallToolResult {
+        self.ask(|worker| worker.get("/api/feedback/stats")).await
+    }
+
+    /// List the latest verdicts on failed runs, newest first.
+    #[tool(annotations(read_only_hint = true))]
+    async fn recent_failures(&self, Parameters(asked): Parameters<RecentFailures>) -> CallToolResult {
+        let limit = asked.limit.unwrap_or(FAILURES);
+        if !(1..=200).contains(&limit) {
+            return refused("limit must be from 1 to 200");
+        }
+        self.ask(move |worker| {
+            let mut path = format!("/api/history?limit={limit}");
+            for (name, wanted) in [("repository", &asked.repository), ("class", &asked.class)] {
+                if let Some(wanted) = wanted {
+                    path.push_str(&format!("&{name}={}", url_encoded(wanted)));
+                }
+            }
+            Ok(json!({ "failures": worker.get(&path)? }))
+        })
+        .await
+    }
+
+    /// Review a diff: find the added lines that need a second look, with severity and category.
+    #[tool(annotations(read_only_hint = true, open_world_hint = false))]
+    async fn review_diff(&self, Parameters(asked): Parameters<ReviewDiff>) -> CallToolResult {
+        answer(Ok(self.review(&asked.diff).await))
+    }
+}
+
+#[tool_handler(
+    name = "Sentinel",
+    instructions = "Why did this CI run fail (analyze_log, recent_failures), and what in this diff deserves a second \
+                    look (review_diff). People's corrections go to submit_ground_truth."
+)]
+impl ServerHandler for Tools {}
+
+impl Tools {
+    fn analyze(&self, asked: &AnalyzeLog) -> Result<Json> {
+        let model = &self.0.model;
+        let excerpt = |text: &str| {
+            ensure!(
+                text.len() <= INPUT_LIMIT_BYTES,
+                "a log of more than {INPUT_LIMIT_BYTES} bytes is not read"
+            );
+            let excerpt = Excerpt::of(text.as_bytes());
+            ensure!(!excerpt.binary, "this is no text");
+            Ok(excerpt)
+        };
+        let verdict = match (&asked.log, &asked.features) {
+            (Some(log), None) => {
+                model.classify_log(&excerpt(log)?, asked.step.as_deref(), asked.job.as_deref())?
+            }
+            (None, Some(features)) => {
+                let message = features.get("error_message").and_then(Json::as_str);
+                let excerpt = excerpt(message.context("features has no error_message")?)?;
+                let mut features = features.clone();
+                features.remove("error_message");
+                let record: Telemetry = serde_json::from_value(Json::Object(features)).context("features")?;
+                model.classify_message(&excerpt, record)?
+            }
+            _ => anyhow::bail!("give either log or features"),
+        };
+        let mut told = model.told(&verdict);
+        // Assistants know the deciding terms by this name.
+        told["top_contributing_features"] = told["terms"].take();
+        Ok(told)
+    }
+
+    async fn review(&self, text: &str) -> Result<Json> {
+        ensure!(text.len() <= INPUT_LIMIT_BYTES, "a diff of more than {INPUT_LIMIT_BYTES} bytes is not read");
+        let files = diff::parse(text)?;
+        ensure!(!files.is_empty(), "this is no unified diff, as `git diff` prints one");
+        let policy = Policy::default();
+        let plan = Plan::new(files.iter().map(ChangedFile::of_diff).collect(), 0, &policy);
+        let shared = &self.0;
+        let engine = shared
+            .engine
+            .get_or_try_init(async || Engine::alone(shared.review_model.as_deref(), &shared.backend))
+            .await?;
+        let result =
+            engine.review("", &plan, &policy, &BTreeSet::new(), Instant::now() + REVIEW_TIME).await?;
+        Ok(json!(result))
+    }
+
+    /// Asks the worker on a thread that may block.
+    async fn ask(&self, what: impl FnOnce(&Worker) -> Result<Json> + Send + 'static) -> CallToolResult {
+        let tools = self.clone();
+        let asked = move || {
+            let worker = tools.0.worker.as_ref();
+            what(worker.context("no worker is configured: set SENTINEL_URL and SENTINEL_API_KEY")?)
+        };
+        answer(tokio::task::spawn_blocking(asked).await.context("asking the worker"))
+    }
+}
+
+/// Turns an error into a result that the assistant can read, so that it can correct its next call.
+fn answer(outcome: Result<Result<Json>>) -> CallToolResult {
+    match outcome.and_then(|outcome| outcome) {
+        Ok(mut value) => {
+            make_visible(&mut value);
+            CallToolResult::structured(value)
+        }
+        Err(error) => refused(&format!("{error:#}")),
+    }
+}
+
+fn refused(details: &str) -> CallToolResult {
+    CallToolResult::structured_error(
+        json!({ "error": "the tool could not do this", "details": lines(details) }),
+    )
+}
