@@ -161,7 +161,7 @@ pub(crate) async fn classify(mut request: Request, app: &App) -> Result<Response
     } else {
         return Err(Error::ContentTypeUnsupported);
     };
-    let mut told = model.told(&verdict);
+    let mut told = model.public_json(&verdict);
     told["probabilities"] = json!(verdict.prediction.probabilities);
     respond::json(200, &told)
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use worker::{Request, Response};
 
 #[derive(Deserialize)]
-struct Which {
+struct DeliveryForm {
     hook: String,
     id: String,
 }
@@ -35,7 +35,7 @@ pub(crate) async fn forget(request: &Request, app: &App, who: &Principal) -> Res
 
 /// `POST /api/deliveries/redeliver` with `hook` and `id`: the next sweep takes it up.
 pub(crate) async fn redeliver(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
-    let Which { hook, id } = api::form(&mut request).await?;
+    let DeliveryForm { hook, id } = api::form(&mut request).await?;
     let (delivery, is_queued) = turso::ask(app, deliveries::redeliver(who.scope, &hook, &id)).await?;
     let status = if is_queued { "queued" } else { "unchanged" };
     respond::json(200, &json!({ "status": status, "delivery": delivery }))

@@ -20,7 +20,7 @@ use worker::{Context, Request, Response, console_error};
 const JOBS_LIMIT: u32 = 200;
 
 #[derive(Deserialize)]
-struct Which {
+struct JobForm {
     key: String,
 }
 
@@ -135,7 +135,7 @@ pub(crate) async fn show(request: &Request, app: &App, who: &Principal) -> Resul
 
 /// `POST /api/jobs/replay` with `key`: queues a job again that ended without a review.
 pub(crate) async fn replay(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
-    let Which { key } = api::form(&mut request).await?;
+    let JobForm { key } = api::form(&mut request).await?;
     let revive = queue::revive(who.scope, Some(&key), now());
     let (revived, job) = turso::ask(app, revive.and(queue::by_key(who.scope, &key))).await?;
     respond::json(200, &json!({ "status": if revived > 0 { "queued" } else { "unchanged" }, "job": job }))

@@ -55,7 +55,7 @@ impl Standing {
 }
 
 /// The state of GitHub, as `/health` and the dashboard show it.
-pub(crate) async fn told(app: &App) -> Value {
+pub(crate) async fn state_json(app: &App) -> Value {
     if app.config.github_token.is_none() {
         return json!({ "state": "no_token" });
     }
@@ -81,7 +81,7 @@ pub(crate) async fn check(app: &App) -> Result<Response> {
         turso::ask(app, record).await?;
         app.github.learn(trouble);
     }
-    let mut told = told(app).await;
+    let mut told = state_json(app).await;
     told["check"] = json!(check.label());
     told["repository"] = json!(place.map(|(repository, _)| repository));
     respond::json(200, &told)

@@ -22,7 +22,7 @@ pub(crate) async fn health(app: &App) -> Result<Response> {
         .collect();
     let serving = app.models.serving();
     let refused = app.models.refused();
-    let github = standing::told(app).await;
+    let github = standing::state_json(app).await;
     let is_whole =
         missing.is_empty() && wrong.is_empty() && refused.is_none() && github["state"] != "token_refused";
     let (status, http) = match (&serving, is_whole) {

@@ -74,7 +74,7 @@ fn a_files_name_gives_a_ci_runner_and_a_terminal_no_order() {
 #[test]
 fn what_cannot_be_reviewed_is_exit_code_two_and_a_sentence() {
     let cases =
-        [("this is no diff", "no unified diff"), ("diff --cc x\n@@@ -1 -1 +1 @@@\n", "combined diff")];
+        [("this is no diff", "not a unified diff"), ("diff --cc x\n@@@ -1 -1 +1 @@@\n", "combined diff")];
     for (input, sentence) in cases {
         let Some(output) = sentinel(&["review"], input) else { return };
         assert_eq!(output.status.code(), Some(2), "{input}");

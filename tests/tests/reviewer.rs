@@ -154,9 +154,9 @@ fn reactions_to_comments_become_feedback_once_for_each_person() {
         let row = |author: &str, opinion: &str| (author.to_owned(), opinion.to_owned());
 
         react(&[("-1", "mona"), ("+1", "hubot"), ("heart", "hubot"), ("+1", "both"), ("-1", "both")]);
-        assert!(!scene.node.hear_once().await.unwrap(), "a review is given some hours first");
+        assert!(!scene.node.poll_reactions_once().await.unwrap(), "a review is given some hours first");
         scene.rig.pretend(some_hours).await;
-        assert!(scene.node.hear_once().await.unwrap());
+        assert!(scene.node.poll_reactions_once().await.unwrap());
         let first = [row("mona", "not_useful"), row("hubot", "useful")];
         assert_eq!(said().await, first, "what is not yes or no, and who says both, is left out");
         let result = scene.rig.job(&scene.key("head1")).await.result.expect("it was reviewed");
@@ -165,17 +165,17 @@ fn reactions_to_comments_become_feedback_once_for_each_person() {
         assert_eq!(about.finding, Some(spoken_of.fingerprint()));
         let original = format!("{}/{}", spoken_of.severity.label(), spoken_of.category.label());
         assert_eq!(about.original_pred, original);
-        assert!(!scene.node.hear_once().await.unwrap(), "not again at once");
+        assert!(!scene.node.poll_reactions_once().await.unwrap(), "not again at once");
 
         react(&[("+1", "mona"), ("+1", "hubot")]);
         scene.rig.pretend(some_hours).await;
         scene.rig.github.fail_next("GET /repos", Fault::Status(502));
-        assert!(scene.node.hear_once().await.unwrap());
+        assert!(scene.node.poll_reactions_once().await.unwrap());
         assert_eq!(said().await, first, "GitHub did not answer; nothing is made up");
         scene.rig.pretend(some_hours).await;
-        assert!(!scene.node.hear_once().await.unwrap(), "not while the account is paused");
+        assert!(!scene.node.poll_reactions_once().await.unwrap(), "not while the account is paused");
         scene.rig.let_time_pass().await;
-        assert!(scene.node.hear_once().await.unwrap());
+        assert!(scene.node.poll_reactions_once().await.unwrap());
         assert_eq!(said().await[0], row("mona", "useful"), "another mind");
         assert_eq!(said().await.len(), 3, "what hubot said already is not stored twice");
 
@@ -186,7 +186,7 @@ fn reactions_to_comments_become_feedback_once_for_each_person() {
         assert_eq!(said().await[0], row("mona", "dismissed"), "/sentinel ignore is an opinion too");
 
         scene.rig.pretend("-- test_weeks\nUPDATE review_jobs SET heard_at = 0, finished_at = finished_at - 2000000").await;
-        assert!(!scene.node.hear_once().await.unwrap(), "an old review is not listened to any more");
+        assert!(!scene.node.poll_reactions_once().await.unwrap(), "an old review is not listened to any more");
     });
 }
 

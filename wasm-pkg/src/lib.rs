@@ -51,7 +51,7 @@ impl FailureClassifier {
     ) -> Result<String, JsError> {
         let excerpt = text(log)?;
         let verdict = self.inner.classify_log(&excerpt, step.as_deref(), job.as_deref())?;
-        Ok(self.inner.told(&verdict).to_string())
+        Ok(self.inner.public_json(&verdict).to_string())
     }
 
     /// Classifies a message and a record of its run, given as JSON text. Returns the same.
@@ -59,7 +59,7 @@ impl FailureClassifier {
     pub fn classify_record(&self, message: &str, record: &str) -> Result<String, JsError> {
         let record: Telemetry = serde_json::from_str(record)?;
         let verdict = self.inner.classify_message(&text(message)?, record)?;
-        Ok(self.inner.told(&verdict).to_string())
+        Ok(self.inner.public_json(&verdict).to_string())
     }
 
     /// The ten probabilities of an 884-number feature vector, in class order.
@@ -97,5 +97,5 @@ pub fn verify_signature(secret: &str, header: &str, body: &[u8]) -> bool {
 
 fn text(log: &str) -> Result<Excerpt, JsError> {
     let excerpt = Excerpt::of(log.as_bytes());
-    if excerpt.binary { Err(JsError::new("this is no text")) } else { Ok(excerpt) }
+    if excerpt.binary { Err(JsError::new("this is not text")) } else { Ok(excerpt) }
 }

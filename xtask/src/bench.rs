@@ -12,14 +12,14 @@ use std::process::{Command, Stdio};
 #[derive(Args)]
 pub(crate) struct Bench {
     #[command(subcommand)]
-    what: What,
+    what: BenchTarget,
     /// Write the figures into docs/benchmarks.md, and into README.md if it shows them.
     #[arg(long, global = true)]
     write: bool,
 }
 
 #[derive(Clone, Subcommand)]
-enum What {
+enum BenchTarget {
     /// Measure predictions next to ONNX Runtime and LightGBM's own predictor, one row at a time; features and excerpts.
     Classifier,
     /// Measure webhooks per second, latency and CPU of workerd, with storing, at concurrency 1 and 50; the first
@@ -43,10 +43,10 @@ enum What {
 impl Bench {
     pub(crate) fn run(self) -> Result<()> {
         let (name, mut command) = match &self.what {
-            What::Classifier => ("classifier", classifier()?),
-            What::Edge => ("edge", edge()?),
-            What::Load { minutes } => ("load", load(*minutes)?),
-            What::Node { python } => ("node", node(python)?),
+            BenchTarget::Classifier => ("classifier", classifier()?),
+            BenchTarget::Edge => ("edge", edge()?),
+            BenchTarget::Load { minutes } => ("load", load(*minutes)?),
+            BenchTarget::Node { python } => ("node", node(python)?),
         };
         step("measuring");
         let output = command

@@ -44,9 +44,14 @@ impl Tools {
     pub(crate) fn ensure() -> Result<Self> {
         wasm_target()?;
         Ok(Self {
-            worker_build: cargo_tool("worker-build", WORKER_BUILD, "worker-build", Lock::Locked)?,
+            worker_build: cargo_tool("worker-build", WORKER_BUILD, "worker-build", InstallLock::Locked)?,
             // Its own lock file pins an older wasm-bindgen than its version says.
-            wasm_bindgen: cargo_tool("wasm-bindgen-cli", WASM_BINDGEN, "wasm-bindgen", Lock::Unlocked)?,
+            wasm_bindgen: cargo_tool(
+                "wasm-bindgen-cli",
+                WASM_BINDGEN,
+                "wasm-bindgen",
+                InstallLock::Unlocked,
+            )?,
             node: node_tools()?,
             onnxruntime: onnxruntime()?,
             test_python: test_python()?,
@@ -60,11 +65,11 @@ impl Tools {
 
 /// The tool that builds fuzz targets. Only `cargo xtask fuzz` and CI need it.
 pub(crate) fn cargo_fuzz() -> Result<PathBuf> {
-    cargo_tool("cargo-fuzz", CARGO_FUZZ, "cargo-fuzz", Lock::Locked)
+    cargo_tool("cargo-fuzz", CARGO_FUZZ, "cargo-fuzz", InstallLock::Locked)
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Lock {
+enum InstallLock {
     Locked,
     Unlocked,
 }
@@ -101,7 +106,7 @@ fn wasm_target() -> Result<()> {
     Ok(())
 }
 
-fn cargo_tool(package: &str, version: &str, binary: &str, lock: Lock) -> Result<PathBuf> {
+fn cargo_tool(package: &str, version: &str, binary: &str, lock: InstallLock) -> Result<PathBuf> {
     let folder = cache()?.join("tools").join(format!("{package}-{version}"));
     let path = folder.join("bin").join(binary);
     if !path.exists() {
@@ -111,7 +116,7 @@ fn cargo_tool(package: &str, version: &str, binary: &str, lock: Lock) -> Result<
         install.env("CARGO_TARGET_DIR", cache()?.join("tools/target"));
         // They run for seconds; optimised, they compile for a quarter of an hour on two cores.
         install.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1").env("CARGO_PROFILE_RELEASE_LTO", "off");
-        if lock == Lock::Locked {
+        if lock == InstallLock::Locked {
             install.arg("--locked");
         }
         run(&mut install)?;

@@ -44,7 +44,7 @@ impl Classify {
         let bundle = failure_model::load(self.model.as_deref())?;
         let verdict = bundle.classify_log(&excerpt, self.step.as_deref(), self.job.as_deref())?;
         if self.json {
-            let mut told = bundle.told(&verdict);
+            let mut told = bundle.public_json(&verdict);
             told["log"] = json!({ "lines": excerpt.log_lines, "bytes": excerpt.log_bytes });
             stdout!("{}", printed_json(&format!("{told:#}")));
         } else {

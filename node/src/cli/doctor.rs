@@ -35,14 +35,14 @@ pub(super) struct Doctor {
 }
 
 /// The result of one check.
-struct Finding {
+struct CheckResult {
     about: &'static str,
-    state: State,
+    state: CheckState,
     says: String,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum State {
+enum CheckState {
     Works,
     /// It works, but the operator should know something about it.
     Note,
@@ -65,18 +65,18 @@ impl Doctor {
             ]);
         }
         findings.extend(self.node.as_deref().map(node));
-        let broken = findings.iter().filter(|finding| finding.state == State::Broken).count();
+        let broken = findings.iter().filter(|finding| finding.state == CheckState::Broken).count();
         if self.json {
-            let rows: Vec<Value> = findings.iter().map(Finding::json).collect();
+            let rows: Vec<Value> = findings.iter().map(CheckResult::json).collect();
             let told = json!({ "works": broken == 0, "checks": rows });
             stdout!("{}", printed_json(&format!("{told:#}")));
         } else {
-            findings.iter().for_each(Finding::print);
+            findings.iter().for_each(CheckResult::print);
         }
         Ok(if broken > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
     }
 
-    fn health(&self, answer: Option<&(u16, Value)>) -> Finding {
+    fn health(&self, answer: Option<&(u16, Value)>) -> CheckResult {
         let about = "worker";
         let Some((status, health)) = answer else {
             return broken(
@@ -120,7 +120,7 @@ impl Doctor {
     }
 
     /// The worker itself tries to read a log, with its token and on the last failed run.
-    fn logs(&self, version: &str, known: &Value) -> Finding {
+    fn logs(&self, version: &str, known: &Value) -> CheckResult {
         let about = "worker";
         let checked = match self.get("/api/github", true) {
             Ok((200, checked)) => checked,
@@ -172,7 +172,7 @@ impl Doctor {
         }
     }
 
-    fn key(&self) -> Finding {
+    fn key(&self) -> CheckResult {
         match self.get("/api/session", true) {
             Ok((200, who)) if who["name"].is_string() => works("API key", format!("{} ({})", who["name"].as_str().unwrap_or_default(), who["role"].as_str().unwrap_or_default())),
             Ok((200, _)) => broken("API key", "the worker does not know this key: is SENTINEL_API_KEY the one that was put, and not revoked?".into()),
@@ -182,7 +182,7 @@ impl Doctor {
     }
 
     /// An unsigned delivery must be refused. Only a count of it is stored.
-    fn webhook(&self) -> Finding {
+    fn webhook(&self) -> CheckResult {
         let about = "webhook";
         let sent = agent(DEADLINE)
             .post(self.worker.address("/webhook/github"))
@@ -201,7 +201,7 @@ impl Doctor {
         }
     }
 
-    fn database(&self) -> Finding {
+    fn database(&self) -> CheckResult {
         match self.get("/api/dashboard", true) {
             Ok((200, overview)) => works("database", format!("{} verdicts", overview["inference_count"])),
             Ok((503, _)) => broken(
@@ -215,7 +215,7 @@ impl Doctor {
         }
     }
 
-    fn deliveries(&self) -> Finding {
+    fn deliveries(&self) -> CheckResult {
         let about = "deliveries";
         match (
             self.get("/api/deliveries?limit=1", true),
@@ -239,7 +239,7 @@ impl Doctor {
         }
     }
 
-    fn jobs(&self) -> Finding {
+    fn jobs(&self) -> CheckResult {
         let about = "reviews";
         let count = |status: &str| match self.get(&format!("/api/jobs?status={status}&limit=200"), true) {
             Ok((200, jobs)) => jobs.as_array().map(Vec::len),
@@ -260,7 +260,7 @@ impl Doctor {
         }
     }
 
-    fn playground(&self) -> Finding {
+    fn playground(&self) -> CheckResult {
         match agent(DEADLINE)
             .get(self.worker.address("/classifier/browser.js"))
             .call()
@@ -289,7 +289,7 @@ impl Doctor {
 }
 
 /// The settings that the worker can't follow. It tells of each what is wrong and what it does instead.
-fn settings(health: &Value) -> Vec<Finding> {
+fn settings(health: &Value) -> Vec<CheckResult> {
     let listed = health["wrong"].as_array().into_iter().flatten();
     let told = listed.map(|wrong| {
         let text = |field: &str| wrong[field].as_str().unwrap_or("unknown");
@@ -302,7 +302,7 @@ fn settings(health: &Value) -> Vec<Finding> {
     told.collect()
 }
 
-fn node(url: &str) -> Finding {
+fn node(url: &str) -> CheckResult {
     let about = "node";
     let url = url.trim_end_matches('/');
     match agent(DEADLINE).get(format!("{url}/readyz")).call() {
@@ -319,24 +319,24 @@ fn node(url: &str) -> Finding {
     }
 }
 
-fn works(about: &'static str, says: String) -> Finding {
-    Finding { about, state: State::Works, says }
+fn works(about: &'static str, says: String) -> CheckResult {
+    CheckResult { about, state: CheckState::Works, says }
 }
 
-fn note(about: &'static str, says: String) -> Finding {
-    Finding { about, state: State::Note, says }
+fn note(about: &'static str, says: String) -> CheckResult {
+    CheckResult { about, state: CheckState::Note, says }
 }
 
-fn broken(about: &'static str, says: String) -> Finding {
-    Finding { about, state: State::Broken, says }
+fn broken(about: &'static str, says: String) -> CheckResult {
+    CheckResult { about, state: CheckState::Broken, says }
 }
 
-impl Finding {
+impl CheckResult {
     fn json(&self) -> Value {
         let state = match self.state {
-            State::Works => "works",
-            State::Note => "note",
-            State::Broken => "broken",
+            CheckState::Works => "works",
+            CheckState::Note => "note",
+            CheckState::Broken => "broken",
         };
         json!({ "about": self.about, "state": state, "says": self.says })
     }
@@ -344,9 +344,9 @@ impl Finding {
     fn print(&self) {
         let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let (mark, colour) = match self.state {
-            State::Works => ("ok", "32"),
-            State::Note => ("note", "33"),
-            State::Broken => ("FAIL", "31"),
+            CheckState::Works => ("ok", "32"),
+            CheckState::Note => ("note", "33"),
+            CheckState::Broken => ("FAIL", "31"),
         };
         let mark = if coloured { format!("\x1b[{colour}m{mark:<5}\x1b[0m") } else { format!("{mark:<5}") };
         // It quotes what the worker and the node said.

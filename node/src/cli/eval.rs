@@ -21,11 +21,11 @@ const BASELINE: &[u8] = include_bytes!("../../../models/failure/baseline.json");
 #[derive(Debug, Args)]
 pub(super) struct Eval {
     #[command(subcommand)]
-    what: What,
+    what: EvalTarget,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum EvalTarget {
     Classifier(ClassifierEval),
     Review(ReviewEval),
 }
@@ -71,8 +71,8 @@ struct ReviewEval {
 impl Eval {
     pub(super) fn run(self) -> Result<()> {
         match self.what {
-            What::Classifier(eval) => eval.run(),
-            What::Review(eval) => eval.run(),
+            EvalTarget::Classifier(eval) => eval.run(),
+            EvalTarget::Review(eval) => eval.run(),
         }
     }
 }
@@ -110,7 +110,7 @@ impl ReviewEval {
             &Controls::parse(&model.controls)?,
             labelled_runs::records(&self.data)?,
         )?;
-        anyhow::ensure!(!judged.is_empty(), "{} holds no hunk the model can read", self.data.display());
+        anyhow::ensure!(!judged.is_empty(), "{} has no hunk that the model can read", self.data.display());
         if let Some(path) = &self.predictions {
             let mut out = BufWriter::new(File::create(path).context("creating the predictions")?);
             for judged in &judged {

@@ -224,7 +224,7 @@ impl ExplainRun {
 
 impl Explained {
     fn json(&self, model: &ModelBundle) -> Json {
-        let mut told = model.told(&self.verdict);
+        let mut told = model.public_json(&self.verdict);
         told["job"] = json!(self.job.name);
         told["step"] = json!(failed_step(&self.job));
         told["url"] = json!(self.job.html_url);

@@ -25,7 +25,11 @@ pub(super) struct Forget {
 
 impl Forget {
     pub(super) fn run(self) -> Result<()> {
-        ensure!(self.yes, "this deletes all that is stored about {}; say --yes", self.repository);
+        ensure!(
+            self.yes,
+            "this deletes everything that is stored about {}; add --yes to confirm",
+            self.repository
+        );
         let erased =
             self.worker.delete(&format!("/api/repositories?name={}", url_encoded(&self.repository)))?;
         if self.json {

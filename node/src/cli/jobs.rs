@@ -16,7 +16,7 @@ use serde_json::json;
     sentinel jobs retry owner/name#7@0a1b2c…\n  sentinel jobs retry --dead")]
 pub(super) struct Jobs {
     #[command(subcommand)]
-    action: Action,
+    action: JobsAction,
     /// The address of the database.
     #[arg(long, env = "TURSO_DATABASE_URL", global = true)]
     database_url: Option<String>,
@@ -29,7 +29,7 @@ pub(super) struct Jobs {
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum JobsAction {
     /// Show the latest jobs.
     List {
         /// Show only jobs with this status: queued, running, done, skipped, failed, dead or superseded.
@@ -61,13 +61,13 @@ impl Jobs {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             match &self.action {
-                Action::List { status, limit } => {
+                JobsAction::List { status, limit } => {
                     let status =
                         status.as_deref().map(|label| JobStatus::parse(label).context("no such status"));
                     self.list(&store, status.transpose()?, *limit).await
                 }
-                Action::Dead => self.list(&store, Some(JobStatus::Dead), 1000).await,
-                Action::Retry { key, .. } => {
+                JobsAction::Dead => self.list(&store, Some(JobStatus::Dead), 1000).await,
+                JobsAction::Retry { key, .. } => {
                     let queued = store.ask(queue::revive(Scope::All, key.as_deref(), now())).await?;
                     if self.json {
                         stdout!("{}", json!({ "queued": queued }));

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
     sentinel keys create --name acme --role admin --installation 4711\n  sentinel keys list\n  sentinel keys revoke 3")]
 pub(super) struct Keys {
     #[command(subcommand)]
-    action: Action,
+    action: KeysAction,
     #[command(flatten)]
     worker: Worker,
     /// Print one JSON document.
@@ -23,15 +23,15 @@ pub(super) struct Keys {
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum KeysAction {
     /// Create a key and print it. Only its hash is stored, so it cannot be shown again.
     Create {
         /// A name that says what the key is for.
         #[arg(long)]
         name: String,
         /// What the key allows.
-        #[arg(long, value_enum, default_value_t = Role::Read)]
-        role: Role,
+        #[arg(long, value_enum, default_value_t = RoleName::Read)]
+        role: RoleName,
         /// Limit the key to the rows of this App installation.
         #[arg(long)]
         installation: Option<u64>,
@@ -46,7 +46,7 @@ enum Action {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Role {
+enum RoleName {
     /// The key allows reading, correcting verdicts and classifying logs.
     Read,
     /// The key also allows replaying and redelivering; without --installation also promoting models and creating keys.
@@ -56,16 +56,16 @@ enum Role {
 impl Keys {
     pub(super) fn run(self) -> Result<()> {
         match &self.action {
-            Action::Create { name, role, installation } => {
+            KeysAction::Create { name, role, installation } => {
                 let role = role.to_possible_value().context("every role has a name")?;
                 let body = json!({ "name": name, "role": role.get_name(), "installation_id": installation });
                 let made = self.worker.post("/api/keys", "application/json", body.to_string().as_bytes())?;
                 self.print(&made, |made| stdout!("{}", printed(made["key"].as_str().unwrap_or_default())));
             }
-            Action::List => self.print(&self.worker.get("/api/keys")?, |keys| {
+            KeysAction::List => self.print(&self.worker.get("/api/keys")?, |keys| {
                 keys.as_array().into_iter().flatten().for_each(print_row);
             }),
-            Action::Revoke { id } => {
+            KeysAction::Revoke { id } => {
                 self.print(&self.worker.delete(&format!("/api/keys?id={id}"))?, print_row);
             }
         }

@@ -79,7 +79,7 @@ impl Mcp {
             Tools::new(failure_model::load(self.model.as_deref())?, worker, backend, self.review_model);
         let stop = stopped()?;
         let Some(address) = self.http else {
-            let service = tools.serve(stdio()).await.context("the client did not begin as a client does")?;
+            let service = tools.serve(stdio()).await.context("the client did not start the protocol")?;
             tokio::select! {
                 ended = service.waiting() => drop(ended?),
                 () = stop => {}
@@ -87,7 +87,7 @@ impl Mcp {
             return Ok(());
         };
         let token = self.token.as_deref().and_then(Secret::new);
-        let token = Arc::new(token.context("SENTINEL_MCP_TOKEN is empty: any long random text")?);
+        let token = Arc::new(token.context("SENTINEL_MCP_TOKEN is empty: set it to a long random text")?);
         let mut config = StreamableHttpServerConfig::default();
         config.allowed_hosts.extend(self.allow_host);
         let cancel = config.cancellation_token.clone();

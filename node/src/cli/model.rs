@@ -27,11 +27,11 @@ pub(super) struct Model {
     #[arg(long, global = true)]
     model: Option<PathBuf>,
     #[command(subcommand)]
-    action: Action,
+    action: ModelAction,
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum ModelAction {
     /// Print the manifest as JSON.
     Show,
     /// Translate the ONNX file into the checked form that the worker embeds.
@@ -104,41 +104,41 @@ impl Model {
     pub(super) fn run(self) -> Result<()> {
         let directory = self.model.as_deref();
         match self.action {
-            Action::Show => {
+            ModelAction::Show => {
                 stdout!(
                     "{}",
                     printed_json(&serde_json::to_string_pretty(&failure_model::load(directory)?.manifest)?)
                 );
                 Ok(())
             }
-            Action::Compile { out } => {
+            ModelAction::Compile { out } => {
                 let (version, bundle) = compiled(directory)?;
                 std::fs::write(&out, &bundle).with_context(|| format!("writing {}", out.display()))?;
                 stderr!("{}: {} bytes in {}", printed(&version), bundle.len(), out.display());
                 Ok(())
             }
-            Action::Keygen { out } => keygen(&out),
-            Action::Sign { key, out } => {
+            ModelAction::Keygen { out } => keygen(&out),
+            ModelAction::Sign { key, out } => {
                 let text =
                     std::fs::read_to_string(&key).with_context(|| format!("reading {}", key.display()))?;
                 sign(directory, &PrivateKey::parse(&text)?, out.as_deref())
             }
-            Action::Verify { file, public_keys } => {
+            ModelAction::Verify { file, public_keys } => {
                 let signed = read_signed(&file)?;
                 let bundle = PublicKeys::parse(&public_keys)?.verify(&signed)?.load()?;
                 stdout!("{}", printed_json(&serde_json::to_string_pretty(&bundle.manifest)?));
                 Ok(())
             }
-            Action::Push { file, operator } => {
+            ModelAction::Push { file, operator } => {
                 print(&operator.worker.push(&read_signed(&file)?, &operator.author)?)
             }
-            Action::Promote { version, operator } => {
+            ModelAction::Promote { version, operator } => {
                 operator.change("promote", &json!({ "version": version, "author": operator.author }))
             }
-            Action::Rollback { operator } => {
+            ModelAction::Rollback { operator } => {
                 operator.change("rollback", &json!({ "author": operator.author }))
             }
-            Action::Registry { worker } => print(&worker.get("/api/registry")?),
+            ModelAction::Registry { worker } => print(&worker.get("/api/registry")?),
         }
     }
 }
@@ -163,7 +163,7 @@ fn sign(directory: Option<&Path>, key: &PrivateKey, out: Option<&Path>) -> Resul
         stderr!("{}: signed, manifest.sig in {}", printed(&version), directory.display());
         return Ok(());
     }
-    let out = out.context("--out says where to write the signed bundle of a failure model")?;
+    let out = out.context("--out must name the file for the signed bundle of a failure model")?;
     let (version, bundle) = compiled(directory)?;
     let signed = key.sign(&bundle);
     std::fs::write(out, &signed).with_context(|| format!("writing {}", out.display()))?;

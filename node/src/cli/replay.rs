@@ -44,7 +44,7 @@ pub(super) struct Replay {
 pub(super) struct Diff {
     model_version: String,
     replayed: usize,
-    changed: Vec<Change>,
+    changed: Vec<VerdictChange>,
     /// Of the runs that a person labelled: how many the stored verdict and the model's verdict get right.
     corrected: usize,
     pub(super) stored_right: usize,
@@ -52,7 +52,7 @@ pub(super) struct Diff {
 }
 
 #[derive(Debug, Serialize)]
-struct Change {
+struct VerdictChange {
     id: i64,
     repository: String,
     subject: String,
@@ -98,7 +98,7 @@ impl Diff {
             self.model_right += usize::from(corrected == replayed);
         }
         if stored.prediction != replayed {
-            self.changed.push(Change {
+            self.changed.push(VerdictChange {
                 id: stored.id,
                 repository: stored.repository,
                 subject: stored.subject,
@@ -128,7 +128,7 @@ impl Diff {
         stdout!("{} would have changed", self.changed.len());
         if self.corrected > 0 {
             stdout!(
-                "of {} that people spoke about, {} were right and {} would be",
+                "of {} corrected verdicts, {} were right and {} would be right",
                 self.corrected,
                 self.stored_right,
                 self.model_right
@@ -144,9 +144,9 @@ fn duration(text: &str) -> Result<Duration> {
         "m" => 60,
         "h" => 60 * 60,
         "d" => 24 * 60 * 60,
-        _ => bail!("say a number and s, m, h or d, as in 24h"),
+        _ => bail!("give a number and s, m, h or d, as in 24h"),
     };
-    let number: u64 = number.parse().context("say a number and s, m, h or d, as in 24h")?;
+    let number: u64 = number.parse().context("give a number and s, m, h or d, as in 24h")?;
     Ok(Duration::from_secs(number.saturating_mul(seconds)))
 }
 

@@ -63,7 +63,7 @@ impl Retrain {
         let work = self.out.join("work");
         std::fs::create_dir_all(&work).with_context(|| format!("creating {}", work.display()))?;
         let corrections = self.fetch(&work.join("feedback.jsonl"))?;
-        ensure!(corrections > 0, "nobody has corrected a verdict yet: there is nothing to learn");
+        ensure!(corrections > 0, "nobody has corrected a verdict yet, so there is nothing to learn from");
         stderr!("{corrections} corrections fetched");
         let version = self.next_version()?;
         self.fit(&work, &version)?;
@@ -155,7 +155,7 @@ impl Retrain {
         self.worker.telemetry(0, false, |stored| diff.add(candidate, stored))?;
         diff.print();
         if diff.model_right < diff.stored_right {
-            reasons.push("it gets fewer of the verdicts right that people spoke about".to_owned());
+            reasons.push("it gets fewer of the corrected verdicts right".to_owned());
         }
         Ok(reasons)
     }

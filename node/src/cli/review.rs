@@ -72,7 +72,7 @@ impl Review {
         let files = diff::parse(&text)?;
         ensure!(
             !files.is_empty() || text.trim().is_empty(),
-            "this is no unified diff: pipe `git diff` into it"
+            "this is not a unified diff: pipe `git diff` into it"
         );
         let policy = self.policy()?;
         let plan = Plan::new(files.iter().map(ChangedFile::of_diff).collect(), 0, &policy);

@@ -39,5 +39,6 @@ pub fn check_translation(bundle: &ModelBundle, directory: Option<&Path>) -> Resu
         Some(directory) => std::fs::read(directory.join("model.onnx")).context("reading model.onnx")?,
         None => ONNX.to_vec(),
     };
-    translate::check(bundle.classifier.forest(), &onnx).context("the translation is not exact")
+    translate::check(bundle.classifier.forest(), &onnx)
+        .context("the translated model differs from the ONNX file")
 }

@@ -79,7 +79,7 @@ impl Record {
 /// The file cannot be read, or a line is not a record; the error names both.
 pub fn read(path: &Path) -> Result<Vec<Record>> {
     let records: Vec<Record> = records(path)?.collect::<Result<_>>()?;
-    anyhow::ensure!(!records.is_empty(), "{} holds no record", path.display());
+    anyhow::ensure!(!records.is_empty(), "{} has no record", path.display());
     Ok(records)
 }
 

@@ -109,11 +109,11 @@ struct Open(Mutex<HashMap<u64, Arc<Activity>>>);
 struct Listed(Arc<Open>, u64);
 
 /// A request that is being answered.
-struct Turn(Arc<Activity>);
+struct OpenRequest(Arc<Activity>);
 
 /// The routes of one connection, which count its requests.
 #[derive(Clone)]
-struct Counted {
+struct CountedRoutes {
     router: Router,
     activity: Arc<Activity>,
 }
@@ -127,12 +127,12 @@ struct Timed {
 /// The body of an answer. The request ends with it.
 struct Answer {
     inner: Body,
-    _turn: Turn,
+    _turn: OpenRequest,
 }
 
 /// The state that all connections of a listener share.
 #[derive(Clone)]
-struct Shared {
+struct ListenerState {
     router: Router,
     tls: Option<TlsAcceptor>,
     limits: Limits,
@@ -171,8 +171,8 @@ pub fn share(files: usize) -> usize {
 /// The certificate or the key cannot be read, or they do not belong together.
 pub fn tls(certificate: &[u8], key: &[u8]) -> Result<TlsAcceptor> {
     let chain = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>();
-    let chain = chain.context("the TLS certificate is no PEM")?;
-    let key = PrivateKeyDer::from_pem_slice(key).context("the TLS key is no PEM")?;
+    let chain = chain.context("the TLS certificate is not PEM")?;
+    let key = PrivateKeyDer::from_pem_slice(key).context("the TLS key is not PEM")?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -198,7 +198,7 @@ pub async fn serve(
     let (tell, stopping) = watch::channel(false);
     let room = Arc::new(Semaphore::new(limits.connections.clamp(1, CONNECTIONS_MAX)));
     let open = Arc::new(Open::default());
-    let shared = Shared { router, tls, limits, stopping };
+    let shared = ListenerState { router, tls, limits, stopping };
     let mut tasks = JoinSet::new();
     for id in 0.. {
         let next = next(&listener, &room, &open);
@@ -254,7 +254,7 @@ async fn next(
 
 // === impl Shared ===
 
-impl Shared {
+impl ListenerState {
     async fn serve(mut self, stream: TcpStream, activity: Arc<Activity>) {
         let served = async {
             match self.tls.take() {
@@ -274,7 +274,7 @@ impl Shared {
         activity: &Arc<Activity>,
     ) {
         let builder = http();
-        let service = Counted { router: self.router.clone(), activity: Arc::clone(activity) };
+        let service = CountedRoutes { router: self.router.clone(), activity: Arc::clone(activity) };
         let service = TowerToHyperService::new(service);
         let io = Watched { inner: io, activity: Arc::clone(activity) };
         let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
@@ -392,11 +392,11 @@ impl Activity {
         outcome
     }
 
-    fn begin(self: &Arc<Self>) -> Turn {
+    fn begin(self: &Arc<Self>) -> OpenRequest {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.note();
-        Turn(Arc::clone(self))
+        OpenRequest(Arc::clone(self))
     }
 
     /// The time at which the connection ends if nothing happens on it.
@@ -417,7 +417,7 @@ impl Activity {
     }
 }
 
-impl Drop for Turn {
+impl Drop for OpenRequest {
     fn drop(&mut self) {
         self.0.note();
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
@@ -471,7 +471,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
 
 // === requests and answers ===
 
-impl<B> tower::Service<Request<B>> for Counted
+impl<B> tower::Service<Request<B>> for CountedRoutes
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,

@@ -179,7 +179,7 @@ impl Tools {
                 "a log of more than {INPUT_LIMIT_BYTES} bytes is not read"
             );
             let excerpt = Excerpt::of(text.as_bytes());
-            ensure!(!excerpt.binary, "this is no text");
+            ensure!(!excerpt.binary, "this is not text");
             Ok(excerpt)
         };
         let verdict = match (&asked.log, &asked.features) {
@@ -196,7 +196,7 @@ impl Tools {
             }
             _ => anyhow::bail!("give either log or features"),
         };
-        let mut told = model.told(&verdict);
+        let mut told = model.public_json(&verdict);
         // Assistants know the deciding terms by this name.
         told["top_contributing_features"] = told["terms"].take();
         Ok(told)
@@ -205,7 +205,7 @@ impl Tools {
     async fn review(&self, text: &str) -> Result<Json> {
         ensure!(text.len() <= INPUT_LIMIT_BYTES, "a diff of more than {INPUT_LIMIT_BYTES} bytes is not read");
         let files = diff::parse(text)?;
-        ensure!(!files.is_empty(), "this is no unified diff, as `git diff` prints one");
+        ensure!(!files.is_empty(), "this is not a unified diff, as `git diff` prints one");
         let policy = Policy::default();
         let plan = Plan::new(files.iter().map(ChangedFile::of_diff).collect(), 0, &policy);
         let shared = &self.0;

@@ -79,11 +79,11 @@ pub struct Caller {
     room: Arc<Semaphore>,
     /// The size of `room` in tokens. A longer sequence takes all of it.
     room_tokens: usize,
-    place: Place,
+    place: CallerKind,
 }
 
 /// How a caller is counted by admission control.
-enum Place {
+enum CallerKind {
     /// A caller with a deadline, with about this many tokens in the queue at once.
     Hurried(usize),
     Patient,
@@ -124,11 +124,11 @@ struct Item {
     reply: oneshot::Sender<Result<Logits>>,
     /// Returned when the item is dropped, for whatever reason.
     _room: OwnedSemaphorePermit,
-    _counted: Counted,
+    _counted: CountedTokens,
 }
 
 /// Counts tokens in the queue or in the model on the metric.
-struct Counted {
+struct CountedTokens {
     metrics: Arc<Metrics>,
     tokens: usize,
 }
@@ -140,7 +140,7 @@ struct Waiting<'a> {
 }
 
 /// The reason why a caller is rejected.
-struct Refusal {
+struct Rejection {
     reason: &'static str,
     error: Error,
 }
@@ -210,13 +210,13 @@ impl Batcher {
         let (room, room_tokens, place) = match manners {
             Manners::Wait => {
                 door.inside().patient_callers += 1;
-                (Arc::clone(&door.patient_room), door.patient_tokens, Place::Patient)
+                (Arc::clone(&door.patient_room), door.patient_tokens, CallerKind::Patient)
             }
             Manners::Refuse => match door.admit(tokens, deadline) {
                 Ok(counted) => {
                     // All its part allows: what was counted is an estimate.
                     let part = door.hurried_part();
-                    (Arc::new(Semaphore::new(part)), part, Place::Hurried(counted))
+                    (Arc::new(Semaphore::new(part)), part, CallerKind::Hurried(counted))
                 }
                 Err(refusal) => {
                     door.metrics.shed.with_label_values(&[refusal.reason]).inc();
@@ -285,7 +285,7 @@ impl Caller {
             since: Instant::now(),
             reply,
             _room: room,
-            _counted: Counted::new(&self.door.metrics, tokens),
+            _counted: CountedTokens::new(&self.door.metrics, tokens),
         };
         self.door.metrics.queue_depth.inc();
         let mut waiting = Waiting { door: &self.door, is_answered: false };
@@ -306,8 +306,8 @@ impl Drop for Caller {
     fn drop(&mut self) {
         let mut inside = self.door.inside();
         match self.place {
-            Place::Hurried(counted) => inside.hurried_tokens -= counted,
-            Place::Patient => inside.patient_callers -= 1,
+            CallerKind::Hurried(counted) => inside.hurried_tokens -= counted,
+            CallerKind::Patient => inside.patient_callers -= 1,
         }
     }
 }
@@ -342,9 +342,9 @@ impl Door {
 
     /// Admits a caller with a deadline and counts the tokens that it will have in the queue at once, or returns the
     /// reason for rejecting it.
-    fn admit(&self, tokens: usize, deadline: Option<Instant>) -> std::result::Result<usize, Refusal> {
+    fn admit(&self, tokens: usize, deadline: Option<Instant>) -> std::result::Result<usize, Rejection> {
         if self.sessions() == 0 {
-            return Err(Refusal { reason: "no_session", error: Error::BackendFailed });
+            return Err(Rejection { reason: "no_session", error: Error::BackendFailed });
         }
         let counted = tokens.clamp(1, self.hurried_part());
         let mut inside = self.inside();
@@ -369,7 +369,7 @@ impl Door {
             inside.refused_at = Some(Instant::now());
         }
         let retry_after_seconds = wait.as_secs().clamp(1, 60) as u32;
-        Err(Refusal { reason, error: Error::Overloaded { retry_after_seconds } })
+        Err(Rejection { reason, error: Error::Overloaded { retry_after_seconds } })
     }
 
     /// The time that all sessions together need for this many tokens, at the measured pace.
@@ -407,14 +407,14 @@ impl Door {
 
 // === impl Counted ===
 
-impl Counted {
+impl CountedTokens {
     fn new(metrics: &Arc<Metrics>, tokens: usize) -> Self {
         metrics.queue_tokens.add(tokens as i64);
         Self { metrics: Arc::clone(metrics), tokens }
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedTokens {
     fn drop(&mut self) {
         self.metrics.queue_tokens.sub(self.tokens as i64);
     }
@@ -446,7 +446,7 @@ impl Owner {
                     Returned::Idle(session) => self.idle.push(session),
                     Returned::Lost(panics) => self.make_another(panics),
                 },
-                () = door.left.notified() => self.drop_the_dead(),
+                () = door.left.notified() => self.evict_expired(),
                 () = timer => {}
             }
         }
@@ -456,7 +456,7 @@ impl Owner {
     /// until which it waits.
     fn dispatch(&mut self) -> Option<Instant> {
         while !self.idle.is_empty() {
-            self.drop_the_dead();
+            self.evict_expired();
             let Limits { batch_tokens, max_wait, .. } = self.door.limits;
             let full_at = self.lines.first()?.since + max_wait;
             let chosen = self.lines.choose(batch_tokens);
@@ -522,7 +522,7 @@ impl Owner {
     }
 
     /// Drops sequences whose caller went away, and sequences that would be too late.
-    fn drop_the_dead(&mut self) {
+    fn evict_expired(&mut self) {
         let (metrics, now) = (&self.door.metrics, Instant::now());
         self.lines.retain(|item| {
             let reason = if item.deadline.is_some_and(|deadline| deadline <= now) {

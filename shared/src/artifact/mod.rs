@@ -171,7 +171,7 @@ impl ModelBundle {
 
     /// The JSON of `verdict` for programs: `prediction`, `confidence`, `top` three, `terms`, `line`, `model_version`.
     #[must_use]
-    pub fn told(&self, verdict: &Verdict) -> serde_json::Value {
+    pub fn public_json(&self, verdict: &Verdict) -> serde_json::Value {
         serde_json::json!({
             "prediction": verdict.prediction.verdict(),
             "confidence": verdict.prediction.confidence,

@@ -10,7 +10,7 @@ const END_CHARS: usize = LINE_CHARS / 2;
 /// Marks where the middle was left out. No line contains this byte.
 const CUT: u8 = b'\n';
 /// The same mark in the text of an excerpt.
-const CUT_TOLD: &str = " … ";
+const CUT_SHOWN: &str = " … ";
 
 /// One line that arrives in pieces. Up to [`LINE_BYTES`] it is kept whole; of a longer line both ends are kept.
 #[derive(Default)]
@@ -67,7 +67,7 @@ pub(super) fn ends(line: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Joins both ends into one text of at most [`LINE_CHARS`] characters. Words at the cut are left out, because half a
 /// secret would not be recognised as a secret.
-pub(super) fn told(beginning: &str, end: &str) -> String {
+pub(super) fn joined(beginning: &str, end: &str) -> String {
     let end = after_break(end);
     let end = redact(end);
     let skipped = end.chars().count().saturating_sub(END_CHARS);
@@ -75,7 +75,7 @@ pub(super) fn told(beginning: &str, end: &str) -> String {
         0 => end.as_ref(),
         _ => after_break(end.char_indices().nth(skipped).map_or("", |(at, _)| &end[at..])),
     };
-    let cut = if end.is_empty() { "" } else { CUT_TOLD };
+    let cut = if end.is_empty() { "" } else { CUT_SHOWN };
     let room = LINE_CHARS - end.chars().count() - cut.chars().count();
     let beginning: String = beginning.chars().take(room).collect();
     format!("{}{cut}{end}", beginning.trim_end())

@@ -213,7 +213,7 @@ fn clean(raw: &[u8]) -> String {
     match long::ends(raw) {
         // What a carriage return at the end overwrites is the beginning too.
         Some((_, end)) if memchr::memchr(b'\r', trimmed(end)).is_some() => visible(end, LINE_CHARS),
-        Some((beginning, end)) => long::told(&visible(beginning, LINE_CHARS), &visible(end, LINE_BYTES)),
+        Some((beginning, end)) => long::joined(&visible(beginning, LINE_CHARS), &visible(end, LINE_BYTES)),
         None => visible(raw, LINE_CHARS),
     }
 }

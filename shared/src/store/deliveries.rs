@@ -6,7 +6,7 @@
 use super::column;
 use super::models::{self, ActiveModel};
 use super::query::{Change, Query, Value};
-use super::{feedback, held_to, installation, json_of, optional, retention, statement, text};
+use super::{feedback, installation, json_of, optional, retention, scope_param, statement, text};
 use crate::Error;
 use crate::access::Scope;
 use crate::failure::FailureRecord;
@@ -179,13 +179,13 @@ pub(super) fn finish(key: &DeliveryKey, now: i64) -> Query<()> {
 /// The latest deliveries, of one status or of all.
 pub fn ledger(scope: Scope, status: Option<DeliveryStatus>, limit: u32) -> Query<Vec<DeliveryRow>> {
     let status = optional(status.map(DeliveryStatus::label));
-    Query::reading(statement(LEDGER, [held_to(scope), status, Value::Integer(i64::from(limit))])).rows()
+    Query::reading(statement(LEDGER, [scope_param(scope), status, Value::Integer(i64::from(limit))])).rows()
 }
 
 /// Puts a delivery that was given up back for the next sweep. Answers the delivery, and whether it was put back: one that
 /// is done or waiting is not. [`Error::NotFound`] for one that is not in the ledger.
 pub fn redeliver(scope: Scope, hook: &str, id: &str) -> Query<(DeliveryRow, bool)> {
-    let which = || [text(hook), text(id), held_to(scope)];
+    let which = || [text(hook), text(id), scope_param(scope)];
     let put_back = Query::writing(statement(REDELIVER, which())).affected();
     let stored = Query::reading(statement(DELIVERY, which())).first();
     put_back.and(stored).try_map(|(changed, stored)| Ok((stored.ok_or(Error::NotFound)?, changed > 0)))

@@ -1,7 +1,7 @@
 //! The histograms of recent inferences, for measuring drift. A window holds the last inferences of one model.
 
 use super::query::{Query, Value};
-use super::{held_to, statement, text};
+use super::{scope_param, statement, text};
 use crate::access::Scope;
 use crate::drift::{BLOCK, WINDOW_BLOCKS, Window};
 use serde::Deserialize;
@@ -48,7 +48,7 @@ pub fn windows(scope: Scope, model_version: &str, count: u32) -> Query<BTreeMap<
         Value::Integer(BLOCK),
         Value::Integer(WINDOW_BLOCKS),
         Value::Integer(i64::from(count)),
-        held_to(scope),
+        scope_param(scope),
     ];
     Query::reading(statement(DRIFT_WINDOW, args)).rows().map(|cells: Vec<CellRow>| {
         let mut windows: BTreeMap<u32, Window> = BTreeMap::new();
@@ -69,7 +69,7 @@ pub fn window_times(scope: Scope, count: u32) -> Query<BTreeMap<u32, (i64, i64)>
         Value::Integer(BLOCK),
         Value::Integer(WINDOW_BLOCKS),
         Value::Integer(i64::from(count)),
-        held_to(scope),
+        scope_param(scope),
     ];
     let times = Query::reading(statement(WINDOW_STARTS, args)).rows::<TimesRow>();
     times.map(|times| times.into_iter().map(|row| (row.ago, (row.first, row.last))).collect())

@@ -1,7 +1,7 @@
 //! The statements of people's feedback, and of the telemetry that models learn from.
 
 use super::query::{Change, Query, Value};
-use super::{DAY_SECONDS, held_to, number, statement, text};
+use super::{DAY_SECONDS, number, scope_param, statement, text};
 use crate::Error;
 use crate::access::Scope;
 use crate::feedback::{Feedback, FeedbackRecord, FeedbackStats, Opinion};
@@ -86,9 +86,10 @@ struct LabelRow {
 /// [`Error::NotFound`] where there is no such inference.
 pub fn record(scope: Scope, feedback: &Feedback, now: i64) -> Query<(FeedbackRecord, bool)> {
     let (id, class) = (Value::Integer(feedback.inference_id), feedback.corrected.name());
-    let row = [id.clone(), text(class), text(&feedback.author), Value::Integer(now), held_to(scope)];
+    let row = [id.clone(), text(class), text(&feedback.author), Value::Integer(now), scope_param(scope)];
     let insert = Change::of(statement(INSERT_FEEDBACK, row)).count("feedback", class).affected();
-    let stored = Query::reading(statement(FEEDBACK_OF, [id, text(&feedback.author), held_to(scope)])).first();
+    let stored =
+        Query::reading(statement(FEEDBACK_OF, [id, text(&feedback.author), scope_param(scope)])).first();
     insert.and(stored).try_map(|(inserted, stored)| Ok((stored.ok_or(Error::NotFound)?, inserted > 0)))
 }
 
@@ -116,13 +117,13 @@ pub(super) fn dismiss(repository: &str, pull: u64, author: &str, now: i64) -> Qu
 /// The latest `limit` rows of the audit, newest first.
 pub fn feedback(scope: Scope, limit: u32) -> Query<Vec<FeedbackRecord>> {
     let limit = Value::Integer(i64::from(limit.min(super::HISTORY_LIMIT)));
-    Query::reading(statement(FEEDBACK, [limit, held_to(scope)])).rows()
+    Query::reading(statement(FEEDBACK, [limit, scope_param(scope)])).rows()
 }
 
 /// The totals of what people said.
 pub fn stats(scope: Scope) -> Query<FeedbackStats> {
-    let totals = Query::reading(statement(FEEDBACK_TOTALS, [held_to(scope)])).only::<TotalsRow>();
-    let labels = Query::reading(statement(FEEDBACK_LABELS, [held_to(scope)])).rows::<LabelRow>();
+    let totals = Query::reading(statement(FEEDBACK_TOTALS, [scope_param(scope)])).only::<TotalsRow>();
+    let labels = Query::reading(statement(FEEDBACK_LABELS, [scope_param(scope)])).rows::<LabelRow>();
     totals.and(labels).map(|(totals, labels)| {
         let (findings, verdicts): (Vec<_>, Vec<_>) = labels.into_iter().partition(|row| row.of_finding);
         let counts = |rows: Vec<LabelRow>| rows.into_iter().map(|row| (row.label, row.count)).collect();

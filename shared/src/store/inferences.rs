@@ -3,8 +3,8 @@
 use super::column;
 use super::query::{Change, Query, Statement, Value};
 use super::{
-    DAY_SECONDS, HISTORY_LIMIT, deliveries, evidence, held_to, installation, json_of, optional, statement,
-    text,
+    DAY_SECONDS, HISTORY_LIMIT, deliveries, evidence, installation, json_of, optional, scope_param,
+    statement, text,
 };
 use crate::Error;
 use crate::access::Scope;
@@ -266,19 +266,19 @@ pub(super) fn keep_meanwhile(new: NewInference<'_>, now: i64) -> Query<()> {
 
 /// The verdict on one subject. [`Error::NotFound`] where there is none.
 pub fn of_subject(scope: Scope, repository: &str, subject: &str) -> Query<Inference> {
-    found(statement(INFERENCE_OF, [text(repository), text(subject), held_to(scope)]))
+    found(statement(INFERENCE_OF, [text(repository), text(subject), scope_param(scope)]))
 }
 
 /// The verdict under this id. [`Error::NotFound`] where there is none.
 pub fn by_id(scope: Scope, id: i64) -> Query<Inference> {
-    found(statement(INFERENCE_BY_ID, [Value::Integer(id), held_to(scope)]))
+    found(statement(INFERENCE_BY_ID, [Value::Integer(id), scope_param(scope)]))
 }
 
 /// The latest `limit` inferences that pass `filter`, newest first.
 pub fn history(scope: Scope, filter: Filter<'_>, limit: u32) -> Query<Vec<Inference>> {
     let args = [
         Value::Integer(i64::from(limit.min(HISTORY_LIMIT))),
-        held_to(scope),
+        scope_param(scope),
         optional(filter.repository),
         optional(filter.prediction),
         Value::Real(filter.confidence_min),
@@ -289,12 +289,12 @@ pub fn history(scope: Scope, filter: Filter<'_>, limit: u32) -> Query<Vec<Infere
 
 /// The totals over a window of the last `window` inferences.
 pub fn totals(scope: Scope, window: u32) -> Query<Totals> {
-    Query::reading(statement(TOTALS, [Value::Integer(i64::from(window)), held_to(scope)])).only()
+    Query::reading(statement(TOTALS, [Value::Integer(i64::from(window)), scope_param(scope)])).only()
 }
 
 /// How many verdicts of each class each day since `since` brought, oldest first.
 pub fn classes_by_day(scope: Scope, since: i64) -> Query<Vec<DayCount>> {
-    let days = Query::reading(statement(CLASSES_BY_DAY, [Value::Integer(since), held_to(scope)])).rows();
+    let days = Query::reading(statement(CLASSES_BY_DAY, [Value::Integer(since), scope_param(scope)])).rows();
     days.map(|days: Vec<DayRow>| days.into_iter().map(DayRow::day_count).collect())
 }
 

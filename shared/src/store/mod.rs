@@ -66,7 +66,7 @@ fn installation(record: &FailureRecord) -> Value {
 }
 
 /// The installation whose rows alone are read; NULL for all.
-fn held_to(scope: Scope) -> Value {
+fn scope_param(scope: Scope) -> Value {
     scope.installation().map_or(Value::Null, number)
 }
 

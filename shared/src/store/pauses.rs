@@ -9,7 +9,7 @@
 
 use super::jobs::{JobStatus, StatusRow};
 use super::query::{Query, Value};
-use super::{DAY_SECONDS, held_to, optional, statement, text};
+use super::{DAY_SECONDS, optional, scope_param, statement, text};
 use crate::access::Scope;
 use crate::github::rfc3339;
 use serde::{Deserialize, Serialize};
@@ -330,7 +330,7 @@ pub fn revive(identity: Identity, account: Option<&str>, now: i64) -> Query<u64>
 
 /// The accounts that are paused, the oldest trouble first.
 pub fn breakers(scope: Scope) -> Query<Vec<Breaker>> {
-    let rows = Query::reading(statement(BREAKERS, [held_to(scope)])).rows::<BreakerRow>();
+    let rows = Query::reading(statement(BREAKERS, [scope_param(scope)])).rows::<BreakerRow>();
     rows.map(|rows| rows.into_iter().map(Breaker::from).collect())
 }
 

@@ -6,7 +6,7 @@ use super::jobs::{JobKind, JobStatus, ReviewResult};
 use super::leases::LEASE_SECONDS;
 use super::pauses::{self, Breaker, Reason};
 use super::query::{Query, Value};
-use super::{held_to, number, optional, statement, text, writes};
+use super::{number, optional, scope_param, statement, text, writes};
 use crate::Error;
 use crate::access::Scope;
 use crate::github::rfc3339;
@@ -124,13 +124,13 @@ struct StatusCount {
 /// The latest jobs, of one status or of all, newest first.
 pub fn list(scope: Scope, status: Option<JobStatus>, limit: u32) -> Query<Vec<JobRow>> {
     let limit = Value::Integer(i64::from(limit));
-    let args = [optional(status.map(JobStatus::label)), limit, held_to(scope)];
+    let args = [optional(status.map(JobStatus::label)), limit, scope_param(scope)];
     Query::reading(statement(JOBS, args)).rows()
 }
 
 /// The job of this key. [`Error::NotFound`] where there is none.
 pub fn by_key(scope: Scope, key: &str) -> Query<JobRow> {
-    let job = Query::reading(statement(JOB_BY_KEY, [text(key), held_to(scope)])).first();
+    let job = Query::reading(statement(JOB_BY_KEY, [text(key), scope_param(scope)])).first();
     job.try_map(|job| job.ok_or(Error::NotFound))
 }
 
@@ -141,7 +141,7 @@ pub fn last_review(repository: &str, pull: u64) -> Query<Option<JobRow>> {
 
 /// Queues a job again that ended without a review: the one of this key, or all that are dead. Answers how many.
 pub fn revive(scope: Scope, key: Option<&str>, now: i64) -> Query<u64> {
-    Query::writing(statement(REVIVE, [optional(key), Value::Integer(now), held_to(scope)])).affected()
+    Query::writing(statement(REVIVE, [optional(key), Value::Integer(now), scope_param(scope)])).affected()
 }
 
 /// How long the queue is, how old its parts, and what was written to GitHub.

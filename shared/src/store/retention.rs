@@ -3,7 +3,7 @@
 //! Counters and drift histograms name no repository and stay.
 
 use super::query::{Query, Value};
-use super::{DAY_SECONDS, held_to, statement, text};
+use super::{DAY_SECONDS, scope_param, statement, text};
 use crate::access::Scope;
 
 /// The days for which verdicts, reviews, corrections and the ledger are kept by default.
@@ -74,7 +74,7 @@ pub fn old(now: i64, days: i64) -> Query<()> {
 
 /// Deletes every row of `repository` and returns how many there were.
 pub fn repository(scope: Scope, repository: &str) -> Query<u64> {
-    let erase = |sql| Query::writing(statement(sql, [text(repository), held_to(scope)])).affected();
+    let erase = |sql| Query::writing(statement(sql, [text(repository), scope_param(scope)])).affected();
     let none = Query::nothing().map(|()| 0);
     OF_REPOSITORY.iter().fold(none, |all, sql| all.and(erase(sql)).map(|(sum, rows)| sum + rows))
 }

@@ -2,7 +2,7 @@
 
 use super::column;
 use super::query::{Query, Value};
-use super::{held_to, statement};
+use super::{scope_param, statement};
 use crate::access::Scope;
 use crate::features::Telemetry;
 use serde::{Deserialize, Serialize};
@@ -62,7 +62,7 @@ pub fn page(scope: Scope, after: i64, since: i64, corrected_only: bool) -> Query
         Value::Integer(since),
         Value::Integer(i64::from(corrected_only)),
         Value::Integer(i64::from(PAGE)),
-        held_to(scope),
+        scope_param(scope),
     ];
     Query::reading(statement(TELEMETRY_PAGE, row)).rows()
 }

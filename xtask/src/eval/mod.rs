@@ -19,8 +19,8 @@ use std::process::Command;
 #[derive(Args)]
 pub(crate) struct Eval {
     /// The model to score.
-    #[arg(value_enum, default_value_t = What::Classifier)]
-    what: What,
+    #[arg(value_enum, default_value_t = ScoredModel::Classifier)]
+    what: ScoredModel,
     /// Labelled records in the format of `sentinel eval`.
     #[arg(long)]
     data: Option<PathBuf>,
@@ -30,7 +30,7 @@ pub(crate) struct Eval {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum What {
+enum ScoredModel {
     Classifier,
     Review,
 }
@@ -38,9 +38,9 @@ enum What {
 impl Eval {
     pub(crate) fn run(self) -> Result<()> {
         let (what, data) = match self.what {
-            What::Classifier if self.write => return figures::write("skill", &classifier::table()?),
-            What::Classifier => ("classifier", classifier::DATA),
-            What::Review => ("review", review::DATA),
+            ScoredModel::Classifier if self.write => return figures::write("skill", &classifier::table()?),
+            ScoredModel::Classifier => ("classifier", classifier::DATA),
+            ScoredModel::Review => ("review", review::DATA),
         };
         let programs = Programs::for_development()?;
         let mut eval = programs.command(&programs.sentinel);

@@ -19,14 +19,14 @@ pub const BAG_BITS: u32 = 16;
 #[derive(Deserialize)]
 pub struct Controls {
     /// Logistic regression on the logarithm of the added lines.
-    size: Line,
+    size: LogisticLine,
     bag_of_words: Bag,
     /// The same, fitted on everything that the model learned from, if that is more than the training split.
     bag_of_more_words: Option<Bag>,
 }
 
 #[derive(Deserialize)]
-struct Line {
+struct LogisticLine {
     slope: f64,
 }
 

@@ -81,7 +81,7 @@ pub struct Report {
     needs_comment: NeedsComment,
     severity: Classes<Severity>,
     category: Classes<Category>,
-    lines: Lines,
+    lines: LineScores,
     calibration: Reliability,
     controls: BTreeMap<&'static str, Control>,
     per_language: BTreeMap<String, Part>,
@@ -118,7 +118,7 @@ struct Classes<T: Ord> {
 
 /// How often the lines that the model points at were repaired, on hunks that were repaired.
 #[derive(Debug, Serialize)]
-struct Lines {
+struct LineScores {
     n: usize,
     hit1: f64,
     hit3: f64,
@@ -310,7 +310,7 @@ impl Report {
             needs_comment: NeedsComment::of(manifest, judged, &scored),
             severity: Classes::of(mended.iter().map(|(record, repair)| (repair.severity, record.severity))),
             category: Classes::of(mended.iter().map(|(record, repair)| (repair.category, record.category))),
-            lines: Lines::of(&mended),
+            lines: LineScores::of(&mended),
             calibration: Reliability::of(&scored),
             controls,
             per_language: parts(judged, |record| record.language),
@@ -436,7 +436,7 @@ impl<T: Ord + Copy> Classes<T> {
     }
 }
 
-impl Lines {
+impl LineScores {
     fn of(mended: &[(&Judged, Repair)]) -> Self {
         let hit = |record: &Judged, within: usize| record.lines.iter().take(within).any(|hit| *hit);
         let of = |records: &[&Judged]| Choice {

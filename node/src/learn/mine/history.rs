@@ -50,7 +50,7 @@ impl History {
         };
         let head = in_repository().args(["rev-parse", "--verify", "--quiet", "HEAD"]).output();
         let head = head.context("starting git: is it installed?")?;
-        ensure!(head.status.success(), "{} is no git repository with a commit", repository.display());
+        ensure!(head.status.success(), "{} is not a git repository with a commit", repository.display());
         let mut git = in_repository()
             .args(["log", "--first-parent", "--diff-merges=first-parent", "--reverse"])
             .arg(format!("--max-count={count}"))

@@ -21,7 +21,7 @@ pub struct Origin {
 
 /// What is known about one line of a file.
 #[derive(Debug, Clone, Copy)]
-struct Known {
+struct KnownLine {
     origin: Option<Origin>,
     /// The hash of its text without blanks; None for a line that no diff has shown.
     text: Option<u64>,
@@ -30,7 +30,7 @@ struct Known {
 /// The tree as it was before the next commit.
 #[derive(Default)]
 pub struct Origins {
-    files: HashMap<String, Vec<Known>>,
+    files: HashMap<String, Vec<KnownLine>>,
     /// The number of files that did not contain what a diff said, and were forgotten.
     pub lost_step: usize,
 }
@@ -248,11 +248,11 @@ fn fresh(
 
 /// The file after the diff; None if it is not the file that the diff was made from.
 fn after(
-    before: &[Known],
+    before: &[KnownLine],
     diff: &FileDiff<'_>,
     name: &mut impl FnMut(usize, usize) -> Option<Origin>,
-) -> Option<Vec<Known>> {
-    const UNKNOWN: Known = Known { origin: None, text: None };
+) -> Option<Vec<KnownLine>> {
+    const UNKNOWN: KnownLine = KnownLine { origin: None, text: None };
     let known = |old: usize| before.get(old).copied().unwrap_or(UNKNOWN);
     let mut after = Vec::with_capacity(before.len());
     let mut next = 0;
@@ -267,7 +267,7 @@ fn after(
         for (index, line) in hunk.lines.iter().enumerate() {
             let text = Some(hash(&norm(line.text)));
             if matches!(line.place, Place::Added { .. }) {
-                after.push(Known { origin: name(at, index), text });
+                after.push(KnownLine { origin: name(at, index), text });
                 continue;
             }
             let old = known(next);
@@ -275,7 +275,7 @@ fn after(
                 return None;
             }
             if matches!(line.place, Place::Context { .. }) {
-                after.push(Known { text, ..old });
+                after.push(KnownLine { text, ..old });
             }
             next += 1;
         }

@@ -71,7 +71,7 @@ pub(super) async fn work(
 /// Reads reactions, one review after the other, so that reviewing always comes first.
 pub(super) async fn hear(reviewer: Arc<Reviewer>) {
     loop {
-        if let Err(error) = reviewer.hear_once().await {
+        if let Err(error) = reviewer.poll_reactions_once().await {
             warn!("reactions.waiting: {error}");
         }
         tokio::time::sleep(HEAR_PAUSE).await;

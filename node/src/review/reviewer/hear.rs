@@ -18,7 +18,7 @@ impl Reviewer {
     ///
     /// # Errors
     /// [`sentinel_shared::Error::StoreUnavailable`]: the database can't be reached.
-    pub async fn hear_once(&self) -> sentinel_shared::Result<bool> {
+    pub async fn poll_reactions_once(&self) -> sentinel_shared::Result<bool> {
         let posted = self.store.ask(reactions::hear(self.github.identity(), now())).await?;
         let Some(posted) = posted else { return Ok(false) };
         match self.hear(&posted).await {
