@@ -3,7 +3,7 @@
 use crate::database::{Store, now};
 use crate::operate::metrics::Metrics;
 use crate::operate::readiness::Readiness;
-use crate::review::batcher::Manners;
+use crate::review::batcher::WhenFull;
 use crate::review::engine::Engine;
 use crate::review::policy;
 use futures_util::{Stream, StreamExt, stream};
@@ -212,7 +212,7 @@ impl Service {
         if tokens > TOKENS_MAX {
             return Err(PATCH_TOO_LONG);
         }
-        let caller = self.engine.batcher.enter(tokens, Manners::Refuse, Some(deadline))?;
+        let caller = self.engine.batcher.enter(tokens, WhenFull::Refuse, Some(deadline))?;
         let mut strongest: Option<Finding> = None;
         for outcome in self.engine.outcomes(&plan, &caller).await? {
             match outcome.skipped {

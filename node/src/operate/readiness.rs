@@ -90,7 +90,7 @@ mod tests {
     use super::*;
     use crate::review::backend::ort::{Pool, Provider};
     use crate::review::backend::{Backend, Batch, Logits, Sequence};
-    use crate::review::batcher::{Limits, Manners};
+    use crate::review::batcher::{Limits, WhenFull};
     use crate::review::model::ReviewModel;
     use std::sync::Mutex;
 
@@ -118,7 +118,7 @@ mod tests {
         let readiness = Readiness::new(Arc::clone(&engine), Arc::clone(&metrics));
         assert_eq!(readiness.reason(), None);
 
-        let caller = engine.batcher.enter(2, Manners::Refuse, None).unwrap();
+        let caller = engine.batcher.enter(2, WhenFull::Refuse, None).unwrap();
         let row = Arc::new(Sequence { ids: vec![1, 2], added_at: vec![1] });
         assert_eq!(caller.run(row).await, Err(sentinel_shared::Error::BackendFailed));
         assert_eq!(readiness.reason(), Some("the model has no session"));

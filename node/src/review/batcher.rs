@@ -55,7 +55,7 @@ pub struct Limits {
 
 /// What a caller wants when the queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manners {
+pub enum WhenFull {
     /// To be rejected at once, because a person or program waits for the answer.
     Refuse,
     /// To wait for room until its deadline, because a queued job has time.
@@ -203,16 +203,16 @@ impl Batcher {
     /// Admits a caller with about `tokens`, before any work is done for it.
     ///
     /// # Errors
-    /// For a caller with [`Manners::Refuse`]: [`Error::Overloaded`] if the tokens cannot be done in time, and
+    /// For a caller with [`WhenFull::Refuse`]: [`Error::Overloaded`] if the tokens cannot be done in time, and
     /// [`Error::BackendFailed`] if no session can run.
-    pub fn enter(&self, tokens: usize, manners: Manners, deadline: Option<Instant>) -> Result<Caller> {
+    pub fn enter(&self, tokens: usize, when_full: WhenFull, deadline: Option<Instant>) -> Result<Caller> {
         let door = &self.door;
-        let (room, room_tokens, place) = match manners {
-            Manners::Wait => {
+        let (room, room_tokens, place) = match when_full {
+            WhenFull::Wait => {
                 door.inside().patient_callers += 1;
                 (Arc::clone(&door.patient_room), door.patient_tokens, CallerKind::Patient)
             }
-            Manners::Refuse => match door.admit(tokens, deadline) {
+            WhenFull::Refuse => match door.admit(tokens, deadline) {
                 Ok(counted) => {
                     // All its part allows: what was counted is an estimate.
                     let part = door.hurried_part();
@@ -654,7 +654,7 @@ mod tests {
 
         /// A caller that can wait, with this many sequences of this length at once.
         fn large(&self, sequences: usize, length: usize) -> tokio::task::JoinHandle<Vec<Result<Logits>>> {
-            let caller = self.batcher.enter(sequences * length, Manners::Wait, None).unwrap();
+            let caller = self.batcher.enter(sequences * length, WhenFull::Wait, None).unwrap();
             tokio::spawn(
                 async move { join_all((0..sequences).map(|_| caller.run(sequence(9, length)))).await },
             )
@@ -662,7 +662,7 @@ mod tests {
     }
 
     async fn run(batcher: &Batcher, encoded: Arc<Sequence>, deadline: Option<Instant>) -> Result<Logits> {
-        batcher.enter(encoded.ids.len(), Manners::Refuse, deadline)?.run(encoded).await
+        batcher.enter(encoded.ids.len(), WhenFull::Refuse, deadline)?.run(encoded).await
     }
 
     fn sequence(first: u32, length: usize) -> Arc<Sequence> {
@@ -702,7 +702,7 @@ mod tests {
         let rig = rig(Duration::from_millis(500), Limits { queue_tokens: 800, ..LIMITS });
         let inside: Vec<_> = (0..8)
             .map(|_| {
-                let caller = rig.batcher.enter(5000, Manners::Refuse, None).unwrap();
+                let caller = rig.batcher.enter(5000, WhenFull::Refuse, None).unwrap();
                 tokio::spawn(async move { caller.run(sequence(1, 250)).await })
             })
             .collect();
@@ -736,7 +736,7 @@ mod tests {
         assert!(!rig.batcher.refused_within(Duration::from_secs(60)));
         assert_eq!((rig.batcher.pressure(), rig.metrics.queue_tokens.get()), (0.0, 0));
         // A sequence that is longer than all there is takes it all, and runs.
-        let alone = rig.batcher.enter(5000, Manners::Wait, None).unwrap();
+        let alone = rig.batcher.enter(5000, WhenFull::Wait, None).unwrap();
         assert!(alone.run(sequence(1, 5000)).await.is_ok());
     }
 
@@ -811,7 +811,7 @@ mod tests {
         let batcher =
             Batcher::start(vec![Box::new(Held(gate))], Arc::new(none), limits, Arc::clone(&metrics));
         let large = |sequences: usize| {
-            let caller = batcher.enter(sequences * 200, Manners::Wait, None).unwrap();
+            let caller = batcher.enter(sequences * 200, WhenFull::Wait, None).unwrap();
             tokio::spawn(async move { join_all((0..sequences).map(|_| caller.run(sequence(9, 200)))).await })
         };
         let busy = large(1);
@@ -854,7 +854,7 @@ mod tests {
         assert!(!rig.batcher.has_session());
         assert_eq!(rig.run(sequence(1, 10), None).await, Err(Error::BackendFailed));
         let soon = Some(Instant::now() + Duration::from_millis(50));
-        let patient = rig.batcher.enter(10, Manners::Wait, soon).unwrap();
+        let patient = rig.batcher.enter(10, WhenFull::Wait, soon).unwrap();
         let waited = timeout(Duration::from_secs(10), patient.run(sequence(1, 10))).await;
         assert_eq!(waited.expect("it has a time of its own"), Err(Error::BackendFailed));
         assert_eq!(rig.metrics.sessions.get(), 0);

@@ -4,7 +4,7 @@
 use crate::operate::metrics::Metrics;
 use crate::review::backend::Sequence;
 use crate::review::backend::ort::{Options, Pool, Provider};
-use crate::review::batcher::{Batcher, Caller, Limits, Manners};
+use crate::review::batcher::{Batcher, Caller, Limits, WhenFull};
 use crate::review::model::{Manifest, ReviewModel};
 use crate::review::tokenizer::Encoder;
 use futures_util::StreamExt;
@@ -170,7 +170,7 @@ impl Engine {
         said: &BTreeSet<String>,
         deadline: Instant,
     ) -> Result<ReviewResult> {
-        let caller = self.batcher.enter(plan.estimated_tokens(), Manners::Wait, Some(deadline))?;
+        let caller = self.batcher.enter(plan.estimated_tokens(), WhenFull::Wait, Some(deadline))?;
         let outcomes = self.outcomes(plan, &caller).await?;
         drop(caller);
         let skipped: Vec<Option<Skip>> = outcomes.iter().map(|outcome| outcome.skipped).collect();
