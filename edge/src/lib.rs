@@ -40,9 +40,10 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
 }
 
 /// Every minute: takes up deliveries that wait or whose worker went away before they were done, and tells the node of
-/// reviews that nobody works on. Neither waits for the other.
+/// reviews that nobody works on. Neither waits for the other. The first event of an isolate looks at the schema before.
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     let app = app::app(&env);
+    turso::check_schema(app).await;
     join(webhook::sweep(app), reviews::resubmit(app)).await;
 }

@@ -116,6 +116,7 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("a_browser_signs_in_with_a_cookie_that_no_script_reads_and_no_other_site_sends", access::sessions),
         ("a_world_of_one_failure_is_drift_and_the_badge_heatmap_and_report_agree", drift),
         ("a_correction_is_stored_once_attributed_and_counted", feedback),
+        ("a_schema_that_lacks_a_column_is_brought_up_to_date_by_the_question_that_needs_it", old_schema),
         (
             "a_verdict_without_its_log_is_told_after_a_while_made_again_and_counted_once",
             evidence::told_meanwhile_and_made_again,
@@ -626,6 +627,20 @@ fn api_key(world: &World) -> Outcome {
     let expected =
         if report["sample_size"].as_u64() < Some(100) { "insufficient_data" } else { "Drift Detected" };
     same(&report["status"], &json!(expected), &report)
+}
+
+fn old_schema(world: &World) -> Outcome {
+    let before = world.get("/api/feedback")?;
+    for sql in [
+        "ALTER TABLE feedback DROP COLUMN installation_id",
+        "DELETE FROM schema_migrations WHERE version = 9",
+    ] {
+        same(&database_call(world, sql)?.is_object(), &true, &sql)?;
+    }
+    let answer = world.get("/api/feedback")?;
+    same(&(answer.status, answer.body), &(200, before.body), &"feedback")?;
+    let versions = "SELECT COUNT(*) FROM schema_migrations WHERE version = 9";
+    same(&database_call(world, versions)?["rows"][0][0]["value"], &json!("1"), &versions)
 }
 
 fn feedback(world: &World) -> Outcome {

@@ -6,7 +6,7 @@
 use libsql::Builder;
 use sentinel_node::database::server::{Limits, Server, Tokens};
 use sentinel_node::operate::listener;
-use sentinel_shared::store::MIGRATIONS;
+use sentinel_shared::store::migrations::MIGRATIONS;
 use sentinel_tests::stack::{self, free_port};
 use serde_json::{Value, json};
 use std::io::{Read, Write};

@@ -1,25 +1,26 @@
 //! The node's client for the database, Turso or `sentinel db`. It sends the statements of `sentinel_shared::store`.
 //!
 //! One transaction is one HTTP request. A lease therefore takes one round trip, and no connection stays open when the
-//! node dies.
+//! node dies. `sentinel_shared::store::exchange` decides what an answer means and what is sent next.
 
 use sentinel_shared::signature::Secret;
-use sentinel_shared::store::hrana::{self, Refusal};
-use sentinel_shared::store::{Query, Rows};
+use sentinel_shared::store::exchange::{Exchange, Next};
+use sentinel_shared::store::{Query, Rows, hrana};
 use sentinel_shared::{Error, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 /// How long one request may take.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// How often another writer is waited for, beyond the database's own patience.
-const BUSY_RETRIES: u32 = 3;
 
 /// A client of one database.
 pub struct Store {
     http: reqwest::Client,
     url: String,
     token: Option<Secret>,
+    /// Whether this process has seen the schema up to date.
+    schema_is_checked: AtomicBool,
 }
 
 /// The current time in Unix seconds.
@@ -38,7 +39,7 @@ impl Store {
     /// A client of the database at `url`: `libsql://…`, `https://…` or `http://…`.
     #[must_use]
     pub fn new(http: reqwest::Client, url: &str, token: Option<Secret>) -> Self {
-        Self { http, url: hrana::http_url(url), token }
+        Self { http, url: hrana::http_url(url), token, schema_is_checked: AtomicBool::new(false) }
     }
 
     /// Asks `query`, whole or not at all, in one round trip.
@@ -46,31 +47,34 @@ impl Store {
     /// # Errors
     /// [`Error::StoreUnavailable`] or [`Error::StoreRejected`], and what the answer means by itself.
     pub async fn ask<T: 'static>(&self, query: Query<T>) -> Result<T> {
-        let rows = self.run(hrana::batch(query.lock(), query.statements())).await?;
-        query.read(rows)
+        let exchange = Exchange::of(query.lock(), query.statements());
+        query.read(self.carry(exchange).await?)
     }
 
-    async fn run(&self, body: String) -> Result<Vec<Rows>> {
-        let mut busy = 0;
+    /// Carries the exchange to its end. The first of a process brings the schema up to date before.
+    async fn carry(&self, mut exchange: Exchange) -> Result<Vec<Rows>> {
+        if !self.schema_is_checked.load(Ordering::Relaxed) {
+            exchange = exchange.after_schema();
+        }
         loop {
-            match hrana::answer(&self.post(body.clone()).await?) {
-                Ok(rows) => return Ok(rows),
-                Err(Refusal::NoSuchTable) => {
-                    info!("store.migrate: the database is empty or old, bringing its schema up to date");
-                    hrana::answer(&self.post(hrana::migrations(now())).await?)
-                        .map_err(|refusal| fact(&refusal))?;
-                    return hrana::answer(&self.post(body).await?).map_err(|refusal| fact(&refusal));
+            let (status, text) = self.post(exchange.body().to_owned()).await?;
+            match exchange.answered(status, &text) {
+                Next::Send => {}
+                Next::Migrate(log) => info!("{log}"),
+                Next::Wait(time) => tokio::time::sleep(time).await,
+                Next::Done(rows) => {
+                    self.schema_is_checked.store(true, Ordering::Relaxed);
+                    return Ok(rows);
                 }
-                Err(Refusal::Busy) if busy < BUSY_RETRIES => {
-                    busy += 1;
-                    tokio::time::sleep(Duration::from_millis(100 << busy)).await;
+                Next::Failed(failure) => {
+                    warn!("{}", failure.cause);
+                    return Err(failure.error);
                 }
-                Err(refusal) => return Err(fact(&refusal)),
             }
         }
     }
 
-    async fn post(&self, body: String) -> Result<String> {
+    async fn post(&self, body: String) -> Result<(u16, String)> {
         let mut request = self
             .http
             .post(format!("{}{}", self.url, hrana::PATH))
@@ -86,22 +90,7 @@ impl Store {
             Error::StoreUnavailable
         };
         let answer = request.send().await.map_err(unavailable)?;
-        if answer.status() != 200 {
-            warn!("store.unavailable: the database answered {}", answer.status());
-            return Err(Error::StoreUnavailable);
-        }
-        answer.text().await.map_err(unavailable)
-    }
-}
-
-fn fact(refusal: &Refusal) -> Error {
-    match refusal {
-        Refusal::Busy => Error::StoreUnavailable,
-        Refusal::Misunderstood => Error::StoreShape("pipeline"),
-        Refusal::NoSuchTable => Error::StoreRejected,
-        Refusal::Rejected(message) => {
-            error!("store.refused: {message}");
-            Error::StoreRejected
-        }
+        let status = answer.status().as_u16();
+        Ok((status, answer.text().await.map_err(unavailable)?))
     }
 }

@@ -4,7 +4,7 @@
 //! One pipeline is one round trip: BEGIN, each statement if the one before succeeded, COMMIT, or else ROLLBACK.
 //! Protocol: <https://github.com/tursodatabase/libsql/blob/main/docs/HTTP_V2_SPEC.md>.
 
-use super::{Lock, MIGRATIONS, Rows, Statement, Value};
+use super::{Lock, Rows, Statement, Value};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -14,8 +14,8 @@ pub const PATH: &str = "/v2/pipeline";
 /// Why there are no rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// The schema is missing or old: post [`migrations`] and ask again.
-    NoSuchTable,
+    /// The statement names a table or column that is not there, as the text says. The schema may be missing or old.
+    Schema(String),
     /// Another writer held the database too long.
     Busy,
     /// The statement can't be run; the text is for an operator.
@@ -35,13 +35,13 @@ struct Pipeline<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum StreamRequest<'a> {
-    Batch { batch: Batch<'a> },
-    Sequence { sql: String },
+    Batch { batch: &'a Script<'a> },
     Close,
 }
 
-#[derive(Serialize)]
-struct Batch<'a> {
+/// The steps of one batch. A step is called by its number.
+#[derive(Default, Serialize)]
+pub(super) struct Script<'a> {
     steps: Vec<Step<'a>>,
 }
 
@@ -51,12 +51,15 @@ struct Step<'a> {
     stmt: WireStatement<'a>,
 }
 
-/// What must hold of an earlier step for this one to run.
-#[derive(Serialize)]
+/// What must hold of earlier steps for one to run. A step that did not run has neither succeeded nor failed.
+#[derive(Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Condition {
+pub(super) enum Condition {
     Ok { step: usize },
+    Error { step: usize },
     Not { cond: Box<Condition> },
+    And { conds: Vec<Condition> },
+    Or { conds: Vec<Condition> },
 }
 
 #[derive(Serialize)]
@@ -93,7 +96,7 @@ struct StreamAnswer {
 
 #[derive(Deserialize)]
 struct StreamResponse {
-    /// None for a sequence, which answers nothing.
+    /// None of a stream that was closed.
     result: Option<BatchAnswer>,
 }
 
@@ -129,42 +132,35 @@ pub fn batch(lock: Lock, statements: &[Statement]) -> String {
         Lock::Write => "BEGIN IMMEDIATE",
         Lock::Read => "BEGIN",
     };
-    let after = |step| Some(Condition::Ok { step });
-    let mut steps = vec![Step { condition: None, stmt: control(begin) }];
-    for (before, statement) in statements.iter().enumerate() {
+    let mut script = Script::default();
+    let mut last = script.step(None, begin);
+    for statement in statements {
         let args = statement.args.iter().map(wire).collect();
-        steps.push(Step {
-            condition: after(before),
-            stmt: WireStatement { sql: statement.sql, args, want_rows: true },
-        });
+        let stmt = WireStatement { sql: statement.sql, args, want_rows: true };
+        last = script.push(Some(Condition::ok(last)), stmt);
     }
-    let commit = steps.len();
-    steps.push(Step { condition: after(commit - 1), stmt: control("COMMIT") });
-    let not_committed = Condition::Not { cond: Box::new(Condition::Ok { step: commit }) };
-    steps.push(Step { condition: Some(not_committed), stmt: control("ROLLBACK") });
-    body(StreamRequest::Batch { batch: Batch { steps } })
+    let committed = script.step(Some(Condition::ok(last)), "COMMIT");
+    script.step(Some(Condition::not(Condition::ok(committed))), "ROLLBACK");
+    script.body()
 }
 
-/// The body that brings the schema up to date.
-#[must_use]
-pub fn migrations(now: i64) -> String {
-    let applied = |(version, sql): &(i64, &str)| {
-        format!("{sql}\nINSERT INTO schema_migrations VALUES ({version}, {now}) ON CONFLICT DO NOTHING;\n")
-    };
-    body(StreamRequest::Sequence { sql: MIGRATIONS.iter().map(applied).collect() })
-}
-
-/// What a database answered: the rows of each statement of a [`batch`], nothing for [`migrations`].
+/// What a database answered: the rows of each statement of a [`batch`].
 ///
 /// # Errors
 /// A [`Refusal`].
 pub fn answer(text: &str) -> Result<Vec<Rows>, Refusal> {
-    let answer: PipelineAnswer = serde_json::from_str(text).map_err(|_| Refusal::Misunderstood)?;
-    match answer.results.into_iter().next() {
-        Some(StreamAnswer { response: Some(response), .. }) => response.result.map_or(Ok(Vec::new()), rows),
-        Some(StreamAnswer { error: Some(error), .. }) => Err(refused(error)),
-        _ => Err(Refusal::Misunderstood),
-    }
+    rows(batch_answer(text)?)
+}
+
+/// Whether a batch ran as it should: no step failed, but for those of which `may_fail` says so, by number and message.
+///
+/// # Errors
+/// A [`Refusal`], of the first other step that failed.
+pub(super) fn ran(text: &str, may_fail: impl Fn(usize, &str) -> bool) -> Result<(), Refusal> {
+    let errors = batch_answer(text)?.step_errors.into_iter().enumerate();
+    let mut failures =
+        errors.filter_map(|(step, error)| error.filter(|error| !may_fail(step, &error.message)));
+    failures.next().map_or(Ok(()), |error| Err(refused(error)))
 }
 
 /// `libsql://` URLs, as Turso prints them, are `https://` over HTTP. No trailing slash.
@@ -174,14 +170,66 @@ pub fn http_url(url: &str) -> String {
     url.strip_prefix("libsql://").map_or_else(|| url.to_owned(), |rest| format!("https://{rest}"))
 }
 
-fn control(sql: &str) -> WireStatement<'_> {
-    WireStatement { sql, args: Vec::new(), want_rows: false }
+// === impl Script ===
+
+impl<'a> Script<'a> {
+    /// Adds a statement whose rows nobody reads, and returns its number.
+    pub(super) fn step(&mut self, condition: Option<Condition>, sql: &'a str) -> usize {
+        self.push(condition, WireStatement { sql, args: Vec::new(), want_rows: false })
+    }
+
+    /// As [`Self::step`], with one argument.
+    pub(super) fn step_with(&mut self, condition: Option<Condition>, sql: &'a str, integer: i64) -> usize {
+        let args = vec![WireValue::Integer { value: integer.to_string().into() }];
+        self.push(condition, WireStatement { sql, args, want_rows: false })
+    }
+
+    fn push(&mut self, condition: Option<Condition>, stmt: WireStatement<'a>) -> usize {
+        self.steps.push(Step { condition, stmt });
+        self.steps.len() - 1
+    }
+
+    /// A pipeline of these steps, on a stream of its own.
+    pub(super) fn body(&self) -> String {
+        let pipeline =
+            Pipeline { baton: None, requests: [StreamRequest::Batch { batch: self }, StreamRequest::Close] };
+        serde_json::to_string(&pipeline).expect("a pipeline has string keys and finite numbers")
+    }
 }
 
-/// A pipeline of this one request, on a stream of its own.
-fn body(request: StreamRequest<'_>) -> String {
-    let pipeline = Pipeline { baton: None, requests: [request, StreamRequest::Close] };
-    serde_json::to_string(&pipeline).expect("a pipeline has string keys and finite numbers")
+// === impl Condition ===
+
+impl Condition {
+    pub(super) fn ok(step: usize) -> Self {
+        Self::Ok { step }
+    }
+
+    pub(super) fn error(step: usize) -> Self {
+        Self::Error { step }
+    }
+
+    pub(super) fn not(condition: Self) -> Self {
+        Self::Not { cond: Box::new(condition) }
+    }
+
+    pub(super) fn and(conditions: [Self; 2]) -> Self {
+        Self::And { conds: conditions.into() }
+    }
+
+    pub(super) fn or(conditions: [Self; 2]) -> Self {
+        Self::Or { conds: conditions.into() }
+    }
+}
+
+// === answers ===
+
+fn batch_answer(text: &str) -> Result<BatchAnswer, Refusal> {
+    let answer: PipelineAnswer = serde_json::from_str(text).map_err(|_| Refusal::Misunderstood)?;
+    match answer.results.into_iter().next() {
+        Some(StreamAnswer { response: Some(response), .. }) => response.result.ok_or(Refusal::Misunderstood),
+        Some(StreamAnswer { error: Some(error), .. }) => Err(refused(error)),
+        _ => Err(Refusal::Misunderstood),
+    }
 }
 
 /// The rows of the statements between BEGIN and COMMIT.
@@ -205,8 +253,9 @@ fn rows(answer: BatchAnswer) -> Result<Vec<Rows>, Refusal> {
 }
 
 fn refused(error: SqlError) -> Refusal {
-    if error.message.contains("no such table") {
-        Refusal::NoSuchTable
+    const MISSING: [&str; 3] = ["no such table", "no such column", "has no column named"];
+    if MISSING.iter().any(|missing| error.message.contains(missing)) {
+        Refusal::Schema(error.message)
     } else if error.message.contains("database is locked") {
         Refusal::Busy
     } else {

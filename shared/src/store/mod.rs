@@ -9,11 +9,13 @@ pub mod counters;
 pub mod deliveries;
 pub mod drift;
 pub mod evidence;
+pub mod exchange;
 pub mod feedback;
 pub mod hrana;
 pub mod inferences;
 pub mod jobs;
 pub mod leases;
+pub mod migrations;
 pub mod models;
 pub mod outbox;
 pub mod pauses;
@@ -30,18 +32,6 @@ pub use query::{Lock, Query, Rows, Statement, Value};
 use crate::access::Scope;
 use crate::failure::FailureRecord;
 use serde::Serialize;
-
-/// (version, SQL) of every migration, oldest first. They only add, so old code runs on the new schema.
-pub const MIGRATIONS: [(i64, &str); 8] = [
-    (1, include_str!("../../migrations/0001_init.sql")),
-    (2, include_str!("../../migrations/0002_drift.sql")),
-    (3, include_str!("../../migrations/0003_feedback.sql")),
-    (4, include_str!("../../migrations/0004_models.sql")),
-    (5, include_str!("../../migrations/0005_reviews.sql")),
-    (6, include_str!("../../migrations/0006_access.sql")),
-    (7, include_str!("../../migrations/0007_pauses.sql")),
-    (8, include_str!("../../migrations/0008_evidence.sql")),
-];
 
 /// Seconds of a day.
 pub const DAY_SECONDS: i64 = 86_400;

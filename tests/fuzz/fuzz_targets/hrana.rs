@@ -5,8 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use libsql_hrana::proto;
-use sentinel_shared::store::hrana::{Lock, answer, batch};
-use sentinel_shared::store::{Statement, Value};
+use sentinel_shared::store::hrana::{answer, batch};
+use sentinel_shared::store::{Lock, Statement, Value};
 
 fuzz_target!(|input: &[u8]| {
     let text = String::from_utf8_lossy(input);

@@ -8,7 +8,7 @@ use super::limits::*;
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -157,12 +157,31 @@ pub(super) fn open(path: &Path, access: Access, watch: &Arc<Watch>) -> rusqlite:
 /// Opens (or creates) the file for the server itself, which migrates it and keeps its shared memory alive.
 pub(super) fn open_own(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open_trusted(path)?;
+    write_ahead(&connection)?;
     // These two are the whole process's; SQLite gives no other safe way to set them.
     connection.execute_batch(&format!(
-        "PRAGMA journal_mode = WAL; PRAGMA soft_heap_limit = {SOFT_HEAP_BYTES}; PRAGMA hard_heap_limit = {HARD_HEAP_BYTES};"
+        "PRAGMA soft_heap_limit = {SOFT_HEAP_BYTES}; PRAGMA hard_heap_limit = {HARD_HEAP_BYTES};"
     ))?;
     prepare(&connection)?;
     Ok(connection)
+}
+
+/// Changes a new file's journal to a write-ahead log. When two servers open the file at the same time, each may be in the
+/// other's way, and SQLite then does not wait for the lock but fails at once.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIME)?;
+    let started = Instant::now();
+    loop {
+        match connection.execute_batch("PRAGMA journal_mode = WAL") {
+            Err(cause)
+                if cause.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && started.elapsed() < BUSY_TIME =>
+            {
+                std::thread::sleep(LOCK_LOOK);
+            }
+            done => return done,
+        }
+    }
 }
 
 fn open_trusted(path: &Path) -> rusqlite::Result<Connection> {

@@ -49,6 +49,10 @@ pub(super) const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 pub(super) const TRANSACTION_TIME: Duration = Duration::from_secs(30);
 /// How long a writer waits for another. It is a little longer than a silent one may hold the lock.
 pub(super) const BUSY_TIME: Duration = Duration::from_secs(6);
+/// How often a server that opens a new file looks whether another has let go of it: the change takes a few milliseconds.
+pub(super) const LOCK_LOOK: Duration = Duration::from_millis(10);
+/// How long the migrations may run when the file is opened. Nobody is served yet, so they may take long, but not for ever.
+pub(super) const MIGRATION_TIME: Duration = Duration::from_secs(600);
 /// How long a request waits for its turn before it is refused.
 pub(super) const TURN_TIME: Duration = Duration::from_secs(5);
 /// The wait that a refused client is told, in seconds.

@@ -2,12 +2,13 @@
 
 use super::Refusal;
 use super::connection::{self, Access, Watch};
-use super::limits::{IDLE, IDLE_IN_TRANSACTION, Limits, TRANSACTION_TIME, TURN_TIME};
+use super::limits::{IDLE, IDLE_IN_TRANSACTION, Limits, MIGRATION_TIME, TRANSACTION_TIME, TURN_TIME};
 use super::stream::Stream;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use libsql_hrana::proto::{PipelineReqBody, PipelineRespBody};
 use rand::distr::{Alphanumeric, SampleString};
 use rusqlite::Connection;
-use sentinel_shared::store::MIGRATIONS;
+use sentinel_shared::store::exchange::{Exchange, Next};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{info, warn};
 
 pub(super) struct Streams {
     path: PathBuf,
@@ -56,9 +57,9 @@ struct Guard(Option<Arc<Watch>>);
 impl Streams {
     /// Opens (or creates) the file and applies the migrations.
     pub(super) fn open(path: &Path, limits: Limits) -> Result<Self> {
-        let mut own =
+        let own =
             connection::open_own(path).with_context(|| format!("opening the database {}", path.display()))?;
-        migrate(&mut own)?;
+        migrate(path).with_context(|| format!("migrating the database {}", path.display()))?;
         Ok(Self {
             path: path.to_owned(),
             limits,
@@ -191,15 +192,23 @@ impl Streams {
     }
 }
 
-fn migrate(connection: &mut Connection) -> Result<()> {
-    for (version, sql) in MIGRATIONS {
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(sql).with_context(|| format!("migration {version}"))?;
-        let applied = "INSERT INTO schema_migrations VALUES (?1, unixepoch()) ON CONFLICT DO NOTHING";
-        transaction.execute(applied, [version])?;
-        transaction.commit()?;
+/// Brings the schema up to date as a client does, over a stream that nobody else has and that has more time.
+fn migrate(path: &Path) -> Result<()> {
+    let limits = Limits { statement: MIGRATION_TIME, request: MIGRATION_TIME, ..Limits::default() };
+    let mut exchange = Exchange::schema();
+    loop {
+        let request: PipelineReqBody = serde_json::from_str(exchange.body())?;
+        let mut stream = Stream::open(path, Access::Write, Arc::new(Watch::new(Arc::default())), limits)?;
+        let results = stream.pipeline(request.requests);
+        let answer = serde_json::to_string(&PipelineRespBody { baton: None, base_url: None, results })?;
+        match exchange.answered(200, &answer) {
+            Next::Send => {}
+            Next::Migrate(log) => info!("{log}"),
+            Next::Wait(time) => std::thread::sleep(time),
+            Next::Done(_) => return Ok(()),
+            Next::Failed(failure) => bail!(failure.cause),
+        }
     }
-    Ok(())
 }
 
 // === impl Guard ===
