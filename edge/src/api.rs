@@ -113,13 +113,11 @@ pub(crate) async fn feedback_stats(app: &App, who: &Principal) -> Result<Respons
 
 /// `GET /api/inference?repository=owner/name&subject=run:1:1`: where a 202 points to; or `?id=7`.
 pub(crate) async fn inference(request: &Request, app: &App, who: &Principal) -> Result<Response> {
-    let needed = |name: &'static str| {
-        query(request, name)
-            .ok_or(Error::ParameterInvalid { name, expected: "given; see the Location of a 202" })
-    };
     let inference = match number(request, "id")? {
         Some(id) => inferences::by_id(who.scope, id),
-        None => inferences::of_subject(who.scope, &needed("repository")?, &needed("subject")?),
+        None => {
+            inferences::of_subject(who.scope, &needed(request, "repository")?, &needed(request, "subject")?)
+        }
     };
     respond::json(200, &turso::ask(app, inference).await?)
 }
@@ -185,6 +183,11 @@ pub(crate) struct Overview {
     pub(crate) totals: Totals,
     pub(crate) report: Report,
     pub(crate) model: Arc<ModelBundle>,
+}
+
+/// Reads a parameter that must be in the query.
+pub(crate) fn needed(request: &Request, name: &'static str) -> Result<String> {
+    query(request, name).ok_or(Error::ParameterMissing(name))
 }
 
 /// Reads a whole number from the query, if it is there.

@@ -1,4 +1,5 @@
-//! The worker's settings, read once per isolate. A missing secret closes what needs it, and `/health` names it.
+//! The worker's settings, read once an isolate. What is missing, or says what can't be followed, closes what needs it, and
+//! `/health` names it; a value is never told.
 
 use sentinel_shared::artifact::signed::PublicKeys;
 use sentinel_shared::signature::{Secret, WebhookSecrets};
@@ -15,7 +16,7 @@ pub(crate) struct Node {
     /// The origin of the node's URL.
     pub(crate) url: String,
     /// The bearer token that the node requires.
-    pub(crate) token: String,
+    pub(crate) token: Secret,
 }
 
 pub(crate) struct Config {
@@ -27,11 +28,11 @@ pub(crate) struct Config {
     /// db`.
     database_url: Option<String>,
     /// `TURSO_AUTH_TOKEN`: the token for the database.
-    pub(crate) database_token: Option<String>,
+    pub(crate) database_token: Option<Secret>,
     /// `GITHUB_TOKEN`: reads jobs and logs. Without it, verdicts use the delivery alone.
-    pub(crate) github_token: Option<String>,
+    pub(crate) github_token: Option<Secret>,
     /// `GITHUB_API_URL`: the address of GitHub's API; set it for GitHub Enterprise Server.
-    pub(crate) github_api_url: String,
+    github_api_url: Option<String>,
     /// `SENTINEL_MODEL_PUBLIC_KEYS`: the keys that may sign models, comma-separated. `sentinel model keygen` prints
     /// one.
     model_keys: Option<PublicKeys>,
@@ -55,10 +56,44 @@ impl Config {
     pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let text = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let secret = |name: &str| text(name).as_deref().and_then(Secret::new);
-        let hosts = text("GITHUB_LOG_HOSTS").unwrap_or_else(|| LOG_HOSTS.to_owned());
-        let (node_url, node_token) = (text("SENTINEL_NODE_URL"), text("SENTINEL_NODE_TOKEN"));
         let mut wrong = Vec::new();
         let mut unusable = |name, problem| wrong.push((name, problem));
+        let database_url = text("TURSO_DATABASE_URL").and_then(|url| {
+            let problem =
+                "it must be a libsql://, https:// or http:// URL; what needs the database is closed";
+            usable_url(&url).or_else(|| {
+                unusable("TURSO_DATABASE_URL", problem);
+                None
+            })
+        });
+        let github_api_url = text("GITHUB_API_URL").map_or(Some(GITHUB_API.to_owned()), |url| {
+            // Never GitHub's own instead: a token for another server must not go there.
+            usable_url(&url).or_else(|| {
+                unusable(
+                    "GITHUB_API_URL",
+                    "it must be an https:// or http:// URL; GitHub is not asked for anything",
+                );
+                None
+            })
+        });
+        let node_token = secret("SENTINEL_NODE_TOKEN");
+        let node_url = text("SENTINEL_NODE_URL").and_then(|url| {
+            let problem = "it must be an https:// or http:// URL; pull requests wait for nodes that pull";
+            usable_url(&url).or_else(|| {
+                unusable("SENTINEL_NODE_URL", problem);
+                None
+            })
+        });
+        let hosts = text("GITHUB_LOG_HOSTS").unwrap_or_else(|| LOG_HOSTS.to_owned());
+        let hosts =
+            hosts.split(',').map(|host| host.trim().to_ascii_lowercase()).filter(|host| !host.is_empty());
+        let (log_hosts, no_hosts): (Vec<_>, Vec<_>) = hosts.partition(|host| is_host(host));
+        if !no_hosts.is_empty() {
+            unusable(
+                "GITHUB_LOG_HOSTS",
+                "it must be hosts, comma-separated, as logs.example.com or .example.com; what is none is left out",
+            );
+        }
         let retention_days = match text("SENTINEL_RETENTION_DAYS").map(|days| days.trim().parse::<i64>()) {
             None => RETENTION_DAYS,
             Some(Ok(days)) if days >= 0 => days,
@@ -91,35 +126,38 @@ impl Config {
             retention_days,
             publishes_verdicts,
             node_token_missing: node_url.is_some() && node_token.is_none(),
-            node: node_url.zip(node_token).map(|(url, token)| Node { url: http_url(&url), token }),
+            node: node_url.zip(node_token).map(|(url, token)| Node { url, token }),
             webhook_secrets: secret("SENTINEL_WEBHOOK_SECRET")
                 .map(|current| WebhookSecrets::new(current, secret("SENTINEL_WEBHOOK_SECRET_PREVIOUS"))),
             api_key: secret("SENTINEL_API_KEY"),
-            database_url: text("TURSO_DATABASE_URL").map(|url| http_url(&url)),
-            database_token: text("TURSO_AUTH_TOKEN"),
+            database_url,
+            database_token: secret("TURSO_AUTH_TOKEN"),
             model_keys: keys.and_then(std::result::Result::ok),
-            github_token: text("GITHUB_TOKEN"),
-            github_api_url: text("GITHUB_API_URL")
-                .map_or_else(|| GITHUB_API.to_owned(), |url| http_url(&url)),
-            log_hosts: hosts.split(',').map(|host| host.trim().to_ascii_lowercase()).collect(),
+            github_token: secret("GITHUB_TOKEN").filter(|_| github_api_url.is_some()),
+            github_api_url,
+            log_hosts,
             wrong,
         }
     }
 
     pub(crate) fn webhook_secrets(&self) -> Result<&WebhookSecrets> {
-        self.webhook_secrets.as_ref().ok_or(Error::SecretMissing("SENTINEL_WEBHOOK_SECRET"))
+        self.webhook_secrets.as_ref().ok_or(Error::NotConfigured("SENTINEL_WEBHOOK_SECRET"))
     }
 
     pub(crate) fn api_key(&self) -> Result<&Secret> {
-        self.api_key.as_ref().ok_or(Error::SecretMissing("SENTINEL_API_KEY"))
+        self.api_key.as_ref().ok_or(Error::NotConfigured("SENTINEL_API_KEY"))
     }
 
     pub(crate) fn model_keys(&self) -> Result<&PublicKeys> {
-        self.model_keys.as_ref().ok_or(Error::SecretMissing("SENTINEL_MODEL_PUBLIC_KEYS"))
+        self.model_keys.as_ref().ok_or(Error::NotConfigured("SENTINEL_MODEL_PUBLIC_KEYS"))
     }
 
     pub(crate) fn database_url(&self) -> Result<&str> {
-        self.database_url.as_deref().ok_or(Error::SecretMissing("TURSO_DATABASE_URL"))
+        self.database_url.as_deref().ok_or(Error::NotConfigured("TURSO_DATABASE_URL"))
+    }
+
+    pub(crate) fn github_api_url(&self) -> Result<&str> {
+        self.github_api_url.as_deref().ok_or(Error::NotConfigured("GITHUB_API_URL"))
     }
 
     /// Settings with a wrong value, each with what is wrong and what stays closed.
@@ -135,6 +173,23 @@ impl Config {
             ("TURSO_DATABASE_URL", self.database_url.is_some()),
             ("SENTINEL_NODE_TOKEN", !self.node_token_missing),
         ];
-        needed.into_iter().filter(|(_, present)| !present).map(|(name, _)| name).collect()
+        let is_wrong = |name: &str| self.wrong.iter().any(|(wrong, _)| *wrong == name);
+        let missing = needed.into_iter().filter(|(name, present)| !present && !is_wrong(name));
+        missing.map(|(name, _)| name).collect()
     }
+}
+
+/// The address that a setting names, as fetch takes it.
+fn usable_url(text: &str) -> Option<String> {
+    let url = http_url(text.trim());
+    let is_usable = worker::Url::parse(&url)
+        .is_ok_and(|parsed| matches!(parsed.scheme(), "https" | "http") && parsed.has_host());
+    is_usable.then_some(url)
+}
+
+/// Whether `text` can be a host, with or without a port, or the end of one behind a dot.
+fn is_host(text: &str) -> bool {
+    let name = text.strip_prefix('.').unwrap_or(text);
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    name.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '[') && name.bytes().all(is_part)
 }

@@ -20,6 +20,9 @@ const ANSWER_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 /// The largest part of a refusal that is read. Its message distinguishes a limit from a missing permission.
 const REFUSAL_LIMIT_BYTES: usize = 4096;
 
+/// Moves of a repository that one call follows: renamed, and handed over.
+const MOVES_MAX: usize = 2;
+
 /// The reason why a call gave nothing.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stop {
@@ -56,8 +59,8 @@ impl<'a> Github<'a> {
     /// Makes a client with at most `calls_max` calls; None if there is no token.
     pub(crate) fn of(app: &'a App, calls_max: usize) -> Option<Self> {
         let config = &app.config;
-        let token = config.github_token.as_deref()?;
-        let (api, log_hosts) = (config.github_api_url.as_str(), config.log_hosts.as_slice());
+        let token = config.github_token.as_ref()?.expose_text();
+        let (api, log_hosts) = (config.github_api_url().ok()?, config.log_hosts.as_slice());
         Some(Self { api, token, log_hosts, calls: Cell::new(0), calls_max })
     }
 
@@ -111,14 +114,32 @@ impl<'a> Github<'a> {
             ("user-agent", "sentinel"),
             ("x-github-api-version", "2022-11-28"),
         ];
-        let mut response = self.fetch(&format!("{}{path}", self.api), &headers).await?;
-        // Only a 403 can be one thing or another.
-        let refusal = match response.status_code() {
-            403 => up_to(&mut response, REFUSAL_LIMIT_BYTES).await.unwrap_or_default(),
-            _ => Vec::new(),
-        };
-        let meaning = told(&response, &String::from_utf8_lossy(&refusal), Meaning::of);
-        known(meaning).map(|meaning| (meaning, response))
+        let (mut url, mut moves) = (format!("{}{path}", self.api), 0);
+        loop {
+            let mut response = self.fetch(&url, &headers).await?;
+            // Only a 403 can be one thing or another.
+            let refusal = match response.status_code() {
+                403 => up_to(&mut response, REFUSAL_LIMIT_BYTES).await.unwrap_or_default(),
+                _ => Vec::new(),
+            };
+            let meaning = known(told(&response, &String::from_utf8_lossy(&refusal), Meaning::of))?;
+            match self.moved_to(&response) {
+                Some(address) if meaning == Meaning::Moved && moves < MOVES_MAX => {
+                    dismiss(response);
+                    (url, moves) = (address, moves + 1);
+                }
+                _ => return Ok((meaning, response)),
+            }
+        }
+    }
+
+    /// Where the API says that a renamed repository is now. An address that is not the API's own is not followed here: our
+    /// token is for the API alone.
+    fn moved_to(&self, response: &Response) -> Option<String> {
+        let location = response.headers().get("location").ok().flatten()?;
+        let (api, moved) = (Url::parse(self.api).ok()?, Url::parse(&location).ok()?);
+        let is_the_apis = moved.origin() == api.origin() && moved.path().starts_with(api.path());
+        is_the_apis.then_some(location)
     }
 
     /// Reads the log at `url` from `start` on; None if it is not there, or no longer there.
@@ -159,7 +180,7 @@ impl<'a> Github<'a> {
 /// Sends an empty POST to `path` of GitHub's API, without a token; None if it does not exist, or no longer exists.
 pub(crate) async fn exchange<T: DeserializeOwned>(app: &App, path: &str) -> Result<Option<T>, Error> {
     let headers = [("accept", "application/vnd.github+json"), ("user-agent", "sentinel")];
-    let url = format!("{}{path}", app.config.github_api_url);
+    let url = format!("{}{path}", app.config.github_api_url()?);
     let unreachable = |_: worker::Error| Error::GithubUnavailable("it can't be reached");
     let mut response = send(Method::Post, &url, &headers).await.map_err(unreachable)?;
     match told(&response, "", Meaning::of) {

@@ -20,12 +20,12 @@ pub(crate) async fn body(request: &mut Request, limit_bytes: usize) -> Result<Ve
         request.headers().get("content-length").ok().flatten().and_then(|n| n.parse::<usize>().ok());
     if announced.is_some_and(|length| length <= limit_bytes) {
         // The runtime holds a sender to the length it announced.
-        return request.bytes().await.map_err(|_| broken_off());
+        return request.bytes().await.map_err(|_| Error::BodyIncomplete);
     }
     let mut bytes = Vec::new();
     let Ok(mut stream) = request.stream() else { return Ok(bytes) };
     while let Some(piece) = stream.next().await {
-        let piece = piece.map_err(|_| broken_off())?;
+        let piece = piece.map_err(|_| Error::BodyIncomplete)?;
         if bytes.len() + piece.len() > limit_bytes {
             drop(bytes);
             drain(stream).await;
@@ -98,8 +98,4 @@ async fn within_rate(app: &App, limiter: &str, key: &str) -> Result<()> {
             Ok(())
         }
     }
-}
-
-fn broken_off() -> Error {
-    Error::JsonInvalid("it broke off".into())
 }

@@ -63,6 +63,6 @@ pub(crate) async fn make(mut request: Request, app: &App) -> Result<Response> {
 
 /// `DELETE /api/keys?id=7`: the key and the browsers it signed in are refused from now on.
 pub(crate) async fn revoke(request: &Request, app: &App) -> Result<Response> {
-    let id = api::number(request, "id")?.ok_or(Error::FieldMissing("id"))?;
+    let id = api::number(request, "id")?.ok_or(Error::ParameterMissing("id"))?;
     respond::json(200, &turso::ask(app, access::revoke_key(id, now())).await?)
 }

@@ -28,7 +28,7 @@ pub(crate) async fn list(request: &Request, app: &App, who: &Principal) -> Resul
 
 /// `DELETE /api/repositories?name=owner/name`: forgets every row of it.
 pub(crate) async fn forget(request: &Request, app: &App, who: &Principal) -> Result<Response> {
-    let name = api::query(request, "name").ok_or(Error::FieldMissing("name"))?;
+    let name = api::needed(request, "name")?;
     let rows = turso::ask(app, retention::repository(who.scope, &name)).await?;
     respond::json(200, &json!({ "repository": name, "rows": rows }))
 }

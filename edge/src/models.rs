@@ -129,7 +129,7 @@ pub(crate) async fn keep(app: &App, digest: &str, signed: &[u8]) -> Result<()> {
 }
 
 fn store(app: &App) -> Result<worker::KvStore> {
-    app.env.kv(BINDING).map_err(|_| Error::SecretMissing("the MODELS KV namespace"))
+    app.env.kv(BINDING).map_err(|_| Error::NotConfigured("the MODELS KV namespace"))
 }
 
 fn key(digest: &str) -> String {

@@ -30,7 +30,8 @@ const FILES: [(&str, &str, &str); 13] = [
 pub(crate) fn reference() -> Result<Response> {
     let text = include_str!("../../docs/openapi.yaml");
     let headers = [("cache-control", "no-cache")];
-    respond::build(200, "application/yaml", text.as_bytes().to_vec(), &headers).map_err(|_| Error::NotFound)
+    respond::build(200, "application/yaml", text.as_bytes().to_vec(), &headers)
+        .map_err(|_| Error::Internal("the answer can't be built"))
 }
 
 /// Whether `path` is one of them.
@@ -47,5 +48,6 @@ pub(crate) fn serve(path: &str) -> Result<Response> {
         // A new version must not meet the scripts of the old one.
         ("cache-control", "no-cache"),
     ];
-    respond::build(200, content_type, text.as_bytes().to_vec(), &headers).map_err(|_| Error::NotFound)
+    respond::build(200, content_type, text.as_bytes().to_vec(), &headers)
+        .map_err(|_| Error::Internal("the answer can't be built"))
 }

@@ -5,12 +5,11 @@
 
 use crate::app::{App, now};
 use crate::{api, guard, models, respond, turso};
-use sentinel_shared::access::Scope;
+use sentinel_shared::access::{Principal, Scope};
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::artifact::signed::SIGNED_LIMIT_BYTES;
 use sentinel_shared::dashboard::Registry;
 use sentinel_shared::excerpt::Excerpt;
-use sentinel_shared::feedback;
 use sentinel_shared::store::models::{self as rows, ActiveModel};
 use sentinel_shared::store::telemetry;
 use sentinel_shared::{Error, Result};
@@ -29,22 +28,20 @@ pub(crate) async fn show(app: &App) -> Result<Response> {
     respond::json(200, &Registry::new(&overview.totals, &overview.report, manifest, models, activations))
 }
 
-/// Who changes the registry, and to what.
+/// What is to serve. Who says so is the holder of the key it came with: a name in the body proves nothing, and is not read.
 #[derive(Deserialize)]
 struct Change {
     version: Option<String>,
-    author: Option<String>,
 }
 
-/// `POST /api/models?author=NAME`: takes a signed bundle as a candidate. 201, or 200 if it was known.
-pub(crate) async fn upload(mut request: Request, app: &App) -> Result<Response> {
-    let author = feedback::author(api::query(&request, "author").as_deref())?;
+/// `POST /api/models`: takes a signed bundle as a candidate. 201, or 200 if it was known.
+pub(crate) async fn upload(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
     let keys = app.config.model_keys()?;
     let signed = guard::body(&mut request, SIGNED_LIMIT_BYTES).await?;
     let verified = keys.verify(&signed).map_err(refused)?;
     let bundle = verified.load().map_err(refused)?;
     models::keep(app, &verified.digest, &signed).await?;
-    let register = rows::register(&bundle.manifest, &verified.digest, &author, now());
+    let register = rows::register(&bundle.manifest, &verified.digest, &who.name, now());
     let status = if turso::ask(app, register).await? { 201 } else { 200 };
     let version = &bundle.manifest.model_version;
     respond::json(
@@ -55,37 +52,34 @@ pub(crate) async fn upload(mut request: Request, app: &App) -> Result<Response> 
 
 /// `GET /api/models/bundle?version=`: a registered bundle as it was signed.
 pub(crate) async fn bundle(request: &Request, app: &App) -> Result<Response> {
-    let version = api::query(request, "version").ok_or(Error::FieldMissing("version"))?;
+    let version = api::needed(request, "version")?;
     let digest = turso::ask(app, rows::digest_of(&version)).await?;
     respond::build(200, "application/octet-stream", models::fetch(app, &digest).await?, &[])
-        .map_err(|_| Error::StoreShape("a bundle"))
+        .map_err(|_| Error::Internal("the answer can't be built"))
 }
 
-/// `POST /api/models/promote` with `version` and `author`: from the next request on, this model serves.
-pub(crate) async fn promote(mut request: Request, app: &App) -> Result<Response> {
+/// `POST /api/models/promote` with `version`: from the next request on, this model serves.
+pub(crate) async fn promote(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
     let change: Change = api::form(&mut request).await?;
     let version = change.version.ok_or(Error::FieldMissing("version"))?;
-    let author = feedback::author(change.author.as_deref())?;
     let digest = turso::ask(app, rows::digest_of(&version)).await?;
     // Tried before it is switched to: a bundle that does not load must not be what the registry says.
     models::load(app, &version, &digest).await.map_err(refused)?;
-    let (changed, active) = turso::ask(app, rows::promote(&version, &author, now())).await?;
+    let (changed, active) = turso::ask(app, rows::promote(&version, &who.name, now())).await?;
     serving_now(app, changed, active.as_ref()).await
 }
 
-/// `POST /api/models/rollback` with `author`: takes the last promotion back. Again takes the one before it back; 400 when
-/// the built-in model serves.
-pub(crate) async fn rollback(mut request: Request, app: &App) -> Result<Response> {
-    let change: Change = api::form(&mut request).await?;
-    let author = feedback::author(change.author.as_deref())?;
-    let active = turso::ask(app, rows::rollback(&author, now())).await?;
+/// `POST /api/models/rollback`: takes the last promotion back. Again takes the one before it back; 400 when the built-in
+/// model serves.
+pub(crate) async fn rollback(app: &App, who: &Principal) -> Result<Response> {
+    let active = turso::ask(app, rows::rollback(&who.name, now())).await?;
     serving_now(app, true, active.as_ref()).await
 }
 
 /// `GET /api/models/diff?version=`: where a registered model and the one in use disagree on what was delivered last.
 /// Changes nothing.
 pub(crate) async fn diff(request: &Request, app: &App) -> Result<Response> {
-    let version = api::query(request, "version").ok_or(Error::FieldMissing("version"))?;
+    let version = api::needed(request, "version")?;
     let both = rows::digest_of(&version).and(telemetry::latest(DIFF_ROWS));
     let (digest, stored) = turso::ask(app, both).await?;
     let candidate = models::load(app, &version, &digest).await.map_err(refused)?;

@@ -20,10 +20,10 @@ const OUTSIDE_A_VALUE: &AsciiSet = &NON_ALPHANUMERIC
 /// A JSON body under `status`.
 pub(crate) fn json(status: u16, value: &impl Serialize) -> Result<Response> {
     // People read these answers on the page and in terminals: what hides in a name is spelt out.
-    let body = serde_json::to_string(value).map_err(|_| Error::StoreShape("an answer"))?;
+    let body = serde_json::to_string(value).map_err(|_| Error::Internal("the answer can't be built"))?;
     let body = visible_document(body).into_bytes();
     build(status, "application/json", body, &[("cache-control", "no-store")])
-        .map_err(|_| Error::StoreShape("an answer"))
+        .map_err(|_| Error::Internal("the answer can't be built"))
 }
 
 /// A body of any type, with further headers.

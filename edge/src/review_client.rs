@@ -37,7 +37,7 @@ pub(crate) async fn submit(app: &App, job: &ReviewJob) -> bool {
     );
     let mut request = tonic::Request::new(SubmitReviewRequest { job: Some(WireJob::from(job)) });
     request.set_timeout(DEADLINE);
-    if let Ok(bearer) = MetadataValue::try_from(format!("Bearer {}", node.token)) {
+    if let Ok(bearer) = MetadataValue::try_from(format!("Bearer {}", node.token.expose_text())) {
         request.metadata_mut().insert("authorization", bearer);
     }
     match select(pin!(client.submit_review(request)), Delay::from(DEADLINE)).await {

@@ -105,7 +105,7 @@ pub(crate) async fn resubmit(app: &App) {
     }
 }
 
-/// `GET /api/jobs?status=dead&limit=1..200`, newest first.
+/// `GET /api/jobs?status=dead&kind=review,explain&limit=1..200`, newest first.
 pub(crate) async fn list(request: &Request, app: &App, who: &Principal) -> Result<Response> {
     let status = match api::query(request, "status") {
         None => None,
@@ -118,7 +118,17 @@ pub(crate) async fn list(request: &Request, app: &App, who: &Principal) -> Resul
     let limit = limit.filter(|limit| (1..=JOBS_LIMIT).contains(limit));
     let limit =
         limit.ok_or(Error::ParameterInvalid { name: "limit", expected: "a whole number from 1 to 200" })?;
-    respond::json(200, &turso::ask(app, queue::list(who.scope, status, limit)).await?)
+    let kinds = kinds(api::query(request, "kind").as_deref())?;
+    respond::json(200, &turso::ask(app, queue::list(who.scope, status, &kinds, limit)).await?)
+}
+
+/// The kinds in `kind=review,explain`; none where it is not given, and all are meant.
+fn kinds(asked: Option<&str>) -> Result<Vec<JobKind>> {
+    let expected = "review, explain or verdict, or several with commas";
+    let labels = asked.filter(|asked| !asked.is_empty()).into_iter().flat_map(|asked| asked.split(','));
+    labels
+        .map(|label| JobKind::parse(label).ok_or(Error::ParameterInvalid { name: "kind", expected }))
+        .collect()
 }
 
 /// `GET /api/breakers`: the accounts on GitHub whose jobs are paused, the oldest trouble first.
@@ -128,8 +138,7 @@ pub(crate) async fn breakers(app: &App, who: &Principal) -> Result<Response> {
 
 /// `GET /api/job?key=owner/name%237@sha`: where a 202 points to.
 pub(crate) async fn show(request: &Request, app: &App, who: &Principal) -> Result<Response> {
-    let expected = "given; see the Location of a 202";
-    let key = api::query(request, "key").ok_or(Error::ParameterInvalid { name: "key", expected })?;
+    let key = api::needed(request, "key")?;
     respond::json(200, &turso::ask(app, queue::by_key(who.scope, &key)).await?)
 }
 

@@ -176,14 +176,14 @@ async fn guarded(request: Request, app: &App, call: Call) -> Result<Response> {
         Call::Metrics => telemetry::metrics(app).await,
         Call::ModelBundle => registry::bundle(&request, app).await,
         Call::ModelDiff => registry::diff(&request, app).await,
-        Call::PromoteModel => registry::promote(request, app).await,
+        Call::PromoteModel => registry::promote(request, app, &who).await,
         Call::Redeliver => ledger::redeliver(request, app, &who).await,
         Call::Registry => registry::show(app).await,
         Call::ReplayJob => reviews::replay(request, app, &who).await,
         Call::RevokeKey => keys::revoke(&request, app).await,
-        Call::RollbackModel => registry::rollback(request, app).await,
+        Call::RollbackModel => registry::rollback(app, &who).await,
         Call::Telemetry => api::telemetry(&request, app, &who).await,
         Call::Timeline => api::timeline(&request, app, &who).await,
-        Call::UploadModel => registry::upload(request, app).await,
+        Call::UploadModel => registry::upload(request, app, &who).await,
     }
 }

@@ -18,7 +18,7 @@ const SIGN_IN_LIMIT_BYTES: usize = 4 * 1024;
 
 #[derive(Deserialize)]
 struct Credentials {
-    key: String,
+    key: Option<String>,
 }
 
 /// Who asks, counted against their key before anything is asked of the store: the holder of the key in `X-API-Key` or of
@@ -48,8 +48,9 @@ pub(crate) async fn open(mut request: Request, app: &App) -> Result<Response> {
     same_origin(&request)?;
     guard::stranger_within_rate(&request, app).await?;
     let body = guard::body(&mut request, SIGN_IN_LIMIT_BYTES).await?;
-    let Credentials { key } =
-        serde_json::from_slice(&body).map_err(|_| Error::JsonInvalid("it has no key".into()))?;
+    let Credentials { key } = serde_json::from_slice(&body)
+        .map_err(|error| Error::JsonInvalid(format!("line {}", error.line())))?;
+    let key = key.ok_or(Error::FieldMissing("key"))?;
     let principal = holder(&request, app, &key).await?;
     let operator = app.config.api_key()?;
     let session = Token::session(&random()?, principal.key_id, operator);
@@ -101,7 +102,7 @@ async fn holder(request: &Request, app: &App, key: &str) -> Result<Principal> {
 /// Random bytes of the runtime.
 pub(crate) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH]> {
     let mut bytes = [0; LENGTH];
-    getrandom::fill(&mut bytes).map_err(|_| Error::StoreShape("randomness"))?;
+    getrandom::fill(&mut bytes).map_err(|_| Error::Internal("there are no random bytes"))?;
     Ok(bytes)
 }
 
@@ -138,7 +139,10 @@ fn signed_in(principal: &Principal, cookie: &str) -> Result<Response> {
 }
 
 fn with_cookie(mut answer: Response, cookie: &str) -> Result<Response> {
-    answer.headers_mut().set("set-cookie", cookie).map_err(|_| Error::StoreShape("a cookie"))?;
+    answer
+        .headers_mut()
+        .set("set-cookie", cookie)
+        .map_err(|_| Error::Internal("the answer can't be built"))?;
     Ok(answer)
 }
 

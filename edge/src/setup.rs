@@ -50,7 +50,11 @@ pub(crate) fn page(request: &Request) -> Result<Response> {
     } else {
         format!("https://github.com/organizations/{organisation}/settings/apps/new?state={state}")
     };
-    let url = request.url().map_err(|_| Error::NotFound)?.origin().ascii_serialization();
+    let url = request
+        .url()
+        .map_err(|_| Error::Internal("the request has no address"))?
+        .origin()
+        .ascii_serialization();
     let manifest = json!({
         "name": "Sentinel",
         "url": url,
@@ -72,7 +76,7 @@ pub(crate) fn page(request: &Request) -> Result<Response> {
 /// must be the one this browser was given with the form: a stranger's link would install a stranger's App.
 pub(crate) async fn done(request: &Request, app: &App) -> Result<Response> {
     guard::stranger_within_rate(request, app).await?;
-    let code = api::query(request, "code").ok_or(Error::FieldMissing("code"))?;
+    let code = api::needed(request, "code")?;
     let fits = code.len() <= CODE_CHARS
         && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if !fits || code.is_empty() {
@@ -83,7 +87,8 @@ pub(crate) async fn done(request: &Request, app: &App) -> Result<Response> {
         return Err(Error::CrossSite);
     }
     let made: Option<Made> = github::exchange(app, &format!("/app-manifests/{code}/conversions")).await?;
-    let made = made.ok_or(Error::NotFound)?;
+    let expected = "one that GitHub gave in the last hour, and that was not used yet";
+    let made = made.ok_or(Error::ParameterInvalid { name: "code", expected })?;
     let fields = [
         ("slug", made.slug.as_str()),
         ("install", &format!("{}/installations/new", made.html_url)),
@@ -99,17 +104,20 @@ fn with_state(request: &Request, mut page: Response, state: &str, seconds: u32) 
     let secure = session::secure(request);
     let cookie =
         format!("{STATE_COOKIE}={state}; Path=/setup; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
-    page.headers_mut().set("set-cookie", &cookie).map_err(|_| Error::StoreShape("a cookie"))?;
+    page.headers_mut()
+        .set("set-cookie", &cookie)
+        .map_err(|_| Error::Internal("the answer can't be built"))?;
     Ok(page)
 }
 
 /// A page with its `{{name}}`s filled in. Values are escaped, so none becomes a tag, and are not filled in themselves.
 fn html(page: &str, fields: &[(&str, &str)]) -> Result<Response> {
+    let template = Error::Internal("a page's template");
     let mut parts = page.split("{{");
     let mut filled = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let (name, rest) = part.split_once("}}").ok_or(Error::NotFound)?;
-        let (_, value) = fields.iter().find(|(field, _)| *field == name).ok_or(Error::NotFound)?;
+        let (name, rest) = part.split_once("}}").ok_or_else(|| template.clone())?;
+        let (_, value) = fields.iter().find(|(field, _)| *field == name).ok_or_else(|| template.clone())?;
         filled += &escaped(value);
         filled += rest;
     }
@@ -119,7 +127,7 @@ fn html(page: &str, fields: &[(&str, &str)]) -> Result<Response> {
         ("cache-control", "no-store"),
     ];
     respond::build(200, "text/html; charset=utf-8", filled.into_bytes(), &headers)
-        .map_err(|_| Error::NotFound)
+        .map_err(|_| Error::Internal("the answer can't be built"))
 }
 
 fn escaped(text: &str) -> String {

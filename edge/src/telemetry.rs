@@ -122,7 +122,7 @@ pub(crate) async fn metrics(app: &App) -> Result<Response> {
         text.into_bytes(),
         &[("cache-control", "no-store")],
     )
-    .map_err(|_| Error::StoreShape("metrics"))
+    .map_err(|_| Error::Internal("the answer can't be built"))
 }
 
 /// Escapes a label value (<https://prometheus.io/docs/instrumenting/exposition_formats/>).

@@ -73,7 +73,7 @@ async fn post(app: &App, body: &str) -> Result<(u16, String)> {
         let headers = web_sys::Headers::new()?;
         headers.set("content-type", "application/json")?;
         if let Some(token) = &app.config.database_token {
-            headers.set("authorization", &format!("Bearer {token}"))?;
+            headers.set("authorization", &format!("Bearer {}", token.expose_text()))?;
         }
         let init = web_sys::RequestInit::new();
         init.set_method("POST");

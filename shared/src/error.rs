@@ -9,9 +9,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// What went wrong, as a fact a caller may know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A secret this endpoint needs is not configured; it stays closed.
-    #[error("{0} is not configured, so this endpoint is closed")]
-    SecretMissing(&'static str),
+    /// A setting this endpoint needs is not set, or says what can't be followed; the endpoint stays closed.
+    #[error("{0} is not set, or not usable, so this endpoint is closed")]
+    NotConfigured(&'static str),
     /// The `X-Hub-Signature-256` header is missing.
     #[error("the X-Hub-Signature-256 header is missing")]
     SignatureMissing,
@@ -51,9 +51,15 @@ pub enum Error {
     /// The bytes are not the JSON that was expected; says where.
     #[error("the body is not the JSON expected here: {0}")]
     JsonInvalid(String),
+    /// The body ended before it was whole.
+    #[error("the body broke off before its end")]
+    BodyIncomplete,
     /// The JSON lacks a field this event always has.
     #[error("the payload has no {0}")]
     FieldMissing(&'static str),
+    /// The query lacks a parameter that this call needs.
+    #[error("the query has no {0}")]
+    ParameterMissing(&'static str),
     /// A parameter is outside its documented range.
     #[error("{name} must be {expected}")]
     ParameterInvalid {
@@ -86,6 +92,9 @@ pub enum Error {
     /// The model or its manifest does not check out.
     #[error("the model bundle is not usable: {0}")]
     ModelInvalid(String),
+    /// What is given as a key that signs models, or checks who signed one, is none.
+    #[error("{0}")]
+    KeyInvalid(String),
     /// A diff that can't be read; says where.
     #[error("line {line} of the diff: {reason}")]
     DiffInvalid {
@@ -112,6 +121,9 @@ pub enum Error {
     /// An uploaded or promoted bundle does not check out; what serves goes on serving.
     #[error("{0}; the model in use goes on serving")]
     BundleRefused(String),
+    /// What this side does by itself did not work: random bytes, an answer that can't be built.
+    #[error("this service failed: {0}")]
+    Internal(&'static str),
 }
 
 /// The protocol-independent meaning of an [`Error`]; its label is a metric label, so it carries no values.
@@ -158,18 +170,23 @@ impl Error {
             }
             Self::BodyTooLarge { .. } => Code::TooLarge,
             Self::ContentTypeUnsupported => Code::UnsupportedMediaType,
-            Self::HeaderMissing(_)
+            Self::BodyIncomplete
+            | Self::HeaderMissing(_)
             | Self::JsonInvalid(_)
+            | Self::KeyInvalid(_)
             | Self::ParameterInvalid { .. }
+            | Self::ParameterMissing(_)
             | Self::DiffInvalid { .. } => Code::InvalidArgument,
             Self::FieldMissing(_) | Self::BundleRefused(_) | Self::PolicyInvalid(_) => Code::Unprocessable,
             Self::RateLimited { .. } | Self::Overloaded { .. } => Code::ResourceExhausted,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::NotFound => Code::NotFound,
-            Self::SecretMissing(_) | Self::StoreUnavailable | Self::GithubUnavailable(_) => Code::Unavailable,
-            Self::StoreRejected | Self::StoreShape(_) | Self::ModelInvalid(_) | Self::BackendFailed => {
-                Code::Internal
-            }
+            Self::NotConfigured(_) | Self::StoreUnavailable | Self::GithubUnavailable(_) => Code::Unavailable,
+            Self::StoreRejected
+            | Self::StoreShape(_)
+            | Self::ModelInvalid(_)
+            | Self::BackendFailed
+            | Self::Internal(_) => Code::Internal,
         }
     }
 }
@@ -270,7 +287,28 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_secret_is_unavailable_and_never_open() {
-        assert_eq!(Error::SecretMissing("SENTINEL_WEBHOOK_SECRET").code().http_status(), 503);
+    fn a_missing_setting_is_unavailable_and_never_open() {
+        assert_eq!(Error::NotConfigured("SENTINEL_WEBHOOK_SECRET").code().http_status(), 503);
+    }
+
+    #[test]
+    fn what_the_caller_left_out_and_what_failed_on_this_side_are_told_apart() {
+        for (error, status, told) in [
+            (Error::ParameterMissing("version"), 400, "the query has no version"),
+            (Error::FieldMissing("version"), 422, "the payload has no version"),
+            (Error::BodyIncomplete, 400, "the body broke off before its end"),
+            (
+                Error::NotConfigured("TURSO_DATABASE_URL"),
+                503,
+                "TURSO_DATABASE_URL is not set, or not usable, so this endpoint is closed",
+            ),
+            (
+                Error::Internal("there are no random bytes"),
+                500,
+                "this service failed: there are no random bytes",
+            ),
+        ] {
+            assert_eq!((error.code().http_status(), error.to_string().as_str()), (status, told));
+        }
     }
 }

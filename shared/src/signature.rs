@@ -10,7 +10,7 @@ use sha2::Sha256;
 const PREFIX: &[u8] = b"sha256=";
 
 /// A configured secret. It has neither `Debug` nor `Display`, so it can't reach a log.
-pub struct Secret(Box<[u8]>);
+pub struct Secret(Box<str>);
 
 /// The secrets a delivery may be signed with: the current one and, during a rotation, the one before it.
 pub struct WebhookSecrets {
@@ -32,12 +32,18 @@ impl Secret {
     /// Reads a secret from the configuration. `None` if it is empty, because anybody could guess an empty secret.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
-        (!text.is_empty()).then(|| Self(text.as_bytes().into()))
+        (!text.is_empty()).then(|| Self(text.into()))
     }
 
     /// The secret's bytes, for the last call that needs them.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// The secret as it was given, for a header.
+    #[must_use]
+    pub fn expose_text(&self) -> &str {
         &self.0
     }
 
@@ -45,26 +51,26 @@ impl Secret {
     #[must_use]
     pub fn matches(&self, candidate: &[u8]) -> bool {
         let digest = mac(b"sentinel api key", candidate).finalize().into_bytes();
-        mac(b"sentinel api key", &self.0).verify_slice(&digest).is_ok()
+        mac(b"sentinel api key", self.expose()).verify_slice(&digest).is_ok()
     }
 
     /// Makes eight bytes for `message` that nobody can make without this secret.
     #[must_use]
     pub fn seal(&self, message: &[u8]) -> [u8; 8] {
-        let sealed = mac(&self.0, &[b"sentinel seal\0", message].concat()).finalize().into_bytes();
+        let sealed = mac(self.expose(), &[b"sentinel seal\0", message].concat()).finalize().into_bytes();
         *sealed.first_chunk().expect("a digest is longer than a seal")
     }
 
     /// Whether `seal` is this secret's for `message`. Compares in constant time.
     #[must_use]
     pub fn sealed(&self, message: &[u8], seal: &[u8; 8]) -> bool {
-        mac(&self.0, &[b"sentinel seal\0", message].concat()).verify_truncated_left(seal).is_ok()
+        mac(self.expose(), &[b"sentinel seal\0", message].concat()).verify_truncated_left(seal).is_ok()
     }
 
     /// A value that distinguishes this secret from its successor and may be stored.
     #[must_use]
     pub fn tag(&self) -> String {
-        hex::encode(&mac(&self.0, b"sentinel session").finalize().into_bytes())
+        hex::encode(&mac(self.expose(), b"sentinel session").finalize().into_bytes())
     }
 }
 
@@ -105,7 +111,7 @@ impl Signature {
     /// Signs `body`, as GitHub would.
     #[must_use]
     pub fn of(secret: &Secret, body: &[u8]) -> Self {
-        Self(mac(&secret.0, body).finalize().into_bytes().into())
+        Self(mac(secret.expose(), body).finalize().into_bytes().into())
     }
 
     /// The header value GitHub would send.
@@ -115,7 +121,7 @@ impl Signature {
     }
 
     fn signs(&self, secret: &Secret, body: &[u8]) -> bool {
-        mac(&secret.0, body).verify_slice(&self.0).is_ok()
+        mac(secret.expose(), body).verify_slice(&self.0).is_ok()
     }
 }
 

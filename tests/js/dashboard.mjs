@@ -1,10 +1,10 @@
-// Walks through the dashboard in a real Chromium: node dashboard.mjs URL KEY CHROMIUM TOOLS PICTURES DEAD_JOB FAILED_DELIVERY
+// Walks through the dashboard in a real Chromium: node dashboard.mjs URL KEY CHROMIUM TOOLS PICTURES DEAD_JOB VERDICT_JOB FAILED_DELIVERY
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { launch, open, signIn } from "./browser.mjs";
 
-const [url, key, executablePath, tools, pictures, deadJob, failedDelivery] = process.argv.slice(2);
+const [url, key, executablePath, tools, pictures, deadJob, verdictJob, failedDelivery] = process.argv.slice(2);
 const axe = createRequire(join(tools, "package.json")).resolve("axe-core/axe.min.js");
 const browser = await launch(executablePath, tools);
 
@@ -24,6 +24,14 @@ try {
   assert.equal(await stranger.locator("#history li").count(), 0, "a stranger sees no data");
   await signIn(stranger, "wrong");
   await stranger.getByRole("alert").filter({ hasText: "X-API-Key" }).waitFor();
+  // A link with a key, pasted into the address of the open sign-in page: no new page is loaded.
+  await stranger.evaluate((brought) => (location.hash = `#key=${brought}`), key);
+  await stranger.locator("#model-version", { hasText: /^lgbm_v/ }).waitFor();
+  assert.equal(new URL(stranger.url()).hash, "", "the key does not stay in the address");
+  // And into a page that is signed in already: who it belongs to is who is signed in then.
+  await stranger.evaluate(() => (location.hash = "#key=wrong"));
+  await stranger.getByRole("alert").filter({ hasText: "X-API-Key" }).waitFor();
+  assert.equal(new URL(stranger.url()).hash, "", "a wrong key does not stay there either");
   await stranger.close();
 
   const problems = [];
@@ -42,6 +50,8 @@ try {
   await page.locator("#model-version", { hasText: /^lgbm_v/ }).waitFor();
   assert.ok(Number(await page.locator("#inference-count").textContent()) > 0);
   assert.match(await page.locator("#timeline svg").getAttribute("aria-label"), /failed runs in 14 days/);
+  const gap = await page.evaluate(() => document.querySelector(".cards").getBoundingClientRect().top - document.querySelector("nav").getBoundingClientRect().bottom);
+  assert.ok(gap >= 12, `there is room between the navigation and the cards (${gap} px)`);
   await page.screenshot({ path: join(pictures, "overview.png") });
   const cookies = await context.cookies();
   assert.deepEqual(cookies.map(({ httpOnly, sameSite }) => [httpOnly, sameSite]), [[true, "Strict"]], "a cookie no script reads");
@@ -72,6 +82,16 @@ try {
   assert.match(await review.locator(".findings").textContent(), /src\/load\.ts:2 bug/, "a review shows its findings");
   assert.match(await review.locator(".hunk").first().textContent(), / export function load\(\) \{\n\+ {2}debugger;/, "with the lines around");
   await page.screenshot({ path: join(pictures, "reviews.png") });
+  // A verdict that is told on GitHub is no pull request: it is listed by itself, and leads to its failure.
+  const verdict = page.locator(`#review-list details[data-id="${verdictJob}"]`);
+  assert.equal(await verdict.count(), 0, "a verdict is not listed as a pull request");
+  await page.getByLabel("Show").selectOption({ label: "verdicts told on GitHub" });
+  await verdict.locator("summary").click();
+  assert.match(await verdict.locator(".where").textContent(), /^acme\/given-up · run:1:1$/);
+  assert.match(await verdict.getByRole("link", { name: /^verdict \d+$/ }).getAttribute("href"), /^\/\?inference=\d+$/);
+  assert.equal(await page.locator("#review-list .where").filter({ hasText: "#" }).count(), 0, "nor is a pull request listed as a verdict");
+  await page.screenshot({ path: join(pictures, "reviews-verdicts.png") });
+  await page.getByLabel("Show").selectOption({ label: "pull requests" });
   await page.locator("#review-status").selectOption("dead");
   const dead = page.locator(`#review-list details[data-id="${deadJob}"]`);
   await dead.locator("summary").click();
@@ -136,15 +156,19 @@ try {
   await pointed.getByRole("status").filter({ hasText: "Corrected to Timeout." }).waitFor();
   assert.ok((await pointed.getAttribute("open")) !== null, "a link opens its inference");
 
-  // Any size, either scheme.
-  await page.setViewportSize({ width: 380, height: 800 });
-  await page.emulateMedia({ colorScheme: "dark" });
-  for (const name of ["Overview", "Failures", "Reviews", "Drift", "Deliveries", "Models", "Playground"]) {
-    await open(page, name);
-    await page.waitForTimeout(150);
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    assert.ok(overflow <= 0, `nothing sticks out of ${name} on a phone (${overflow} px)`);
-    await page.screenshot({ path: join(pictures, `phone-${name.toLowerCase()}.png`) });
+  // A desk and a phone, in either scheme.
+  for (const [width, height] of [[1280, 900], [390, 844]]) {
+    await page.setViewportSize({ width, height });
+    for (const colorScheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme });
+      for (const name of ["Overview", "Failures", "Reviews", "Drift", "Deliveries", "Models", "Playground"]) {
+        await open(page, name);
+        await page.waitForTimeout(150);
+        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(overflow <= 0, `nothing sticks out of ${name} at ${width} px (${overflow} px)`);
+        await page.screenshot({ path: join(pictures, `${name.toLowerCase()}-${width}-${colorScheme}.png`) });
+      }
+    }
   }
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByRole("heading", { name: "Sign in" }).waitFor();

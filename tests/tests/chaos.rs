@@ -266,7 +266,7 @@ impl World {
         self.github.clear_faults();
         let (store, until) = (self.store(), Instant::now() + CALM);
         loop {
-            let rows = store.ask(queue::list(Scope::All, None, 1000)).await.expect("it is there");
+            let rows = store.ask(queue::list(Scope::All, None, &[], 1000)).await.expect("it is there");
             assert_eq!(rows.len() as u64, jobs, "a job is lost");
             let waiting =
                 rows.iter().filter(|row| matches!(row.status, JobStatus::Queued | JobStatus::Running));

@@ -58,6 +58,27 @@ fn the_shipped_model_beats_its_baselines_on_the_redistributable_validation_recor
 }
 
 #[test]
+fn every_service_that_a_document_names_is_in_the_protocol() {
+    let proto = read("proto/sentinel/review/v1/review.proto");
+    let package = proto.lines().find_map(|line| line.strip_prefix("package ")).unwrap().trim_end_matches(';');
+    let services: Vec<String> = proto
+        .lines()
+        .filter_map(|line| line.strip_prefix("service ")?.split(' ').next())
+        .map(|service| format!("{package}.{service}"))
+        .collect();
+    let mut named = 0;
+    for page in ["README.md", "ARCHITECTURE.md", "docs/parity.toml", "docs/parity.md", "docs/deploy.md"] {
+        let text = read(page);
+        let words = text.split(|at: char| !at.is_ascii_alphanumeric() && at != '.' && at != '_');
+        for word in words.filter(|word| word.starts_with("sentinel.") && word.ends_with("Service")) {
+            assert!(services.iter().any(|service| service == word), "{page} names {word}: {services:?}");
+            named += 1;
+        }
+    }
+    assert!(named > 0, "a document names the service");
+}
+
+#[test]
 fn the_named_terms_carry_the_verdict() {
     let report = report();
     assert!(report["attribution"]["n"].as_u64().unwrap() >= report["n"].as_u64().unwrap() * 9 / 10);
@@ -188,9 +209,14 @@ fn holds(path: &str, name: &str, table: &str) {
 
 /// All sources in which tests are named.
 fn test_sources() -> String {
-    let mut folders =
-        vec![root("tests"), root("shared/src"), root("node/src"), root("proto/src"), root("training/tests")];
-    let mut sources = String::new();
+    let folders = ["tests", "shared/src", "node/src", "proto/src", "training/tests"];
+    sources(&folders).into_iter().map(|(_, text)| text).collect()
+}
+
+/// The path and text of every program file in these folders.
+fn sources(folders: &[&str]) -> Vec<(std::path::PathBuf, String)> {
+    let mut folders: Vec<_> = folders.iter().map(|folder| root(folder)).collect();
+    let mut sources = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
@@ -198,11 +224,29 @@ fn test_sources() -> String {
             if path.is_dir() && name != "fixtures" {
                 folders.push(path);
             } else if [".rs", ".py"].iter().any(|end| name.ends_with(end)) {
-                sources.push_str(&std::fs::read_to_string(&path).unwrap());
+                let text = std::fs::read_to_string(&path).unwrap();
+                sources.push((path, text));
             }
         }
     }
     sources
+}
+
+/// No Windows is there to build for: what it lacks must at least stand behind its condition.
+#[test]
+fn what_only_unix_has_is_behind_its_condition() {
+    let mut found = 0;
+    for (path, text) in sources(&["node/src", "shared/src", "proto/src"]) {
+        let lines: Vec<&str> = text.lines().collect();
+        for at in
+            (0..lines.len()).filter(|at| lines[*at].contains("os::unix") || lines[*at].contains("rustix::"))
+        {
+            let is_behind = lines[at.saturating_sub(4)..at].iter().any(|before| before.contains("cfg(unix)"));
+            assert!(is_behind, "{}:{}", path.display(), at + 1);
+            found += 1;
+        }
+    }
+    assert!(found > 0);
 }
 
 #[test]

@@ -107,9 +107,11 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("the_end_of_a_log_is_read_however_it_is_sent", evidence::ends_of_logs),
         ("an_address_of_a_log_that_is_over_is_asked_for_anew_once", evidence::address_that_is_over),
         ("a_sweep_takes_up_what_it_can_do_and_asks_once_while_github_is_slow", evidence::sweep_is_bounded),
+        ("a_log_of_a_repository_that_was_renamed_is_read_at_its_new_name", evidence::renamed),
         ("a_location_leads_to_the_verdict_of_any_repository_that_github_allows", evidence::locations),
         ("one_installation_over_its_rate_is_told_when_to_retry_and_another_is_served", rate_limited),
         ("the_api_is_closed_without_its_key", api_key),
+        ("what_a_call_lacks_is_named_for_what_it_is", access::what_is_missing),
         ("a_key_is_kept_as_a_hash_does_what_its_role_may_and_ends_when_it_is_revoked", access::keys),
         ("wrong_keys_are_counted_before_they_cost_anything_and_buckets_go_by_key", access::wrong_keys),
         ("an_uninstalled_app_leaves_no_key_that_opens_and_no_job_that_waits", access::uninstalled),
@@ -728,7 +730,6 @@ fn models(world: &World) -> Outcome {
             .env("SENTINEL_URL", &world.worker.url)
             .env("SENTINEL_API_KEY", KEY)
             .env("SENTINEL_MODEL_PUBLIC_KEYS", key(1).public())
-            .env("USER", "mona")
             .output()?;
         same(&output.status.success(), &true, &String::from_utf8_lossy(&output.stderr))?;
         Ok(serde_json::from_slice(&output.stdout)?)
@@ -744,7 +745,7 @@ fn models(world: &World) -> Outcome {
     same(&verdict()?["model_version"], &shipped, &"a candidate does not serve")?;
     let registry = sentinel(&["registry"])?;
     same(&registry["models"][0]["status"], &json!("candidate"), &registry)?;
-    same(&registry["models"][0]["uploaded_by"], &json!("mona"), &registry)?;
+    same(&registry["models"][0]["uploaded_by"], &json!("operator"), &registry)?;
 
     same(&sentinel(&["promote", "lgbm_v9.1"])?["changed"], &json!(true), &"promote")?;
     let promoted = verdict()?;
@@ -871,7 +872,7 @@ fn learns(world: &World) -> Outcome {
         command
     };
     ran(sentinel()
-        .args(["retrain", "--data", &records, "--python", &python, "--author", "mona", "--key"])
+        .args(["retrain", "--data", &records, "--python", &python, "--key"])
         .arg(&key_file)
         .arg("--out")
         .arg(world.folder.join("candidate")))?;
@@ -915,7 +916,6 @@ fn refused_models(world: &World) -> Outcome {
         same(&answer.status, &422, &(name, &answer.body))?;
         same(&answer.body["detail"].as_str().unwrap_or_default().contains(reason), &true, &answer.body)?;
     }
-    same(&push(&signed, "")?.status, &400, &"nobody")?;
     same(&push(&vec![0; 9 * 1024 * 1024], "mona")?.status, &413, &"too large")?;
     let without_key = deliver::post(
         &world.worker.url,
@@ -931,6 +931,12 @@ fn refused_models(world: &World) -> Outcome {
     };
     same(&promote("lgbm_v9.2")?.status, &404, &"never uploaded")?;
     same(&push(&signed, "mona")?.status, &201, &"the good one")?;
+    let registry = world.get("/api/registry")?.body;
+    let uploaded = registry["models"].as_array().into_iter().flatten();
+    let by = uploaded
+        .filter(|model| model["model_version"] == json!("lgbm_v9.2"))
+        .map(|model| &model["uploaded_by"]);
+    same(&by.collect::<Vec<_>>(), &vec![&json!("operator")], &"the key's holder, whatever the call says")?;
     same(&push(&signed, "mona")?.status, &200, &"again")?;
     let mut other = other_model("lgbm_v9.2");
     other.manifest.calibration.temperature = 0.5;
@@ -1043,12 +1049,27 @@ fn dashboard_in_chromium(world: &World) -> Outcome {
         return Err("no Chromium found: install one, or set CHROMIUM to its path".into());
     };
     let script = format!("{}/js/dashboard.mjs", env!("CARGO_MANIFEST_DIR"));
+    // Alone, this trial makes what the others leave for it.
+    if world.get("/api/registry")?.body["models"] == json!([]) {
+        reviews::one_review(world)?;
+        drift(world)?;
+        let candidate = key(1).sign(&other_model("lgbm_v9.4").to_bytes());
+        deliver::post(&world.worker.url, "/api/models", KEY, "application/octet-stream", &candidate)?;
+    }
     // What only happens after hours of trouble: a job and a delivery that were given up.
     let (job, delivery) = ("acme/given-up#1@abc", "given-up");
     database_call(
         world,
         &format!(
             "INSERT INTO review_jobs (key, kind, repository, number, head_sha, status, attempts, failures, created_at, finished_at, error) VALUES ('{job}', 'review', 'acme/given-up', 1, 'abc', 'dead', 3, 3, 0, 0, 'GitHub did not answer')"
+        ),
+    )?;
+    // And a verdict that a node told, whose number is no pull request's.
+    let verdict = "acme/given-up!run:1:1";
+    database_call(
+        world,
+        &format!(
+            "INSERT INTO review_jobs (key, kind, repository, number, head_sha, status, attempts, created_at, finished_at, review_url) VALUES ('{verdict}', 'verdict', 'acme/given-up', 1, 'abc', 'done', 1, 0, 0, 'https://github.example/acme/given-up/runs/1')"
         ),
     )?;
     let record = serde_json::to_string(&json!({})).unwrap_or_default();
@@ -1065,7 +1086,7 @@ fn dashboard_in_chromium(world: &World) -> Outcome {
         .args([&world.worker.url, KEY, &chromium])
         .arg(&world.programs.tools)
         .arg(pictures)
-        .args([job, delivery])
+        .args([job, verdict, delivery])
         .output()?;
     let said =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -1109,11 +1130,21 @@ fn secrets_unset(world: &World) -> Outcome {
     same(&health.body["missing"], &missing, &health.body)?;
     drop(worker);
     let wrong = [
+        ("TURSO_DATABASE_URL", "ftp://db.example"),
+        ("GITHUB_API_URL", "github.example/api/v3"),
+        ("SENTINEL_NODE_URL", "node.example:50051"),
+        ("GITHUB_LOG_HOSTS", ".logs.example,https://logs.example/a"),
         ("SENTINEL_RETENTION_DAYS", "30d"),
         ("SENTINEL_PUBLISH_VERDICTS", "yes please"),
         ("SENTINEL_MODEL_PUBLIC_KEYS", "0a0b0c"),
     ];
-    let vars = wrong.map(|(name, value)| (name, value.to_owned())).to_vec();
+    let right = [
+        ("SENTINEL_API_KEY", KEY),
+        ("SENTINEL_WEBHOOK_SECRET", SECRET),
+        ("SENTINEL_NODE_TOKEN", "a token"),
+        ("GITHUB_TOKEN", TOKEN),
+    ];
+    let vars = wrong.iter().chain(&right).map(|(name, value)| (*name, (*value).to_owned())).collect();
     let settings = Settings { vars, ..Settings::default() };
     let worker = world.programs.start_worker(&world.folder.join("mistyped"), &settings)?;
     let health = deliver::get(&worker.url, "/health", None)?.body;
@@ -1123,7 +1154,21 @@ fn secrets_unset(world: &World) -> Outcome {
     for (_, value) in wrong {
         same(&health.to_string().contains(value), &false, &"a value is never told")?;
     }
-    same(&health["status"], &json!("degraded"), &health)
+    same(&health["status"], &json!("degraded"), &health)?;
+    same(&health["missing"], &json!([]), &"what is wrong is not missing")?;
+    same(&health["evidence"], &json!("payload"), &"no token goes where nobody knows what answers")?;
+    // What depends on a setting that is wrong is closed, and says which one.
+    let history = deliver::get(&worker.url, "/api/history", Some(KEY))?;
+    let model = deliver::post(&worker.url, "/api/models", KEY, "application/octet-stream", b"x")?;
+    for (answer, setting) in [
+        (delivery.post(&worker.url)?, "TURSO_DATABASE_URL"),
+        (history, "TURSO_DATABASE_URL"),
+        (model, "SENTINEL_MODEL_PUBLIC_KEYS"),
+    ] {
+        let told = format!("{setting} is not set, or not usable, so this endpoint is closed");
+        same(&(answer.status, &answer.body["detail"]), &(503, &json!(told)), &setting)?;
+    }
+    Ok(())
 }
 
 /// Runs one statement on the database, as an operator would.

@@ -79,7 +79,6 @@ async function signIn(key) {
 for (const page of Object.values(pages)) page.prepare?.();
 at("sign-in").addEventListener("submit", (event) => {
   event.preventDefault();
-  localStorage.setItem("name", at("name").value.trim());
   signIn(at("key").value);
 });
 at("sign-out").addEventListener("click", async () => {
@@ -88,6 +87,7 @@ at("sign-out").addEventListener("click", async () => {
   location.replace("/");
 });
 addEventListener("hashchange", () => {
+  if (takeKey()) return;
   if (who) {
     refresh();
     at("main").focus();
@@ -96,12 +96,16 @@ addEventListener("hashchange", () => {
 // Nobody looks at a hidden page.
 document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : who && refresh()));
 
-// A link may bring the key behind `#key=`, which no server sees.
-const brought = new URLSearchParams(location.hash.slice(1)).get("key");
-if (brought) {
-  history.replaceState(null, "", location.pathname);
+/** A link may bring a key behind `#key=`, which no server sees: to this page when it loads, or while it is open. */
+function takeKey() {
+  const brought = new URLSearchParams(location.hash.slice(1)).get("key");
+  if (!brought) return false;
+  history.replaceState(null, "", location.pathname + location.search);
   signIn(brought);
-} else {
+  return true;
+}
+
+if (!takeKey()) {
   // Whether a session is open only the server knows: the cookie is hidden from scripts.
   ask("/api/session").then((session) => {
     who = session.name ? session : undefined;

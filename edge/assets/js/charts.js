@@ -42,7 +42,7 @@ export function stackedBars(days, label) {
     return [...parts, ...named];
   });
   const line = shape("line", { x1: 0, x2: width, y1: floor, y2: floor, class: "ground" });
-  return picture(width, height, label, [line, words(`${most}`, { x: 2, y: 10, class: "axis start" }), ...bars]);
+  return picture(width, height, label, [line, words(`${most}`, { x: 2, y: 14, class: "axis start" }), ...bars]);
 }
 
 /** Two histograms over the same bins, as shares. `bins`: [{ label, expected, actual }] */

@@ -17,7 +17,7 @@ export async function refresh() {
 /** Features down, windows across; a cell opens the two histograms behind it. */
 function show(heatmap) {
   const compared = heatmap.windows.filter((window) => window.report.features.length > 0);
-  at("heatmap").hidden = at("legend").hidden = compared.length === 0;
+  at("heatmap").hidden = at("heatmap-about").hidden = at("legend").hidden = compared.length === 0;
   const head = element("tr");
   const corner = element("th", "Feature");
   corner.scope = "col";

@@ -1,14 +1,13 @@
 import { ask, post } from "./ask.js";
 import { action, at, confirmed, element, percent, tell } from "./page.js";
 
-const author = () => localStorage.getItem("name") || "dashboard";
 let who;
 
 export function prepare() {
   at("model-actions").append(
     action("Roll back", at("model-said"), async () => {
       if (!(await confirmed("Roll back?", "What served before the last change serves again, from the next failed run on."))) return "";
-      const { model_version: version } = await post("/api/models/rollback", { author: author() });
+      const { model_version: version } = await post("/api/models/rollback", {});
       await refresh(who);
       return `${version} serves.`;
     }),
@@ -52,7 +51,7 @@ function card(model, mayChange) {
       action("Promote", said, async () => {
         const question = `Promote ${model.model_version}?`;
         if (!(await confirmed(question, "It judges every failed run from the next one on. “Roll back” undoes it."))) return "";
-        const { model_version: version } = await post("/api/models/promote", { version: model.model_version, author: author() });
+        const { model_version: version } = await post("/api/models/promote", { version: model.model_version });
         document.activeElement?.blur();
         await refresh(who);
         return `${version} serves.`;

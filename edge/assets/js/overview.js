@@ -32,7 +32,7 @@ export async function health() {
     overview.deliveries_queued + (overview.deliveries_failed ? ` (+${overview.deliveries_failed} failed)` : "");
   at("footer").textContent =
     `${overview.model_version} answers from ${percent(overview.calibration.abstain_below)} confidence, else says Unknown. ` +
-    `Last drift check: ${health.last_drift_check ?? "none yet"}.`;
+    `Last drift check: ${health.last_drift_check ? new Date(health.last_drift_check).toLocaleString() : "none yet"}.`;
 }
 
 export async function refresh() {

@@ -6,19 +6,23 @@ const REPLAYABLE = ["dead", "failed", "skipped", "superseded"];
 let who;
 
 export function prepare() {
-  at("review-status").addEventListener("change", () => refresh(who).catch((error) => (at("problem").textContent = error.message)));
+  for (const id of ["review-kind", "review-status"]) {
+    at(id).addEventListener("change", () => refresh(who).catch((error) => (at("problem").textContent = error.message)));
+  }
 }
 
 export async function refresh(principal) {
   who = principal;
   const [jobs, breakers] = await Promise.all([
-    ask(withQuery("/api/jobs", { limit: 50, status: at("review-status").value })),
+    ask(withQuery("/api/jobs", { limit: 50, kind: at("review-kind").value, status: at("review-status").value })),
     ask("/api/breakers"),
   ]);
   at("breakers").hidden = breakers.length === 0;
   at("breakers").replaceChildren(...breakers.map(paused));
   const meaning = new Map(breakers.map(({ reason, meaning }) => [reason, meaning]));
-  at("no-reviews").hidden = jobs.length > 0;
+  const ofVerdicts = at("review-kind").value === "verdict";
+  at("no-reviews").hidden = ofVerdicts || jobs.length > 0;
+  at("no-verdicts").hidden = !ofVerdicts || jobs.length > 0;
   replaceKeepingOpen(at("review-list"), jobs.map((job) => entry(job, meaning)));
 }
 
@@ -37,7 +41,13 @@ function paused(breaker) {
   return item;
 }
 
-/** What became of a pull request's job, and what was found. */
+/** What a job is about. The number of a verdict's is an inference's, and what follows the `!` of its key the run. */
+function about(job) {
+  if (job.kind === "verdict") return `${job.repository} · ${job.key.split("!").at(-1)}`;
+  return `${job.repository} #${job.number}${job.kind === "review" ? "" : ` · ${job.kind}`}`;
+}
+
+/** What became of a job, and what was found. */
 function entry(job, meaning) {
   const item = at("review").content.cloneNode(true);
   const fill = (selector, text) => (item.querySelector(selector).textContent = text);
@@ -46,13 +56,21 @@ function entry(job, meaning) {
   fill(".verdict", job.status);
   item.querySelector(".verdict").dataset.status = job.status;
   fill(".confidence", found.length ? `${found.length} found` : "");
-  fill(".where", `${job.repository} #${job.number}${job.kind === "review" ? "" : ` · ${job.kind}`}`);
+  fill(".where", about(job));
   tell(item.querySelector("time"), job.created_at);
   const findings = item.querySelector(".findings");
-  findings.append(...found.flatMap(finding));
-  if (!found.length) findings.textContent = job.error ?? (job.status === "done" ? "Nothing to remark." : "–");
-  const receipt = job.result?.receipt;
-  fill(".receipt", receipt ? `${receipt.files_reviewed} of ${receipt.files_seen} files, ${receipt.hunks_reviewed} of ${receipt.hunks_seen} hunks, by ${job.result.model_version}` : "not yet");
+  if (job.kind === "verdict") {
+    fill(".about", "Told");
+    const told = element("a", `verdict ${job.number}`);
+    told.href = `/?inference=${job.number}`;
+    findings.append(told, job.error ? `: ${job.error}` : "");
+    for (const each of item.querySelectorAll(".of-review")) each.remove();
+  } else {
+    findings.append(...found.flatMap(finding));
+    if (!found.length) findings.textContent = job.error ?? (job.status === "done" ? "Nothing to remark." : "–");
+    const receipt = job.result?.receipt;
+    fill(".receipt", receipt ? `${receipt.files_reviewed} of ${receipt.files_seen} files, ${receipt.hunks_reviewed} of ${receipt.hunks_seen} hunks, by ${job.result.model_version}` : "not yet");
+  }
   fill(".head", job.head_sha ?? "–");
   fill(".tries", `${job.attempts}, of which ${job.failures} failed`);
   fill(".waits", "–");
@@ -80,7 +98,7 @@ export function finding(each) {
   const told = document.createElement("p");
   told.append(
     element("strong", `${each.path}:${each.line}`),
-    ` ${each.severity} ${each.category} (${percent(each.confidence)})`,
+    ` ${each.severity} ${each.category.replaceAll("_", " ")} (${percent(each.confidence)})`,
   );
   const hunk = element("pre", "", "hunk");
   hunk.append(

@@ -3,6 +3,7 @@
 use super::stop::stopped;
 use crate::database::server::{Limits, Server, Tokens};
 use crate::operate::heap;
+use crate::operate::hidden::Hidden;
 use crate::operate::listener;
 use anyhow::{Context, Result};
 use clap::Args;
@@ -33,10 +34,10 @@ pub(super) struct Db {
     /// The bearer token that clients must send. Required on any address but loopback. Several tokens are allowed,
     /// separated by commas or by repeating the flag, to rotate them.
     #[arg(long, env = "TURSO_AUTH_TOKEN", hide_env_values = true, value_delimiter = ',')]
-    token: Vec<String>,
+    token: Vec<Hidden>,
     /// A bearer token that allows reading only. Several tokens are allowed.
     #[arg(long, env = "SENTINEL_DB_READ_TOKEN", hide_env_values = true, value_delimiter = ',')]
-    read_only_token: Vec<String>,
+    read_only_token: Vec<Hidden>,
     /// The seconds that one statement may run. A whole request may run three times as long.
     #[arg(long, env = "SENTINEL_DB_STATEMENT_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     statement_seconds: u64,

@@ -277,7 +277,7 @@ impl Doctor {
     fn get(&self, path: &str, with_key: bool) -> Result<(u16, Value)> {
         let mut request = agent(DEADLINE).get(self.worker.address(path));
         if with_key {
-            request = request.header("x-api-key", &self.worker.api_key);
+            request = request.header("x-api-key", self.worker.api_key.expose());
         }
         let mut answer = request.call()?;
         let status = answer.status().as_u16();

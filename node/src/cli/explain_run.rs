@@ -3,6 +3,7 @@
 use super::classify::read_excerpt;
 use crate::database::now;
 use crate::learn::failure_model;
+use crate::operate::hidden::Hidden;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use sentinel_shared::artifact::ModelBundle;
@@ -56,7 +57,7 @@ pub(super) struct ExplainRun {
     attempt: u32,
     /// A token that may read Actions (`permissions: { actions: read }`).
     #[arg(long, env = "GITHUB_TOKEN", hide_env_values = true)]
-    token: String,
+    token: Hidden,
     /// The address of GitHub's API.
     #[arg(long, env = "GITHUB_API_URL", default_value = "https://api.github.com")]
     api: String,
@@ -214,7 +215,7 @@ impl ExplainRun {
             .new_agent()
             .get(format!("{}{path}", self.api.trim_end_matches('/')))
             .header("accept", "application/vnd.github+json")
-            .header("authorization", format!("Bearer {}", self.token))
+            .header("authorization", format!("Bearer {}", self.token.expose()))
             .header("user-agent", "sentinel")
             .header("x-github-api-version", "2022-11-28")
             .call()

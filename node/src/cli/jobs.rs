@@ -1,16 +1,16 @@
 //! `sentinel jobs`: shows the queue and retries jobs that were given up.
 
 use crate::database::{Store, now};
+use crate::operate::hidden::Hidden;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
 use sentinel_shared::access::Scope;
-use sentinel_shared::signature::Secret;
-use sentinel_shared::store::jobs::JobStatus;
+use sentinel_shared::store::jobs::{JobKind, JobStatus};
 use sentinel_shared::store::queue::{self, JobRow};
 use sentinel_shared::text::{printed, printed_json};
 use serde_json::json;
 
-/// List the jobs of pull requests and retry dead ones.
+/// List the jobs of pull requests and of verdicts told on GitHub, and retry dead ones.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  sentinel jobs list\n  sentinel jobs dead --json\n  \
     sentinel jobs retry owner/name#7@0a1b2c…\n  sentinel jobs retry --dead")]
@@ -22,7 +22,7 @@ pub(super) struct Jobs {
     database_url: Option<String>,
     /// The token for the database.
     #[arg(long, env = "TURSO_AUTH_TOKEN", hide_env_values = true, global = true)]
-    database_token: Option<String>,
+    database_token: Option<Hidden>,
     /// Print one JSON document.
     #[arg(long, global = true)]
     json: bool,
@@ -35,6 +35,9 @@ enum JobsAction {
         /// Show only jobs with this status: queued, running, done, skipped, failed, dead or superseded.
         #[arg(long)]
         status: Option<String>,
+        /// Show only jobs of these kinds: review, explain, verdict. Several are separated by commas.
+        #[arg(long, value_delimiter = ',')]
+        kind: Vec<String>,
         /// How many jobs to show.
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
@@ -56,17 +59,19 @@ impl Jobs {
     pub(super) fn run(self) -> Result<()> {
         let url =
             self.database_url.as_deref().context("TURSO_DATABASE_URL is not set: give --database-url")?;
-        let token = self.database_token.as_deref().and_then(Secret::new);
+        let token = self.database_token.as_ref().and_then(Hidden::secret);
         let store = Store::new(crate::operate::http::client().build()?, url, token);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             match &self.action {
-                JobsAction::List { status, limit } => {
+                JobsAction::List { status, kind, limit } => {
                     let status =
                         status.as_deref().map(|label| JobStatus::parse(label).context("no such status"));
-                    self.list(&store, status.transpose()?, *limit).await
+                    let kinds: Result<Vec<_>> =
+                        kind.iter().map(|label| JobKind::parse(label).context("no such kind")).collect();
+                    self.list(&store, status.transpose()?, &kinds?, *limit).await
                 }
-                JobsAction::Dead => self.list(&store, Some(JobStatus::Dead), 1000).await,
+                JobsAction::Dead => self.list(&store, Some(JobStatus::Dead), &[], 1000).await,
                 JobsAction::Retry { key, .. } => {
                     let queued = store.ask(queue::revive(Scope::All, key.as_deref(), now())).await?;
                     if self.json {
@@ -84,8 +89,14 @@ impl Jobs {
         })
     }
 
-    async fn list(&self, store: &Store, status: Option<JobStatus>, limit: u32) -> Result<()> {
-        let rows = store.ask(queue::list(Scope::All, status, limit)).await?;
+    async fn list(
+        &self,
+        store: &Store,
+        status: Option<JobStatus>,
+        kinds: &[JobKind],
+        limit: u32,
+    ) -> Result<()> {
+        let rows = store.ask(queue::list(Scope::All, status, kinds, limit)).await?;
         if self.json {
             stdout!("{}", printed_json(&format!("{:#}", json!(rows))));
             return Ok(());

@@ -2,6 +2,7 @@
 
 use super::stop::stopped;
 use crate::learn::failure_model;
+use crate::operate::hidden::Hidden;
 use crate::operate::listener;
 use crate::operate::mcp_tools::Tools;
 use crate::operate::worker_api::Worker;
@@ -40,7 +41,7 @@ pub(super) struct Mcp {
     http: Option<SocketAddr>,
     /// The bearer token that HTTP callers must send.
     #[arg(long, env = "SENTINEL_MCP_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    token: Option<Hidden>,
     /// Host names by which HTTP callers may call this server, in addition to localhost.
     #[arg(long, value_name = "HOST")]
     allow_host: Vec<String>,
@@ -49,7 +50,7 @@ pub(super) struct Mcp {
     url: Option<String>,
     /// The API key for the worker.
     #[arg(long, env = "SENTINEL_API_KEY", hide_env_values = true)]
-    api_key: Option<String>,
+    api_key: Option<Hidden>,
     /// The folder of another failure model.
     #[arg(long)]
     model: Option<PathBuf>,
@@ -86,7 +87,7 @@ impl Mcp {
             }
             return Ok(());
         };
-        let token = self.token.as_deref().and_then(Secret::new);
+        let token = self.token.as_ref().and_then(Hidden::secret);
         let token = Arc::new(token.context("SENTINEL_MCP_TOKEN is empty: set it to a long random text")?);
         let mut config = StreamableHttpServerConfig::default();
         config.allowed_hosts.extend(self.allow_host);

@@ -108,7 +108,34 @@ fn log_to_stderr() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::operate::hidden::Hidden;
     use clap::CommandFactory;
+    use std::any::TypeId;
+
+    /// The arguments of a command and of all commands below it.
+    fn arguments(command: &clap::Command) -> Vec<clap::Arg> {
+        let below = command.get_subcommands().flat_map(arguments);
+        command.get_arguments().cloned().chain(below).collect()
+    }
+
+    #[test]
+    fn every_secret_on_the_command_line_is_of_a_type_that_shows_nothing() {
+        let mut secrets = 0;
+        for argument in arguments(&Cli::command()) {
+            let variable =
+                argument.get_env().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let names_a_secret = ["_TOKEN", "_API_KEY", "_PRIVATE_KEY", "EXPLAIN_KEY"]
+                .iter()
+                .any(|end| variable.ends_with(end));
+            assert_eq!(argument.is_hide_env_values_set(), names_a_secret, "{argument:?}");
+            if names_a_secret {
+                assert!(argument.get_value_parser().type_id() == TypeId::of::<Hidden>(), "{argument:?}");
+                secrets += 1;
+            }
+        }
+        assert!(secrets > 10, "{secrets}");
+        assert_eq!(format!("{:?}", Hidden::from("s3cret")), "(hidden)");
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

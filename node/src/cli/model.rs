@@ -11,7 +11,6 @@ use sentinel_shared::text::{printed, printed_json};
 use serde_json::{Value, json};
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Show, compile or sign a failure model, and choose the one that a worker serves.
@@ -69,35 +68,25 @@ enum ModelAction {
         /// The file with the signed bundle.
         file: PathBuf,
         #[command(flatten)]
-        operator: Operator,
+        worker: Worker,
     },
     /// Make an uploaded version serve, from the next request on.
     Promote {
         /// The version to promote, as `sentinel model registry` shows it.
         version: String,
         #[command(flatten)]
-        operator: Operator,
+        worker: Worker,
     },
     /// Serve the model again that served before the last change.
     Rollback {
         #[command(flatten)]
-        operator: Operator,
+        worker: Worker,
     },
     /// List the uploaded models and every change of the serving one.
     Registry {
         #[command(flatten)]
         worker: Worker,
     },
-}
-
-/// The person who changes the registry.
-#[derive(Debug, Args)]
-struct Operator {
-    #[command(flatten)]
-    worker: Worker,
-    /// Your name, for the audit log.
-    #[arg(long, env = "USER", default_value = "cli")]
-    author: String,
 }
 
 impl Model {
@@ -129,25 +118,19 @@ impl Model {
                 stdout!("{}", printed_json(&serde_json::to_string_pretty(&bundle.manifest)?));
                 Ok(())
             }
-            ModelAction::Push { file, operator } => {
-                print(&operator.worker.push(&read_signed(&file)?, &operator.author)?)
+            ModelAction::Push { file, worker } => print(&worker.push(&read_signed(&file)?)?),
+            ModelAction::Promote { version, worker } => {
+                change(&worker, "promote", &json!({ "version": version }))
             }
-            ModelAction::Promote { version, operator } => {
-                operator.change("promote", &json!({ "version": version, "author": operator.author }))
-            }
-            ModelAction::Rollback { operator } => {
-                operator.change("rollback", &json!({ "author": operator.author }))
-            }
+            ModelAction::Rollback { worker } => change(&worker, "rollback", &json!({})),
             ModelAction::Registry { worker } => print(&worker.get("/api/registry")?),
         }
     }
 }
 
-impl Operator {
-    fn change(&self, action: &str, change: &Value) -> Result<()> {
-        let path = format!("/api/models/{action}");
-        print(&self.worker.post(&path, "application/json", change.to_string().as_bytes())?)
-    }
+fn change(worker: &Worker, action: &str, change: &Value) -> Result<()> {
+    let path = format!("/api/models/{action}");
+    print(&worker.post(&path, "application/json", change.to_string().as_bytes())?)
 }
 
 /// The version and compiled form of the model in `directory`, its forest compared with the ONNX file.
@@ -173,12 +156,12 @@ fn sign(directory: Option<&Path>, key: &PrivateKey, out: Option<&Path>) -> Resul
 
 fn keygen(out: &Path) -> Result<()> {
     let seed: [u8; 32] = rand::random();
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(out)
-        .with_context(|| format!("creating {}", out.display()))?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    // Elsewhere the folder's own rights decide who may read it.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(out).with_context(|| format!("creating {}", out.display()))?;
     writeln!(file, "{}", hex::encode(&seed))?;
     stderr!("the private key is in {}; the public key:", out.display());
     stdout!("{}", PrivateKey::from_seed(&seed).public());

@@ -44,9 +44,6 @@ pub(super) struct Retrain {
     /// The file with the private key. With it, the candidate is signed and uploaded.
     #[arg(long)]
     key: Option<PathBuf>,
-    /// Your name, for the audit log.
-    #[arg(long, env = "USER", default_value = "retrain")]
-    author: String,
     /// A Python with the packages of training/pyproject.toml.
     #[arg(long, default_value = "python3")]
     python: PathBuf,
@@ -164,7 +161,7 @@ impl Retrain {
         let text = std::fs::read_to_string(key).with_context(|| format!("reading {}", key.display()))?;
         failure_model::check_translation(candidate, Some(&self.out))?;
         let signed = PrivateKey::parse(&text)?.sign(&candidate.to_bytes());
-        let answer = self.worker.push(&signed, &self.author)?;
+        let answer = self.worker.push(&signed)?;
         stdout!("{} is a candidate", printed(answer["model_version"].as_str().unwrap_or_default()));
         Ok(())
     }

@@ -82,7 +82,7 @@ impl Store {
             .header("content-type", "application/json")
             .body(body);
         if let Some(token) = &self.token {
-            request = request.bearer_auth(String::from_utf8_lossy(token.expose()));
+            request = request.bearer_auth(token.expose_text());
         }
         let unavailable = |cause: reqwest::Error| {
             // The URL may hold a host, never a secret; reqwest's own text has both host and cause.

@@ -1,5 +1,6 @@
 //! The settings of `sentinel serve`. They are read once, and an error names every bad setting.
 
+use crate::operate::hidden::Hidden;
 use crate::review::backend::ort::{self, Provider};
 use crate::review::batcher::Limits;
 use crate::review::github::{AppKey, Credentials};
@@ -20,22 +21,22 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The bearer token that callers must send.
     #[arg(long, env = "SENTINEL_NODE_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    token: Option<Hidden>,
     /// The database that the worker uses: libsql://… at Turso, or the address of a `sentinel db`.
     #[arg(long, env = "TURSO_DATABASE_URL")]
     database_url: Option<String>,
     /// The token for the database.
     #[arg(long, env = "TURSO_AUTH_TOKEN", hide_env_values = true)]
-    database_token: Option<String>,
+    database_token: Option<Hidden>,
     /// A personal access token, if there is no App.
     #[arg(long, env = "GITHUB_TOKEN", hide_env_values = true)]
-    github_token: Option<String>,
+    github_token: Option<Hidden>,
     /// The id of the GitHub App.
     #[arg(long, env = "GITHUB_APP_ID")]
     github_app_id: Option<String>,
     /// The App's private key: PEM text, or the path of a PEM file.
     #[arg(long, env = "GITHUB_APP_PRIVATE_KEY", hide_env_values = true)]
-    github_app_private_key: Option<String>,
+    github_app_private_key: Option<Hidden>,
     /// The address of GitHub's API; set it for GitHub Enterprise Server.
     #[arg(long, env = "GITHUB_API_URL", default_value = "https://api.github.com")]
     pub github_api_url: String,
@@ -92,7 +93,7 @@ pub struct Settings {
     pub explain_model: Option<String>,
     /// The key for the API that writes explanations.
     #[arg(long, env = "SENTINEL_EXPLAIN_KEY", hide_env_values = true)]
-    explain_key: Option<String>,
+    explain_key: Option<Hidden>,
     /// The seconds before a job that failed through its own fault is tried again; doubles with each try.
     #[arg(long, env = "SENTINEL_RETRY_SECONDS", default_value_t = 30)]
     pub retry_seconds: u64,
@@ -128,7 +129,7 @@ impl Config {
     /// Names each setting that is missing or wrong, and what it should be.
     pub fn new(mut settings: Settings) -> Result<Self> {
         let mut wrong = Vec::new();
-        let secret = |value: &mut Option<String>| value.take().as_deref().and_then(Secret::new);
+        let secret = |value: &mut Option<Hidden>| value.take().as_ref().and_then(Hidden::secret);
         let token = secret(&mut settings.token);
         let database_token = secret(&mut settings.database_token);
         let github_token = secret(&mut settings.github_token);
@@ -217,14 +218,15 @@ fn credentials(
     wrong: &mut Vec<String>,
 ) -> Option<Credentials> {
     let id = settings.github_app_id.clone().filter(|id| !id.is_empty());
-    let key = settings.github_app_private_key.take().filter(|key| !key.is_empty());
+    let key = settings.github_app_private_key.take().filter(|key| !key.expose().is_empty());
     match (token, id, key) {
         (Some(token), None, None) => Some(Credentials::Token(token)),
         (None, Some(id), Some(key)) => {
+            let key = key.expose();
             let pem = if key.contains("-----BEGIN") {
                 Ok(key.replace("\\n", "\n").into_bytes())
             } else {
-                std::fs::read(&key)
+                std::fs::read(key)
             };
             let key = pem.ok().and_then(|pem| AppKey::from_pem(&pem));
             if key.is_none() {

@@ -9,6 +9,7 @@ pub mod config;
 pub mod faults;
 pub mod grpc;
 pub mod heap;
+pub mod hidden;
 pub mod http;
 pub mod listener;
 pub mod mcp_tools;

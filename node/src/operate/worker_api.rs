@@ -1,5 +1,6 @@
 //! A client for the worker's JSON API, used by the operator's commands.
 
+use crate::operate::hidden::Hidden;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use sentinel_shared::artifact::signed::SIGNED_LIMIT_BYTES;
@@ -20,7 +21,7 @@ pub struct Worker {
     pub url: String,
     /// The API key for the worker.
     #[arg(long, env = "SENTINEL_API_KEY", hide_env_values = true)]
-    pub api_key: String,
+    pub api_key: Hidden,
 }
 
 type Sent = Result<ureq::http::Response<ureq::Body>, ureq::Error>;
@@ -32,7 +33,7 @@ impl Worker {
     /// The worker cannot be reached, or the text of its problem document.
     pub fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Value> {
         let request = agent(DEADLINE).post(self.address(path));
-        let request = request.header("x-api-key", &self.api_key).header("content-type", content_type);
+        let request = request.header("x-api-key", self.api_key.expose()).header("content-type", content_type);
         json(request.send(body))
     }
 
@@ -49,16 +50,15 @@ impl Worker {
     /// # Errors
     /// As [`Worker::post`].
     pub fn delete(&self, path: &str) -> Result<Value> {
-        json(agent(DEADLINE).delete(self.address(path)).header("x-api-key", &self.api_key).call())
+        json(agent(DEADLINE).delete(self.address(path)).header("x-api-key", self.api_key.expose()).call())
     }
 
-    /// Uploads a signed bundle in the name of `author`.
+    /// Uploads a signed bundle. The audit log names the holder of the key.
     ///
     /// # Errors
     /// As [`Worker::post`].
-    pub fn push(&self, signed: &[u8], author: &str) -> Result<Value> {
-        let path = format!("/api/models?author={}", url_encoded(author));
-        self.post(&path, "application/octet-stream", signed)
+    pub fn push(&self, signed: &[u8]) -> Result<Value> {
+        self.post("/api/models", "application/octet-stream", signed)
     }
 
     /// Downloads the signed bundle of a registered version.
@@ -93,7 +93,7 @@ impl Worker {
     }
 
     fn ask(&self, path: &str) -> Sent {
-        agent(DEADLINE).get(self.address(path)).header("x-api-key", &self.api_key).call()
+        agent(DEADLINE).get(self.address(path)).header("x-api-key", self.api_key.expose()).call()
     }
 
     pub(crate) fn address(&self, path: &str) -> String {

@@ -38,13 +38,13 @@ impl PublicKeys {
     /// Reads comma-separated keys of 64 hexadecimal digits.
     ///
     /// # Errors
-    /// [`Error::ModelInvalid`] naming the key that is none.
+    /// [`Error::KeyInvalid`] naming the key that is none.
     pub fn parse(text: &str) -> Result<Self> {
         let keys = text.split(',').map(str::trim).filter(|key| !key.is_empty());
         let key = |key: &str| {
-            hex::decode(key.as_bytes()).and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok()).ok_or_else(
-                || Error::ModelInvalid(format!("{key:?} is no Ed25519 public key in hexadecimal")),
-            )
+            hex::decode(key.as_bytes())
+                .and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok())
+                .ok_or_else(|| Error::KeyInvalid(format!("{key:?} is no Ed25519 public key in hexadecimal")))
         };
         keys.map(key).collect::<Result<_>>().map(Self)
     }
@@ -123,11 +123,10 @@ impl PrivateKey {
     /// Reads 64 hexadecimal digits.
     ///
     /// # Errors
-    /// [`Error::ModelInvalid`]; the text is not quoted.
+    /// [`Error::KeyInvalid`]; the text is not quoted.
     pub fn parse(text: &str) -> Result<Self> {
         let seed = hex::decode(text.trim().as_bytes());
-        let seed =
-            seed.ok_or_else(|| Error::ModelInvalid("a private key is 64 hexadecimal digits".into()))?;
+        let seed = seed.ok_or_else(|| Error::KeyInvalid("a private key is 64 hexadecimal digits".into()))?;
         Ok(Self::from_seed(&seed))
     }
 

@@ -74,6 +74,12 @@ impl JobKind {
             Self::Verdict => "verdict",
         }
     }
+
+    /// The kind of this name.
+    #[must_use]
+    pub fn parse(label: &str) -> Option<Self> {
+        [Self::Review, Self::Explain, Self::Verdict].into_iter().find(|kind| kind.label() == label)
+    }
 }
 
 impl JobStatus {

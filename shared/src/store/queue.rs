@@ -6,7 +6,7 @@ use super::jobs::{JobKind, JobStatus, ReviewResult};
 use super::leases::LEASE_SECONDS;
 use super::pauses::{self, Breaker, Reason};
 use super::query::{Query, Value};
-use super::{number, optional, scope_param, statement, text, writes};
+use super::{json_of, number, optional, scope_param, statement, text, writes};
 use crate::Error;
 use crate::access::Scope;
 use crate::github::rfc3339;
@@ -93,7 +93,8 @@ FROM review_jobs ",
 
 const JOBS: &str = select_jobs!(
     "jobs",
-    "WHERE (?1 IS NULL OR status = ?1) AND (?3 IS NULL OR installation_id = ?3) ORDER BY id DESC LIMIT ?2"
+    "WHERE (?1 IS NULL OR status = ?1) AND (?3 IS NULL OR installation_id = ?3)
+  AND (?4 = '[]' OR kind IN (SELECT value FROM json_each(?4))) ORDER BY id DESC LIMIT ?2"
 );
 const JOB_BY_KEY: &str =
     select_jobs!("job_by_key", "WHERE key = ?1 AND (?2 IS NULL OR installation_id = ?2)");
@@ -121,10 +122,10 @@ struct StatusCount {
     queued_age: i64,
 }
 
-/// The latest jobs, of one status or of all, newest first.
-pub fn list(scope: Scope, status: Option<JobStatus>, limit: u32) -> Query<Vec<JobRow>> {
-    let limit = Value::Integer(i64::from(limit));
-    let args = [optional(status.map(JobStatus::label)), limit, scope_param(scope)];
+/// The latest jobs, newest first: of one status or of all, and of these kinds or, where none is named, of all.
+pub fn list(scope: Scope, status: Option<JobStatus>, kinds: &[JobKind], limit: u32) -> Query<Vec<JobRow>> {
+    let (limit, kinds) = (Value::Integer(i64::from(limit)), Value::Text(json_of(&kinds)));
+    let args = [optional(status.map(JobStatus::label)), limit, scope_param(scope), kinds];
     Query::reading(statement(JOBS, args)).rows()
 }
 

@@ -85,6 +85,8 @@ struct World {
     hook_attempts: Vec<HookAttempt>,
     hook_answers: u16,
     writes: HashMap<String, Vec<Instant>>,
+    /// Repositories that were renamed: the old name and the new one.
+    renamed: Vec<(String, String)>,
     last_id: u64,
 }
 
@@ -285,6 +287,11 @@ impl FakeGithub {
         self.world().calls.clone()
     }
 
+    /// A repository has another name from now on; what asks under the old one is sent to the new one.
+    pub fn rename(&self, old: &str, new: &str) {
+        self.world().renamed.push((old.to_owned(), new.to_owned()));
+    }
+
     fn world(&self) -> std::sync::MutexGuard<'_, World> {
         self.world.lock().expect("no handler panics")
     }
@@ -317,6 +324,11 @@ async fn admit(State(world): Shared, mut request: Request, next: Next) -> Respon
         let fault = fault.map(|at| world.faults.remove(at).1).or_else(|| world.weather.clone());
         if is_write && !world.may_write(&caller) {
             return limited(60);
+        }
+        if let Some(address) = world.moved(&request) {
+            let status =
+                if is_write { StatusCode::TEMPORARY_REDIRECT } else { StatusCode::MOVED_PERMANENTLY };
+            return (status, [(header::LOCATION, address)]).into_response();
         }
         request.extensions_mut().insert(caller);
         fault
@@ -363,6 +375,17 @@ impl World {
             return (*ends_at > Instant::now()).then_some(Caller::Installation(*installation));
         }
         apps::is_jwt_of_app(bearer).then_some(Caller::App)
+    }
+
+    /// The address under the new name, if this call is about a repository that was renamed.
+    fn moved(&self, request: &Request) -> Option<String> {
+        let host = request.headers().get(header::HOST)?.to_str().ok()?;
+        let path = request.uri().path_and_query()?.as_str();
+        let to = |(old, new): &(String, String)| {
+            let rest = path.strip_prefix(&format!("/repos/{old}/"))?;
+            Some(format!("http://{host}/repos/{new}/{rest}"))
+        };
+        self.renamed.iter().find_map(to)
     }
 
     fn may_write(&mut self, caller: &Caller) -> bool {

@@ -295,6 +295,28 @@ pub(super) fn forgotten(world: &World) -> Outcome {
     same(&database_call(world, orphans)?["rows"][0][0]["value"], &json!("0"), &"rows without their parent")
 }
 
+pub(super) fn what_is_missing(world: &World) -> Outcome {
+    let key: &[(&str, &str)] = &[("x-api-key", KEY)];
+    let page: &[(&str, &str)] = &[("origin", &world.worker.url)];
+    for (method, path, headers, body, status, told) in [
+        ("GET", "/api/models/bundle", key, "", 400, "the query has no version"),
+        ("GET", "/api/models/diff", key, "", 400, "the query has no version"),
+        ("GET", "/api/job", key, "", 400, "the query has no key"),
+        ("GET", "/api/inference?repository=o%2Fr", key, "", 400, "the query has no subject"),
+        ("DELETE", "/api/keys", key, "", 400, "the query has no id"),
+        ("DELETE", "/api/repositories", key, "", 400, "the query has no name"),
+        ("GET", "/setup/done?state=x", &[], "", 400, "the query has no code"),
+        ("POST", "/api/models/promote", key, "{}", 422, "the payload has no version"),
+        ("POST", "/api/session", page, "{}", 422, "the payload has no key"),
+        ("POST", "/api/session", page, "{", 400, "the body is not the JSON expected here: line 1"),
+    ] {
+        let said = world.call(method, path, headers, body)?;
+        let problem: Value = serde_json::from_str(&said.text)?;
+        same(&(said.status, &problem["detail"]), &(status, &json!(told)), &(method, path))?;
+    }
+    Ok(())
+}
+
 // === setting up ===
 
 pub(super) fn app_is_made(world: &World) -> Outcome {
@@ -342,7 +364,7 @@ pub(super) fn app_is_made(world: &World) -> Outcome {
         let shown = part.replace("printf &#39;%s&#39;", "printf '%s'");
         same(&made.text.contains(&shown), &true, &(part, &made.text))?;
     }
-    same(&world.call("GET", &done, own, "")?.status, &404, &"a code is good once")?;
+    same(&world.call("GET", &done, own, "")?.status, &400, &"a code is good once")?;
     same(&world.call("GET", "/setup/done?code=a%2F..%2Fb", &[], "")?.status, &400, &"no code")
 }
 

@@ -383,6 +383,16 @@ pub(super) fn sweep_is_bounded(world: &World) -> Outcome {
     Ok(())
 }
 
+pub(super) fn renamed(world: &World) -> Outcome {
+    let mut payload = world.failed_run(text_log(PYTEST_LOG));
+    let name = payload["repository"]["full_name"].as_str().unwrap_or_default().to_owned();
+    let before = format!("{name}-as-it-was");
+    world.github.rename(&before, &name);
+    payload["repository"]["full_name"] = json!(before);
+    let answer = world.post(&world.delivery(&payload))?;
+    same(&answer.body["inference"]["evidence"], &json!("log"), &answer.body)
+}
+
 pub(super) fn locations(world: &World) -> Outcome {
     // GitHub allows no name like this.
     let elsewhere = world.failed_run_in("acme/a&b=c#d e%20+", text_log(PYTEST_LOG));

@@ -237,5 +237,26 @@ pub(super) fn verdict_published(world: &World) -> Outcome {
     same(&told.1.as_str(), &PERSON, &"the writer")?;
     let prediction = answer.body["inference"]["prediction"].as_str().unwrap_or_default();
     same(&told.2.contains(&format!("SENTINEL: {prediction}")), &true, &told.2)?;
-    same(&told.2.contains("https://sentinel.example/?inference="), &true, &told.2)
+    same(&told.2.contains("https://sentinel.example/?inference="), &true, &told.2)?;
+    // A list of reviews leaves it out, one of verdicts has it, and one of no kind in particular too.
+    for (asked, is_listed) in
+        [("", true), ("&kind=verdict", true), ("&kind=review,explain", false), ("&kind=review", false)]
+    {
+        let jobs = world.get(&format!("/api/jobs?limit=200{asked}"))?.body;
+        let kinds: Vec<&Value> = jobs
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|job| job["repository"] == json!(repository))
+            .map(|job| &job["kind"])
+            .collect();
+        same(&(kinds == [&json!("verdict")]), &is_listed, &(asked, kinds))?;
+    }
+    let refused = world.get("/api/jobs?kind=review,pull")?;
+    same(&refused.status, &400, &refused.body)?;
+    same(
+        &refused.body["detail"],
+        &json!("kind must be review, explain or verdict, or several with commas"),
+        &"an unknown kind",
+    )
 }

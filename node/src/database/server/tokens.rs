@@ -1,6 +1,7 @@
 //! The bearer tokens that clients send. Each allows reading and writing, or only reading.
 
 use super::connection::Access;
+use crate::operate::hidden::Hidden;
 use axum::http::{HeaderMap, header};
 use sentinel_shared::signature::Secret;
 
@@ -14,10 +15,10 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Reads tokens from comma-separated lists.
+    /// Takes the tokens that were given; empty ones are left out.
     #[must_use]
-    pub fn new(write: &[String], read: &[String]) -> Self {
-        let secrets = |texts: &[String]| texts.iter().filter_map(|text| Secret::new(text.trim())).collect();
+    pub fn new(write: &[Hidden], read: &[Hidden]) -> Self {
+        let secrets = |given: &[Hidden]| given.iter().filter_map(Hidden::secret).collect();
         Self { write: secrets(write), read: secrets(read) }
     }
 

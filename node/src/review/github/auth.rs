@@ -67,7 +67,7 @@ impl Github {
         }
         let Some(installation) = installation else {
             return match &self.auth.credentials {
-                Credentials::Token(token) => Ok(String::from_utf8_lossy(token.expose()).into_owned()),
+                Credentials::Token(token) => Ok(token.expose_text().to_owned()),
                 Credentials::App { .. } => Err(JobError::Refused("an App needs an installation".to_owned())),
             };
         };

@@ -46,7 +46,7 @@ impl Explainer {
         let mut request =
             self.http.post(format!("{}/chat/completions", self.url)).timeout(self.deadline).json(&body);
         if let Some(key) = &self.key {
-            request = request.bearer_auth(String::from_utf8_lossy(key.expose()));
+            request = request.bearer_auth(key.expose_text());
         }
         let answer = match request.send().await.and_then(reqwest::Response::error_for_status) {
             Ok(answer) => answer.json::<Json>().await.ok(),
