@@ -249,7 +249,6 @@ async fn serve_database(folder: &Path, address: Option<SocketAddr>) -> (SocketAd
 }
 
 /// A change that only a test makes.
-#[must_use]
 pub fn change(sql: &'static str, args: Vec<Value>) -> Query<()> {
     Query::writing(Statement { sql, args }).done()
 }

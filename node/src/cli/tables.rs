@@ -19,7 +19,7 @@ pub(super) struct Tables {}
 
 impl Tables {
     pub(super) fn run(self) -> Result<()> {
-        print!("{}", text()?);
+        stdout!("{}", text()?.trim_end());
         Ok(())
     }
 }

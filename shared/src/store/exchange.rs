@@ -189,7 +189,7 @@ mod tests {
         Exchange::of(Lock::Write, &[Statement { sql: "-- count\nSELECT ?1", args: vec![Value::Integer(7)] }])
     }
 
-    fn pipeline(results: Vec<Json>, errors: Vec<Json>) -> String {
+    fn pipeline(results: &[Json], errors: &[Json]) -> String {
         let result = json!({ "step_results": results, "step_errors": errors });
         json!({ "results": [{ "type": "ok", "response": { "type": "batch", "result": result } }] })
             .to_string()
@@ -201,11 +201,17 @@ mod tests {
         let rows: Vec<_> = integers.iter().map(row).collect();
         let cols = json!([{ "name": "version" }]);
         let step = |rows: Json| json!({ "cols": cols, "rows": rows, "affected_row_count": 0 });
-        pipeline(vec![step(json!([])), step(json!(rows)), step(json!([])), Json::Null], vec![Json::Null; 4])
+        pipeline(
+            &[step(json!([])), step(json!(rows)), step(json!([])), Json::Null],
+            &[const { Json::Null }; 4],
+        )
     }
 
     fn error(message: &str) -> String {
-        pipeline(vec![Json::Null; 4], vec![Json::Null, json!({ "message": message }), Json::Null, Json::Null])
+        pipeline(
+            &[const { Json::Null }; 4],
+            &[Json::Null, json!({ "message": message }), Json::Null, Json::Null],
+        )
     }
 
     fn newest() -> Vec<i64> {
@@ -250,7 +256,7 @@ mod tests {
                 !exchange.body().contains("CREATE TABLE IF NOT EXISTS drift_cells"),
                 "2 is not run again"
             );
-            assert_eq!(exchange.answered(200, &pipeline(Vec::new(), Vec::new())), Next::Send);
+            assert_eq!(exchange.answered(200, &pipeline(&[], &[])), Next::Send);
             assert_eq!(kind(&exchange), "question");
             assert!(matches!(exchange.answered(200, &answer(&[4])), Next::Done(_)));
         }
@@ -330,7 +336,7 @@ mod tests {
         let answer = |failed: usize, message: &str| {
             let mut errors = vec![Json::Null; steps.len()];
             errors[failed] = json!({ "message": message });
-            upgrading().answered(200, &pipeline(vec![Json::Null; steps.len()], errors))
+            upgrading().answered(200, &pipeline(&vec![Json::Null; steps.len()], &errors))
         };
         let (guard, recorded) = (at("SELECT installation_id FROM drift_cells"), at("record_migration"));
         assert_eq!(answer(guard, "no such column: installation_id"), Next::Done(Vec::new()));

@@ -168,6 +168,10 @@ pub(super) fn open_own(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Changes a new file's journal to a write-ahead log. When two servers open the file at the same time, each may be in the
 /// other's way, and SQLite then does not wait for the lock but fails at once.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the server opens its file before it serves, on a thread of its own"
+)]
 fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIME)?;
     let started = Instant::now();
