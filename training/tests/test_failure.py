@@ -87,7 +87,7 @@ class Retrain(unittest.TestCase):
         address = f"http://127.0.0.1:{server.server_address[1]}"
         cls.output = sentinel(
             "retrain", "--url", address, "--api-key", "a-key", "--data", cls.folder, "--out", cls.candidate, "--key", cls.folder / "model.key",
-            "--author", "test", "--python", sys.executable,
+            "--python", sys.executable,
         )
 
     def test_a_candidate_is_fitted_found_no_worse_signed_and_uploaded(self) -> None:
