@@ -1,7 +1,8 @@
 //! The JSON API: the data of the dashboard, and verdicts on demand. Every call here has passed the check of its key.
 
-use crate::app::{App, now};
-use crate::{guard, models, respond, turso};
+use crate::app::App;
+use crate::clock::now;
+use crate::{body, parameters, respond};
 use sentinel_shared::access::{Principal, Scope};
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::dashboard::{Dashboard, WINDOW};
@@ -11,7 +12,7 @@ use sentinel_shared::features::Telemetry;
 use sentinel_shared::feedback::Feedback;
 use sentinel_shared::github::rfc3339;
 use sentinel_shared::store::inferences::{self, Filter, Totals};
-use sentinel_shared::store::{self, DAY_SECONDS, HISTORY_LIMIT};
+use sentinel_shared::store::{self, DAY_SECONDS};
 use sentinel_shared::webhook::BODY_LIMIT_BYTES;
 use sentinel_shared::{Error, Result};
 use serde::Deserialize;
@@ -19,12 +20,9 @@ use serde_json::json;
 use std::sync::Arc;
 use worker::{Request, Response};
 
-const HISTORY_DEFAULT: u32 = 100;
 /// The number of columns of the drift heatmap.
 const HEATMAP_WINDOWS: u32 = 12;
 const TIMELINE_DAYS: i64 = 14;
-/// The largest small JSON body that is read.
-const FORM_LIMIT_BYTES: usize = 16 * 1024;
 
 /// Answers `GET /api/dashboard` with the overview.
 pub(crate) async fn dashboard(app: &App, who: &Principal) -> Result<Response> {
@@ -40,86 +38,80 @@ pub(crate) async fn drift(app: &App, who: &Principal) -> Result<Response> {
 
 /// `GET /api/drift/windows`: the last windows of inferences, each against the training records, with histograms.
 pub(crate) async fn drift_windows(app: &App, who: &Principal) -> Result<Response> {
-    let model = models::current(app).await?;
+    let model = app.model().await?;
     let version = &model.manifest.model_version;
     let both = store::drift::windows(who.scope, version, HEATMAP_WINDOWS)
         .and(store::drift::window_times(who.scope, HEATMAP_WINDOWS));
-    let (windows, times) = turso::ask(app, both).await?;
+    let (windows, times) = app.database.ask(both).await?;
     respond::json(200, &Heatmap::new(&model.baseline, &windows, &times, version))
 }
 
 /// `GET /api/timeline?days=1..90`: verdicts of each class, day by day.
 pub(crate) async fn timeline(request: &Request, app: &App, who: &Principal) -> Result<Response> {
     let expected = "a whole number from 1 to 90";
-    let days = number(request, "days")?.unwrap_or(TIMELINE_DAYS);
+    let days = parameters::number(request, "days")?.unwrap_or(TIMELINE_DAYS);
     if !(1..=90).contains(&days) {
         return Err(Error::ParameterInvalid { name: "days", expected });
     }
     // Whole days, today's among them.
     let since = (now() / DAY_SECONDS - (days - 1)) * DAY_SECONDS;
-    let counts = turso::ask(app, inferences::classes_by_day(who.scope, since)).await?;
+    let counts = app.database.ask(inferences::classes_by_day(who.scope, since)).await?;
     respond::json(200, &json!({ "since": rfc3339(since), "days": days, "counts": counts }))
 }
 
 /// `GET /api/history?limit=1..1000`, and of these only `repository=`, `class=`, `confidence_min=0..1`, `before=ID`.
 pub(crate) async fn history(request: &Request, app: &App, who: &Principal) -> Result<Response> {
-    let (repository, class) = (query(request, "repository"), query(request, "class"));
-    let confidence = query(request, "confidence_min").map_or(Some(0.0), |text| text.parse().ok());
+    let (repository, class) = (parameters::query(request, "repository"), parameters::query(request, "class"));
+    let confidence = parameters::query(request, "confidence_min").map_or(Some(0.0), |text| text.parse().ok());
     let filter = Filter {
         repository: repository.as_deref(),
         prediction: class.as_deref(),
         confidence_min: confidence
             .filter(|least| (0.0..=1.0).contains(least))
             .ok_or(Error::ParameterInvalid { name: "confidence_min", expected: "a number from 0 to 1" })?,
-        before: number(request, "before")?,
+        before: parameters::number(request, "before")?,
     };
-    let history = inferences::history(who.scope, filter, limit(request)?);
-    respond::json(200, &turso::ask(app, history).await?)
-}
-
-pub(crate) fn limit(request: &Request) -> Result<u32> {
-    let Some(text) = query(request, "limit") else { return Ok(HISTORY_DEFAULT) };
-    let expected = "a whole number from 1 to 1000";
-    let number = text.parse().ok().filter(|limit| (1..=HISTORY_LIMIT).contains(limit));
-    number.ok_or(Error::ParameterInvalid { name: "limit", expected })
+    let history = inferences::history(who.scope, filter, parameters::limit(request)?);
+    respond::json(200, &app.database.ask(history).await?)
 }
 
 /// `POST /api/feedback`: 201 for something new, 200 for what its author said before.
 pub(crate) async fn feedback(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
-    let feedback = Feedback::parse(&guard::body(&mut request, FORM_LIMIT_BYTES).await?, &who.name)?;
-    let (record, is_new) = turso::ask(app, store::feedback::record(who.scope, &feedback, now())).await?;
+    let feedback =
+        Feedback::parse(&body::read(&mut request, parameters::FORM_LIMIT_BYTES).await?, &who.name)?;
+    let (record, is_new) = app.database.ask(store::feedback::record(who.scope, &feedback, now())).await?;
     let (status, word) = if is_new { (201, "recorded") } else { (200, "unchanged") };
     respond::json(status, &json!({ "status": word, "feedback": record }))
 }
 
 /// `GET /api/feedback?limit=1..1000`: who said what when, newest first.
 pub(crate) async fn feedback_audit(request: &Request, app: &App, who: &Principal) -> Result<Response> {
-    let audit = store::feedback::feedback(who.scope, limit(request)?);
-    respond::json(200, &turso::ask(app, audit).await?)
+    let audit = store::feedback::feedback(who.scope, parameters::limit(request)?);
+    respond::json(200, &app.database.ask(audit).await?)
 }
 
 /// `GET /api/telemetry?after=ID&since=UNIX&corrected=true`: what verdicts were made from, a page at a time.
 pub(crate) async fn telemetry(request: &Request, app: &App, who: &Principal) -> Result<Response> {
-    let (after, since) = (number(request, "after")?, number(request, "since")?);
-    let corrected = query(request, "corrected").is_some_and(|value| value == "true");
+    let (after, since) = (parameters::number(request, "after")?, parameters::number(request, "since")?);
+    let corrected = parameters::query(request, "corrected").is_some_and(|value| value == "true");
     let page = store::telemetry::page(who.scope, after.unwrap_or(0), since.unwrap_or(0), corrected);
-    respond::json(200, &turso::ask(app, page).await?)
+    respond::json(200, &app.database.ask(page).await?)
 }
 
 /// Answers `GET /api/feedback/stats` with the totals of corrections.
 pub(crate) async fn feedback_stats(app: &App, who: &Principal) -> Result<Response> {
-    respond::json(200, &turso::ask(app, store::feedback::stats(who.scope)).await?)
+    respond::json(200, &app.database.ask(store::feedback::stats(who.scope)).await?)
 }
 
 /// `GET /api/inference?repository=owner/name&subject=run:1:1`: where a 202 points to; or `?id=7`.
 pub(crate) async fn inference(request: &Request, app: &App, who: &Principal) -> Result<Response> {
-    let inference = match number(request, "id")? {
+    let inference = match parameters::number(request, "id")? {
         Some(id) => inferences::by_id(who.scope, id),
         None => {
             inferences::of_subject(who.scope, &needed(request, "repository")?, &needed(request, "subject")?)
         }
     };
-    respond::json(200, &turso::ask(app, inference).await?)
+    respond::json(200, &app.database.ask(inference).await?)
 }
 
 /// The JSON body of `/api/classify`: a log, a record with a message, or telemetry that is already masked.
@@ -137,8 +129,8 @@ struct ClassifyBody {
 /// `POST /api/classify`: a log (`text/plain`, or JSON `log`) or a record (JSON `error_message` and its fields).
 pub(crate) async fn classify(mut request: Request, app: &App) -> Result<Response> {
     let content_type = request.headers().get("content-type").ok().flatten().unwrap_or_default();
-    let body = guard::body(&mut request, BODY_LIMIT_BYTES).await?;
-    let model = models::current(app).await?;
+    let body = body::read(&mut request, BODY_LIMIT_BYTES).await?;
+    let model = app.model().await?;
     let verdict = if content_type.starts_with("text/plain") {
         model.classify_log(&text_excerpt(&body)?, None, None)?
     } else if content_type.starts_with("application/json") {
@@ -171,10 +163,10 @@ fn text_excerpt(log: &[u8]) -> Result<Excerpt> {
 
 /// The data of the badge, the heatmap and the registry, from one moment.
 pub(crate) async fn overview(app: &App, scope: Scope) -> Result<Overview> {
-    let model = models::current(app).await?;
+    let model = app.model().await?;
     let version = &model.manifest.model_version;
     let both = inferences::totals(scope, WINDOW).and(store::drift::window(scope, version));
-    let (totals, window) = turso::ask(app, both).await?;
+    let (totals, window) = app.database.ask(both).await?;
     let report = Report::of(&model.baseline, &window);
     Ok(Overview { totals, report, model })
 }
@@ -187,23 +179,5 @@ pub(crate) struct Overview {
 
 /// Reads a parameter that must be in the query.
 pub(crate) fn needed(request: &Request, name: &'static str) -> Result<String> {
-    query(request, name).ok_or(Error::ParameterMissing(name))
-}
-
-/// Reads a whole number from the query, if it is there.
-pub(crate) fn number(request: &Request, name: &'static str) -> Result<Option<i64>> {
-    let parse =
-        |text: String| text.parse().map_err(|_| Error::ParameterInvalid { name, expected: "a whole number" });
-    query(request, name).map(parse).transpose()
-}
-
-/// Reads a small JSON body.
-pub(crate) async fn form<T: serde::de::DeserializeOwned>(request: &mut Request) -> Result<T> {
-    let body = guard::body(request, FORM_LIMIT_BYTES).await?;
-    serde_json::from_slice(&body).map_err(|error| Error::JsonInvalid(error.to_string()))
-}
-
-pub(crate) fn query(request: &Request, name: &str) -> Option<String> {
-    let url = request.url().ok()?;
-    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    parameters::query(request, name).ok_or(Error::ParameterMissing(name))
 }

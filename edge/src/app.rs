@@ -1,38 +1,48 @@
-//! The state that one isolate keeps between requests: its configuration and, from the first verdict on, its models.
+//! What one isolate keeps between requests: its settings, and a handle for each thing that it works with. A function takes
+//! the handles it uses; only handlers, which use many, take the whole [`App`].
 
 use crate::config::Config;
-use crate::keys::KnownKeys;
+use crate::database::Database;
+use crate::known_keys::KnownKeys;
+use crate::limits::Limits;
 use crate::models::Models;
 use crate::refusals::Refusals;
 use crate::standing::Standing;
-use std::sync::OnceLock;
-use worker::{Date, Env};
+use sentinel_shared::Result;
+use sentinel_shared::artifact::ModelBundle;
+use std::sync::{Arc, OnceLock};
+use worker::Env;
 
 pub(crate) struct App {
     pub(crate) config: Config,
-    /// The bindings (rate limiters), which are the isolate's and not a request's.
-    pub(crate) env: Env,
+    pub(crate) database: Database,
     pub(crate) github: Standing,
+    pub(crate) known_keys: KnownKeys,
+    pub(crate) limits: Limits,
     pub(crate) models: Models,
     pub(crate) refusals: Refusals,
-    pub(crate) known_keys: KnownKeys,
 }
 
-/// The isolate's state, built by its first event. An isolate has one thread, so there is no race.
+/// The isolate's state, built by its first event. An isolate has one thread, so no race is lost.
 pub(crate) fn app(env: &Env) -> &'static App {
     static APP: OnceLock<App> = OnceLock::new();
-    APP.get_or_init(|| App {
-        config: Config::read(|name| env.var(name).ok().map(|value| value.to_string())),
-        env: env.clone(),
-        github: Standing::default(),
-        models: Models::default(),
-        refusals: Refusals::default(),
-        known_keys: KnownKeys::default(),
+    APP.get_or_init(|| {
+        let config = Config::read(|name| env.var(name).ok().map(|value| value.to_string()));
+        App {
+            database: Database::of(&config),
+            config,
+            github: Standing::default(),
+            known_keys: KnownKeys::default(),
+            limits: Limits::of(env),
+            models: Models::of(env),
+            refusals: Refusals::default(),
+        }
     })
 }
 
-/// The current time in Unix seconds. The runtime's clock stands still between I/O, which is fine for leases and
-/// timestamps.
-pub(crate) fn now() -> i64 {
-    (Date::now().as_millis() / 1000) as i64
+impl App {
+    /// The model that serves now, for a request that has not asked the registry yet.
+    pub(crate) async fn model(&self) -> Result<Arc<ModelBundle>> {
+        self.models.current(&self.config, &self.database).await
+    }
 }

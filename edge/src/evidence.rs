@@ -4,7 +4,7 @@
 //! Everything here together has a deadline and a limit of calls. What cannot be had now is distinguished from what does
 //! not exist, because only the first is worth waiting for.
 
-use crate::app::App;
+use crate::config::Config;
 use crate::github::{Github, Stop, away, dismiss};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
@@ -97,9 +97,9 @@ impl Check {
 }
 
 /// Gathers the evidence that GitHub gives now. It is no trouble if there is none (no token, no such job, no log).
-pub(crate) async fn gather(app: &App, record: &FailureRecord) -> Evidence {
+pub(crate) async fn gather(config: &Config, record: &FailureRecord) -> Evidence {
     let mut evidence = Evidence::default();
-    let Some(github) = Github::of(app, CALLS_MAX) else { return evidence };
+    let Some(github) = Github::of(config, CALLS_MAX) else { return evidence };
     let ended = match select(pin!(gather_with(&github, record, &mut evidence)), Delay::from(DEADLINE)).await {
         Either::Left((ended, _)) => ended,
         Either::Right(_) => Err(away("no answer in time")),
@@ -112,8 +112,8 @@ pub(crate) async fn gather(app: &App, record: &FailureRecord) -> Evidence {
 }
 
 /// Tries to read the log of the last failed run or job. Without one, it only tries the token.
-pub(crate) async fn check(app: &App, last: Option<(&str, &str)>) -> Check {
-    let Some(github) = Github::of(app, CALLS_MAX) else { return Check::NoToken };
+pub(crate) async fn check(config: &Config, last: Option<(&str, &str)>) -> Check {
+    let Some(github) = Github::of(config, CALLS_MAX) else { return Check::NoToken };
     match select(pin!(check_with(&github, last)), Delay::from(DEADLINE)).await {
         Either::Left((Ok(check), _)) => check,
         Either::Left((Err(Stop::Trouble(trouble)), _)) => Check::Trouble(trouble),
@@ -125,12 +125,12 @@ pub(crate) async fn check(app: &App, last: Option<(&str, &str)>) -> Check {
 ///
 /// # Errors
 /// [`Error::GithubUnavailable`] when trying again later may tell.
-pub(crate) async fn may_write(app: &App, repository: &str, login: &str) -> Result<bool, Error> {
+pub(crate) async fn may_write(config: &Config, repository: &str, login: &str) -> Result<bool, Error> {
     #[derive(serde::Deserialize)]
     struct Permission {
         permission: String,
     }
-    let Some(github) = Github::of(app, 1) else { return Ok(false) };
+    let Some(github) = Github::of(config, 1) else { return Ok(false) };
     let path = format!("/repos/{repository}/collaborators/{login}/permission");
     match select(pin!(github.json::<Permission>(&path)), Delay::from(DEADLINE)).await {
         // `maintain` is told as `write` here.

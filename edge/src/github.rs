@@ -3,7 +3,8 @@
 //! Each answer has a byte limit and each piece of work a limit of calls. `sentinel_shared::github::answer` decides what
 //! an answer means. Our `Authorization` goes only to the API, never to the storage.
 
-use crate::app::{App, now};
+use crate::clock::now;
+use crate::config::Config;
 use futures_util::StreamExt;
 use sentinel_shared::Error;
 use sentinel_shared::evidence::Trouble;
@@ -57,8 +58,7 @@ impl From<Stop> for Error {
 
 impl<'a> Github<'a> {
     /// Makes a client with at most `calls_max` calls; None if there is no token.
-    pub(crate) fn of(app: &'a App, calls_max: usize) -> Option<Self> {
-        let config = &app.config;
+    pub(crate) fn of(config: &'a Config, calls_max: usize) -> Option<Self> {
         let token = config.github_token.as_ref()?.expose_text();
         let (api, log_hosts) = (config.github_api_url().ok()?, config.log_hosts.as_slice());
         Some(Self { api, token, log_hosts, calls: Cell::new(0), calls_max })
@@ -178,9 +178,9 @@ impl<'a> Github<'a> {
 }
 
 /// Sends an empty POST to `path` of GitHub's API, without a token; None if it does not exist, or no longer exists.
-pub(crate) async fn exchange<T: DeserializeOwned>(app: &App, path: &str) -> Result<Option<T>, Error> {
+pub(crate) async fn exchange<T: DeserializeOwned>(config: &Config, path: &str) -> Result<Option<T>, Error> {
     let headers = [("accept", "application/vnd.github+json"), ("user-agent", "sentinel")];
-    let url = format!("{}{path}", app.config.github_api_url()?);
+    let url = format!("{}{path}", config.github_api_url()?);
     let unreachable = |_: worker::Error| Error::GithubUnavailable("it can't be reached");
     let mut response = send(Method::Post, &url, &headers).await.map_err(unreachable)?;
     match told(&response, "", Meaning::of) {

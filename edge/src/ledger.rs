@@ -1,7 +1,7 @@
 //! The ledger of deliveries over HTTP: lists deliveries, takes up given-up ones again, and deletes a repository's rows.
 
 use crate::app::App;
-use crate::{api, respond, turso};
+use crate::{api, parameters, respond};
 use sentinel_shared::access::Principal;
 use sentinel_shared::store::deliveries::{self, DeliveryStatus};
 use sentinel_shared::store::retention;
@@ -18,25 +18,25 @@ struct DeliveryForm {
 
 /// `GET /api/deliveries?status=failed&limit=1..1000`, newest first.
 pub(crate) async fn list(request: &Request, app: &App, who: &Principal) -> Result<Response> {
-    let status = api::query(request, "status").map(|label| {
+    let status = parameters::query(request, "status").map(|label| {
         let expected = "queued, done or failed";
         DeliveryStatus::parse(&label).ok_or(Error::ParameterInvalid { name: "status", expected })
     });
-    let ledger = deliveries::ledger(who.scope, status.transpose()?, api::limit(request)?);
-    respond::json(200, &turso::ask(app, ledger).await?)
+    let ledger = deliveries::ledger(who.scope, status.transpose()?, parameters::limit(request)?);
+    respond::json(200, &app.database.ask(ledger).await?)
 }
 
 /// `DELETE /api/repositories?name=owner/name`: forgets every row of it.
 pub(crate) async fn forget(request: &Request, app: &App, who: &Principal) -> Result<Response> {
     let name = api::needed(request, "name")?;
-    let rows = turso::ask(app, retention::repository(who.scope, &name)).await?;
+    let rows = app.database.ask(retention::repository(who.scope, &name)).await?;
     respond::json(200, &json!({ "repository": name, "rows": rows }))
 }
 
 /// `POST /api/deliveries/redeliver` with `hook` and `id`: the next sweep takes it up.
 pub(crate) async fn redeliver(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
-    let DeliveryForm { hook, id } = api::form(&mut request).await?;
-    let (delivery, is_queued) = turso::ask(app, deliveries::redeliver(who.scope, &hook, &id)).await?;
+    let DeliveryForm { hook, id } = parameters::form(&mut request).await?;
+    let (delivery, is_queued) = app.database.ask(deliveries::redeliver(who.scope, &hook, &id)).await?;
     let status = if is_queued { "queued" } else { "unchanged" };
     respond::json(200, &json!({ "status": status, "delivery": delivery }))
 }

@@ -5,14 +5,19 @@
 
 mod api;
 mod app;
+mod body;
+mod clock;
 mod config;
+mod database;
 mod evidence;
 mod github;
-mod guard;
 mod keys;
+mod known_keys;
 mod ledger;
+mod limits;
 mod models;
 mod pages;
+mod parameters;
 mod refusals;
 mod registry;
 mod respond;
@@ -23,7 +28,6 @@ mod session;
 mod setup;
 mod standing;
 mod telemetry;
-mod turso;
 mod webhook;
 
 use futures_util::future::join;
@@ -44,6 +48,6 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     let app = app::app(&env);
-    turso::check_schema(app).await;
+    app.database.check_schema().await;
     join(webhook::sweep(app), reviews::resubmit(app)).await;
 }

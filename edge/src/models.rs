@@ -4,13 +4,14 @@
 //! A bundle that cannot be fetched, or whose signature or bytes are wrong, is refused. The model that served before
 //! keeps serving, and `/health` and `/metrics` say so.
 
-use crate::app::{App, now};
-use crate::turso;
+use crate::clock::now;
+use crate::config::Config;
+use crate::database::Database;
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::store::models::{self, ActiveModel};
 use sentinel_shared::{Error, Result};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use worker::{console_error, console_log};
+use worker::{Env, console_error, console_log};
 
 /// Translated from `models/failure/model.onnx` at build time; see `sentinel model compile`.
 const BUNDLE: &[u8] = include_bytes!("../../models/failure/compiled.bundle");
@@ -20,8 +21,9 @@ const BINDING: &str = "MODELS";
 const RETRY_SECONDS: i64 = 60;
 
 /// The models of one isolate.
-#[derive(Default)]
 pub(crate) struct Models {
+    /// The binding of the bundle store.
+    env: Env,
     built_in: OnceLock<Result<Arc<ModelBundle>>>,
     loaded: Mutex<Option<(String, Arc<ModelBundle>)>>,
     refused: Mutex<Option<Refused>>,
@@ -37,6 +39,15 @@ pub(crate) struct Refused {
 }
 
 impl Models {
+    pub(crate) fn of(env: &Env) -> Self {
+        Self {
+            env: env.clone(),
+            built_in: OnceLock::new(),
+            loaded: Mutex::default(),
+            refused: Mutex::default(),
+        }
+    }
+
     /// The built-in model, loaded by the first caller: a cold isolate that only says `pong` does not pay for it.
     fn built_in(&self) -> Result<Arc<ModelBundle>> {
         let load = || ModelBundle::from_bytes(BUNDLE).map(Arc::new);
@@ -55,81 +66,89 @@ impl Models {
     pub(crate) fn refused(&self) -> Option<Refused> {
         locked(&self.refused).clone()
     }
-}
 
-/// The model that the registry names, or the one that keeps serving in its place.
-pub(crate) async fn serving(app: &App, active: Option<&ActiveModel>) -> Result<Arc<ModelBundle>> {
-    let models = &app.models;
-    let Some(active) = active else {
-        *locked(&models.loaded) = None;
-        *locked(&models.refused) = None;
-        return models.built_in();
-    };
-    if let Some((digest, bundle)) = locked(&models.loaded).as_ref()
-        && *digest == active.digest
-        && bundle.manifest.model_version == active.version
-    {
-        return Ok(Arc::clone(bundle));
-    }
-    let waits = |refused: &Refused| {
-        refused.digest == active.digest
-            && refused.version == active.version
-            && now() - refused.at < RETRY_SECONDS
-    };
-    if models.refused().as_ref().is_some_and(waits) {
-        return models.serving().map(|(bundle, _)| bundle);
-    }
-    match load(app, &active.version, &active.digest).await {
-        Ok(bundle) => {
-            console_log!("model.loaded: {}", active.version);
-            *locked(&models.loaded) = Some((active.digest.clone(), Arc::clone(&bundle)));
-            *locked(&models.refused) = None;
-            Ok(bundle)
+    /// The model that the registry names, or the one that keeps serving in its place.
+    pub(crate) async fn serve(
+        &self,
+        config: &Config,
+        active: Option<&ActiveModel>,
+    ) -> Result<Arc<ModelBundle>> {
+        let Some(active) = active else {
+            *locked(&self.loaded) = None;
+            *locked(&self.refused) = None;
+            return self.built_in();
+        };
+        if let Some((digest, bundle)) = locked(&self.loaded).as_ref()
+            && *digest == active.digest
+            && bundle.manifest.model_version == active.version
+        {
+            return Ok(Arc::clone(bundle));
         }
-        Err(error) => {
-            console_error!("model.refused: {}: {error}", active.version);
-            *locked(&models.refused) = Some(Refused {
-                version: active.version.clone(),
-                reason: error.to_string(),
-                digest: active.digest.clone(),
-                at: now(),
-            });
-            models.serving().map(|(bundle, _)| bundle)
+        let waits = |refused: &Refused| {
+            refused.digest == active.digest
+                && refused.version == active.version
+                && now() - refused.at < RETRY_SECONDS
+        };
+        if self.refused().as_ref().is_some_and(waits) {
+            return self.serving().map(|(bundle, _)| bundle);
+        }
+        match self.load(config, &active.version, &active.digest).await {
+            Ok(bundle) => {
+                console_log!("model.loaded: {}", active.version);
+                *locked(&self.loaded) = Some((active.digest.clone(), Arc::clone(&bundle)));
+                *locked(&self.refused) = None;
+                Ok(bundle)
+            }
+            Err(error) => {
+                console_error!("model.refused: {}: {error}", active.version);
+                *locked(&self.refused) = Some(Refused {
+                    version: active.version.clone(),
+                    reason: error.to_string(),
+                    digest: active.digest.clone(),
+                    at: now(),
+                });
+                self.serving().map(|(bundle, _)| bundle)
+            }
         }
     }
-}
 
-/// The same for a request that has not asked the registry yet.
-pub(crate) async fn current(app: &App) -> Result<Arc<ModelBundle>> {
-    let active = turso::ask(app, models::active()).await?;
-    serving(app, active.as_ref()).await
-}
-
-/// Fetches a signed bundle and checks its signature, then its bytes, then that it is the version the registry calls it:
-/// the registry's rows are not signed, and must not give an old bundle a newer name.
-pub(crate) async fn load(app: &App, version: &str, digest: &str) -> Result<Arc<ModelBundle>> {
-    let bytes = fetch(app, digest).await?;
-    let verified = app.config.model_keys()?.verify(&bytes)?;
-    if verified.digest != digest {
-        return Err(Error::ModelInvalid("its digest is not the registered one".into()));
+    /// The same for a request that has not asked the registry yet.
+    pub(crate) async fn current(&self, config: &Config, database: &Database) -> Result<Arc<ModelBundle>> {
+        let active = database.ask(models::active()).await?;
+        self.serve(config, active.as_ref()).await
     }
-    verified.load_as(version).map(Arc::new)
-}
 
-/// The signed bundle of this digest, unchecked.
-pub(crate) async fn fetch(app: &App, digest: &str) -> Result<Vec<u8>> {
-    let bytes = store(app)?.get(&key(digest)).bytes().await.map_err(|_| Error::StoreUnavailable)?;
-    bytes.ok_or_else(|| Error::ModelInvalid("the bundle store does not have it".into()))
-}
+    /// Fetches a signed bundle and checks its signature, then its bytes, then that it is the version the registry calls it:
+    /// the registry's rows are not signed, and must not give an old bundle a newer name.
+    pub(crate) async fn load(
+        &self,
+        config: &Config,
+        version: &str,
+        digest: &str,
+    ) -> Result<Arc<ModelBundle>> {
+        let bytes = self.fetch(digest).await?;
+        let verified = config.model_keys()?.verify(&bytes)?;
+        if verified.digest != digest {
+            return Err(Error::ModelInvalid("its digest is not the registered one".into()));
+        }
+        verified.load_as(version).map(Arc::new)
+    }
 
-/// Keeps a signed bundle under its digest.
-pub(crate) async fn keep(app: &App, digest: &str, signed: &[u8]) -> Result<()> {
-    let put = store(app)?.put_bytes(&key(digest), signed).map_err(|_| Error::StoreUnavailable)?;
-    put.execute().await.map_err(|_| Error::StoreUnavailable)
-}
+    /// The signed bundle of this digest, unchecked.
+    pub(crate) async fn fetch(&self, digest: &str) -> Result<Vec<u8>> {
+        let bytes = self.store()?.get(&key(digest)).bytes().await.map_err(|_| Error::StoreUnavailable)?;
+        bytes.ok_or_else(|| Error::ModelInvalid("the bundle store does not have it".into()))
+    }
 
-fn store(app: &App) -> Result<worker::KvStore> {
-    app.env.kv(BINDING).map_err(|_| Error::NotConfigured("the MODELS KV namespace"))
+    /// Keeps a signed bundle under its digest.
+    pub(crate) async fn keep(&self, digest: &str, signed: &[u8]) -> Result<()> {
+        let put = self.store()?.put_bytes(&key(digest), signed).map_err(|_| Error::StoreUnavailable)?;
+        put.execute().await.map_err(|_| Error::StoreUnavailable)
+    }
+
+    fn store(&self) -> Result<worker::KvStore> {
+        self.env.kv(BINDING).map_err(|_| Error::NotConfigured("the MODELS KV namespace"))
+    }
 }
 
 fn key(digest: &str) -> String {

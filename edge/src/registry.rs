@@ -3,8 +3,9 @@
 //! Every call here has passed the check of its key. The key alone installs nothing, because a bundle needs a trusted
 //! key's signature.
 
-use crate::app::{App, now};
-use crate::{api, guard, models, respond, turso};
+use crate::app::App;
+use crate::clock::now;
+use crate::{api, body, parameters, respond};
 use sentinel_shared::access::{Principal, Scope};
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::artifact::signed::SIGNED_LIMIT_BYTES;
@@ -23,7 +24,7 @@ const DIFF_ROWS: u32 = 100;
 /// Answers `GET /api/registry` with the models and every change.
 pub(crate) async fn show(app: &App) -> Result<Response> {
     let overview = api::overview(app, Scope::All).await?;
-    let (models, activations) = turso::ask(app, rows::registry()).await?;
+    let (models, activations) = app.database.ask(rows::registry()).await?;
     let manifest = &overview.model.manifest;
     respond::json(200, &Registry::new(&overview.totals, &overview.report, manifest, models, activations))
 }
@@ -37,12 +38,12 @@ struct Change {
 /// `POST /api/models`: takes a signed bundle as a candidate. 201, or 200 if it was known.
 pub(crate) async fn upload(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
     let keys = app.config.model_keys()?;
-    let signed = guard::body(&mut request, SIGNED_LIMIT_BYTES).await?;
+    let signed = body::read(&mut request, SIGNED_LIMIT_BYTES).await?;
     let verified = keys.verify(&signed).map_err(refused)?;
     let bundle = verified.load().map_err(refused)?;
-    models::keep(app, &verified.digest, &signed).await?;
+    app.models.keep(&verified.digest, &signed).await?;
     let register = rows::register(&bundle.manifest, &verified.digest, &who.name, now());
-    let status = if turso::ask(app, register).await? { 201 } else { 200 };
+    let status = if app.database.ask(register).await? { 201 } else { 200 };
     let version = &bundle.manifest.model_version;
     respond::json(
         status,
@@ -53,26 +54,26 @@ pub(crate) async fn upload(mut request: Request, app: &App, who: &Principal) -> 
 /// `GET /api/models/bundle?version=`: a registered bundle as it was signed.
 pub(crate) async fn bundle(request: &Request, app: &App) -> Result<Response> {
     let version = api::needed(request, "version")?;
-    let digest = turso::ask(app, rows::digest_of(&version)).await?;
-    respond::build(200, "application/octet-stream", models::fetch(app, &digest).await?, &[])
+    let digest = app.database.ask(rows::digest_of(&version)).await?;
+    respond::build(200, "application/octet-stream", app.models.fetch(&digest).await?, &[])
         .map_err(|_| Error::Internal("the answer can't be built"))
 }
 
 /// `POST /api/models/promote` with `version`: from the next request on, this model serves.
 pub(crate) async fn promote(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
-    let change: Change = api::form(&mut request).await?;
+    let change: Change = parameters::form(&mut request).await?;
     let version = change.version.ok_or(Error::FieldMissing("version"))?;
-    let digest = turso::ask(app, rows::digest_of(&version)).await?;
+    let digest = app.database.ask(rows::digest_of(&version)).await?;
     // Tried before it is switched to: a bundle that does not load must not be what the registry says.
-    models::load(app, &version, &digest).await.map_err(refused)?;
-    let (changed, active) = turso::ask(app, rows::promote(&version, &who.name, now())).await?;
+    app.models.load(&app.config, &version, &digest).await.map_err(refused)?;
+    let (changed, active) = app.database.ask(rows::promote(&version, &who.name, now())).await?;
     serving_now(app, changed, active.as_ref()).await
 }
 
 /// `POST /api/models/rollback`: takes the last promotion back. Again takes the one before it back; 400 when the built-in
 /// model serves.
 pub(crate) async fn rollback(app: &App, who: &Principal) -> Result<Response> {
-    let active = turso::ask(app, rows::rollback(&who.name, now())).await?;
+    let active = app.database.ask(rows::rollback(&who.name, now())).await?;
     serving_now(app, true, active.as_ref()).await
 }
 
@@ -81,9 +82,9 @@ pub(crate) async fn rollback(app: &App, who: &Principal) -> Result<Response> {
 pub(crate) async fn diff(request: &Request, app: &App) -> Result<Response> {
     let version = api::needed(request, "version")?;
     let both = rows::digest_of(&version).and(telemetry::latest(DIFF_ROWS));
-    let (digest, stored) = turso::ask(app, both).await?;
-    let candidate = models::load(app, &version, &digest).await.map_err(refused)?;
-    let serving = models::current(app).await?;
+    let (digest, stored) = app.database.ask(both).await?;
+    let candidate = app.models.load(&app.config, &version, &digest).await.map_err(refused)?;
+    let serving = app.model().await?;
     let mut changed = Vec::new();
     for row in &stored {
         let says = |model: &ModelBundle| {
@@ -106,7 +107,7 @@ pub(crate) async fn diff(request: &Request, app: &App) -> Result<Response> {
 }
 
 async fn serving_now(app: &App, changed: bool, active: Option<&ActiveModel>) -> Result<Response> {
-    let model = models::serving(app, active).await?;
+    let model = app.models.serve(&app.config, active).await?;
     respond::json(200, &json!({ "model_version": model.manifest.model_version, "changed": changed }))
 }
 

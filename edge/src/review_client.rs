@@ -2,7 +2,7 @@
 //!
 //! It makes only unary calls. Fetch returns the whole answer at once, which suits an answer of a few bytes.
 
-use crate::app::App;
+use crate::config::Config;
 use futures_util::future::{Either, LocalBoxFuture, select};
 use http_body_util::{BodyExt, Full};
 use sentinel_proto::v1::review_service_client::ReviewServiceClient;
@@ -26,8 +26,8 @@ const ANSWER_LIMIT_BYTES: u32 = 64 * 1024;
 
 /// Tells the node of a durable job. Nothing is lost when it is away: the sweep tells it again. False where there
 /// is no use in telling it of another job now.
-pub(crate) async fn submit(app: &App, job: &ReviewJob) -> bool {
-    let Some(node) = &app.config.node else { return false };
+pub(crate) async fn submit(config: &Config, job: &ReviewJob) -> bool {
+    let Some(node) = &config.node else { return false };
     let mut client = ReviewServiceClient::with_origin(
         GrpcWebClientService::new(FetchService),
         match node.url.parse() {

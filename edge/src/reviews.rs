@@ -3,8 +3,9 @@
 //! The database is the outbox. A job is stored before GitHub is answered. The node is notified afterwards, and again by
 //! the scheduled sweep for as long as nobody has taken the job. Nodes that pull need no notification.
 
-use crate::app::{App, now};
-use crate::{api, evidence, guard, respond, review_client, turso};
+use crate::app::App;
+use crate::clock::now;
+use crate::{api, evidence, parameters, respond, review_client};
 use sentinel_shared::access::Principal;
 use sentinel_shared::review::ReviewJob;
 use sentinel_shared::review::command::Command;
@@ -44,19 +45,19 @@ pub(crate) async fn obey(
     request: CommandRequest,
 ) -> Result<Response> {
     let CommandRequest { command, job, by } = request;
-    if !evidence::may_write(app, &job.repository, &by).await? {
+    if !evidence::may_write(&app.config, &job.repository, &by).await? {
         return respond::json(200, &json!({ "status": "ignored", "reason": "no_write_access" }));
     }
     match command {
         Command::Ignore => {
-            turso::ask(app, outbox::mute(delivery, event, &job, &by, now())).await?;
+            app.database.ask(outbox::mute(delivery, event, &job, &by, now())).await?;
             respond::json(
                 200,
                 &json!({ "status": "muted", "repository": job.repository, "number": job.number }),
             )
         }
         Command::Review => {
-            turso::ask(app, outbox::unmute(&job)).await?;
+            app.database.ask(outbox::unmute(&job)).await?;
             store(app, context, delivery, event, JobKind::Review, job).await
         }
         Command::Explain => store(app, context, delivery, event, JobKind::Explain, job).await,
@@ -71,8 +72,8 @@ async fn store(
     kind: JobKind,
     job: ReviewJob,
 ) -> Result<Response> {
-    guard::delivery_within_rate(app, job.installation_id, &job.repository).await?;
-    let status = match turso::ask(app, outbox::accept(delivery, event, kind, &job, now())).await? {
+    app.limits.delivery(job.installation_id, &job.repository).await?;
+    let status = match app.database.ask(outbox::accept(delivery, event, kind, &job, now())).await? {
         None => return respond::json(200, &json!({ "status": "ignored", "reason": "muted" })),
         Some(JobStatus::Queued) => "queued",
         Some(status) => {
@@ -83,7 +84,7 @@ async fn store(
         respond::json(202, &json!({ "status": status, "job": job.key, "repository": job.repository }))?;
     let _ = answer.headers_mut().set("location", &respond::address("/api/job", &[("key", &job.key)]));
     context.wait_until(async move {
-        review_client::submit(app, &job).await;
+        review_client::submit(&app.config, &job).await;
     });
     Ok(answer)
 }
@@ -93,10 +94,10 @@ pub(crate) async fn resubmit(app: &App) {
     if app.config.node.is_none() {
         return;
     }
-    match turso::ask(app, outbox::due(now())).await {
+    match app.database.ask(outbox::due(now())).await {
         Ok(jobs) => {
             for job in jobs {
-                if !review_client::submit(app, &job).await {
+                if !review_client::submit(&app.config, &job).await {
                     break;
                 }
             }
@@ -107,19 +108,19 @@ pub(crate) async fn resubmit(app: &App) {
 
 /// `GET /api/jobs?status=dead&kind=review,explain&limit=1..200`, newest first.
 pub(crate) async fn list(request: &Request, app: &App, who: &Principal) -> Result<Response> {
-    let status = match api::query(request, "status") {
+    let status = match parameters::query(request, "status") {
         None => None,
         Some(label) => Some(JobStatus::parse(&label).ok_or(Error::ParameterInvalid {
             name: "status",
             expected: "queued, running, done, skipped, failed, dead or superseded",
         })?),
     };
-    let limit = api::query(request, "limit").map_or(Some(50), |text| text.parse().ok());
+    let limit = parameters::query(request, "limit").map_or(Some(50), |text| text.parse().ok());
     let limit = limit.filter(|limit| (1..=JOBS_LIMIT).contains(limit));
     let limit =
         limit.ok_or(Error::ParameterInvalid { name: "limit", expected: "a whole number from 1 to 200" })?;
-    let kinds = kinds(api::query(request, "kind").as_deref())?;
-    respond::json(200, &turso::ask(app, queue::list(who.scope, status, &kinds, limit)).await?)
+    let kinds = kinds(parameters::query(request, "kind").as_deref())?;
+    respond::json(200, &app.database.ask(queue::list(who.scope, status, &kinds, limit)).await?)
 }
 
 /// The kinds in `kind=review,explain`; none where it is not given, and all are meant.
@@ -133,19 +134,19 @@ fn kinds(asked: Option<&str>) -> Result<Vec<JobKind>> {
 
 /// `GET /api/breakers`: the accounts on GitHub whose jobs are paused, the oldest trouble first.
 pub(crate) async fn breakers(app: &App, who: &Principal) -> Result<Response> {
-    respond::json(200, &turso::ask(app, pauses::breakers(who.scope)).await?)
+    respond::json(200, &app.database.ask(pauses::breakers(who.scope)).await?)
 }
 
 /// `GET /api/job?key=owner/name%237@sha`: where a 202 points to.
 pub(crate) async fn show(request: &Request, app: &App, who: &Principal) -> Result<Response> {
     let key = api::needed(request, "key")?;
-    respond::json(200, &turso::ask(app, queue::by_key(who.scope, &key)).await?)
+    respond::json(200, &app.database.ask(queue::by_key(who.scope, &key)).await?)
 }
 
 /// `POST /api/jobs/replay` with `key`: queues a job again that ended without a review.
 pub(crate) async fn replay(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
-    let JobForm { key } = api::form(&mut request).await?;
+    let JobForm { key } = parameters::form(&mut request).await?;
     let revive = queue::revive(who.scope, Some(&key), now());
-    let (revived, job) = turso::ask(app, revive.and(queue::by_key(who.scope, &key))).await?;
+    let (revived, job) = app.database.ask(revive.and(queue::by_key(who.scope, &key))).await?;
     respond::json(200, &json!({ "status": if revived > 0 { "queued" } else { "unchanged" }, "job": job }))
 }

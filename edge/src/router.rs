@@ -166,7 +166,7 @@ async fn guarded(request: Request, app: &App, call: Call) -> Result<Response> {
         Call::FeedbackAudit => api::feedback_audit(&request, app, &who).await,
         Call::FeedbackStats => api::feedback_stats(app, &who).await,
         Call::Forget => ledger::forget(&request, app, &who).await,
-        Call::Github => standing::check(app).await,
+        Call::Github => standing::check(&app.config, &app.database, &app.github).await,
         Call::History => api::history(&request, app, &who).await,
         Call::Inference => api::inference(&request, app, &who).await,
         Call::Job => reviews::show(&request, app, &who).await,

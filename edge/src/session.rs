@@ -3,8 +3,9 @@
 //! A browser holds a cookie that no script can read and no other site can send. A change made with it must come from a
 //! page of this address, as its `Origin` says.
 
-use crate::app::{App, now};
-use crate::{guard, respond, turso};
+use crate::app::App;
+use crate::clock::now;
+use crate::{body, respond};
 use sentinel_shared::access::{Principal, SESSION_SECONDS, Token};
 use sentinel_shared::store::access::{self, SignIn};
 use sentinel_shared::{Error, Result};
@@ -37,17 +38,17 @@ pub(crate) async fn principal(request: &Request, app: &App) -> Result<Principal>
     }
     let id = match session.session_key(operator) {
         Ok(id) => id,
-        Err(made_up) => return Err(guard::refused(request, app, made_up).await),
+        Err(made_up) => return Err(app.limits.refused(request, made_up).await),
     };
-    guard::call_within_rate(app, id).await?;
-    turso::ask(app, access::session_holder(&session, &operator.tag(), now())).await
+    app.limits.call(id).await?;
+    app.database.ask(access::session_holder(&session, &operator.tag(), now())).await
 }
 
 /// `POST /api/session` with `key`: signs this browser in.
 pub(crate) async fn open(mut request: Request, app: &App) -> Result<Response> {
     same_origin(&request)?;
-    guard::stranger_within_rate(&request, app).await?;
-    let body = guard::body(&mut request, SIGN_IN_LIMIT_BYTES).await?;
+    app.limits.stranger(&request).await?;
+    let body = body::read(&mut request, SIGN_IN_LIMIT_BYTES).await?;
     let Credentials { key } = serde_json::from_slice(&body)
         .map_err(|error| Error::JsonInvalid(format!("line {}", error.line())))?;
     let key = key.ok_or(Error::FieldMissing("key"))?;
@@ -60,7 +61,7 @@ pub(crate) async fn open(mut request: Request, app: &App) -> Result<Response> {
         Some(key) if !is_operators => SignIn::Key(key),
         _ => SignIn::Operator(&tag),
     };
-    turso::ask(app, access::open_session(&session, with, now())).await?;
+    app.database.ask(access::open_session(&session, with, now())).await?;
     signed_in(&principal, &set_cookie(&request, session.expose(), SESSION_SECONDS))
 }
 
@@ -77,7 +78,7 @@ pub(crate) async fn show(request: &Request, app: &App) -> Result<Response> {
 pub(crate) async fn close(request: &Request, app: &App) -> Result<Response> {
     same_origin(request)?;
     if let Some(session) = cookie(request) {
-        turso::ask(app, access::close_session(&session)).await?;
+        app.database.ask(access::close_session(&session)).await?;
     }
     let answer = respond::json(200, &json!({ "status": "signed out" }))?;
     with_cookie(answer, &set_cookie(request, "", 0))
@@ -85,14 +86,14 @@ pub(crate) async fn close(request: &Request, app: &App) -> Result<Response> {
 
 async fn holder(request: &Request, app: &App, key: &str) -> Result<Principal> {
     if app.config.api_key()?.matches(key.as_bytes()) {
-        guard::call_within_rate(app, None).await?;
+        app.limits.call(None).await?;
         return Ok(Principal::operator());
     }
-    let wrong = || guard::refused(request, app, Error::ApiKeyRejected);
+    let wrong = || app.limits.refused(request, Error::ApiKeyRejected);
     let Some(key) = Token::presented(key) else { return Err(wrong().await) };
-    let Some(id) = app.known_keys.id_of(app, &key).await? else { return Err(wrong().await) };
-    guard::call_within_rate(app, Some(id)).await?;
-    match turso::ask(app, access::key_holder(&key)).await {
+    let Some(id) = app.known_keys.id_of(&app.database, &key).await? else { return Err(wrong().await) };
+    app.limits.call(Some(id)).await?;
+    match app.database.ask(access::key_holder(&key)).await {
         // Revoked since it was seen.
         Err(Error::ApiKeyRejected) => Err(wrong().await),
         holder => holder,

@@ -4,7 +4,7 @@
 //! stored here. The person who created the App sees its secrets once, with the commands that store them.
 
 use crate::app::App;
-use crate::{api, github, guard, respond, session};
+use crate::{api, github, parameters, respond, session};
 use sentinel_shared::{Error, Result, hex};
 use serde::Deserialize;
 use serde_json::json;
@@ -36,7 +36,7 @@ struct Made {
 
 /// `GET /setup?org=NAME`: the form that makes the App, for a person or an organisation.
 pub(crate) fn page(request: &Request) -> Result<Response> {
-    let organisation = api::query(request, "org").unwrap_or_default();
+    let organisation = parameters::query(request, "org").unwrap_or_default();
     let fits = |name: &str| {
         name.len() <= NAME_CHARS && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
@@ -75,18 +75,19 @@ pub(crate) fn page(request: &Request) -> Result<Response> {
 /// `GET /setup/done?code=&state=`: where GitHub leads back to. The code is good for one hour and one call, and the state
 /// must be the one this browser was given with the form: a stranger's link would install a stranger's App.
 pub(crate) async fn done(request: &Request, app: &App) -> Result<Response> {
-    guard::stranger_within_rate(request, app).await?;
+    app.limits.stranger(request).await?;
     let code = api::needed(request, "code")?;
     let fits = code.len() <= CODE_CHARS
         && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if !fits || code.is_empty() {
         return Err(Error::ParameterInvalid { name: "code", expected: "what GitHub sent" });
     }
-    let state = api::query(request, "state").filter(|state| !state.is_empty());
+    let state = parameters::query(request, "state").filter(|state| !state.is_empty());
     if state.is_none() || state != session::cookie_named(request, STATE_COOKIE) {
         return Err(Error::CrossSite);
     }
-    let made: Option<Made> = github::exchange(app, &format!("/app-manifests/{code}/conversions")).await?;
+    let made: Option<Made> =
+        github::exchange(&app.config, &format!("/app-manifests/{code}/conversions")).await?;
     let expected = "one that GitHub gave in the last hour, and that was not used yet";
     let made = made.ok_or(Error::ParameterInvalid { name: "code", expected })?;
     let fields = [

@@ -3,9 +3,11 @@
 //! The state is stored, so every isolate shows the same. An isolate asks the database at most every [`EVERY`] seconds,
 //! because `/health` is open to strangers, and at once after it met a change itself.
 
-use crate::app::{App, now};
+use crate::clock::now;
+use crate::config::Config;
+use crate::database::Database;
 use crate::evidence::{self, Check};
-use crate::{respond, turso};
+use crate::respond;
 use sentinel_shared::Result;
 use sentinel_shared::access::Scope;
 use sentinel_shared::evidence::Trouble;
@@ -42,12 +44,12 @@ impl Standing {
         }
     }
 
-    async fn now(&self, app: &App) -> Option<Option<GithubTrouble>> {
+    async fn now(&self, database: &Database) -> Option<Option<GithubTrouble>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(known) = known.filter(|known| now() - known.at < EVERY) {
             return known.trouble;
         }
-        let trouble = turso::ask(app, stored::trouble()).await;
+        let trouble = database.ask(stored::trouble()).await;
         let known = Known { at: now(), trouble: trouble.ok() };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(known.clone());
         known.trouble
@@ -55,11 +57,11 @@ impl Standing {
 }
 
 /// The state of GitHub, as `/health` and the dashboard show it.
-pub(crate) async fn state_json(app: &App) -> Value {
-    if app.config.github_token.is_none() {
+pub(crate) async fn state_json(config: &Config, database: &Database, standing: &Standing) -> Value {
+    if config.github_token.is_none() {
         return json!({ "state": "no_token" });
     }
-    match app.github.now(app).await {
+    match standing.now(database).await {
         Some(Some(trouble)) => json!(trouble),
         Some(None) => json!({ "state": "works" }),
         None => json!({ "state": "unknown" }),
@@ -68,20 +70,20 @@ pub(crate) async fn state_json(app: &App) -> Value {
 
 /// `GET /api/github`: asks GitHub for what reading logs needs, on the last failed run, and says what it met. What it met
 /// is recorded like what a delivery meets.
-pub(crate) async fn check(app: &App) -> Result<Response> {
-    let last = turso::ask(app, inferences::history(Scope::All, Filter::default(), 1)).await?.pop();
+pub(crate) async fn check(config: &Config, database: &Database, standing: &Standing) -> Result<Response> {
+    let last = database.ask(inferences::history(Scope::All, Filter::default(), 1)).await?.pop();
     let place = last.as_ref().map(|last| (last.repository.as_str(), last.subject.as_str()));
-    let check = evidence::check(app, place).await;
+    let check = evidence::check(config, place).await;
     let met = match check {
         Check::NoToken => None,
         Check::Trouble(trouble) => Some((Some(trouble), stored::begin_trouble(trouble, now()))),
         _ => Some((None, stored::end_trouble(now()))),
     };
     if let Some((trouble, record)) = met {
-        turso::ask(app, record).await?;
-        app.github.learn(trouble);
+        database.ask(record).await?;
+        standing.learn(trouble);
     }
-    let mut told = state_json(app).await;
+    let mut told = state_json(config, database, standing).await;
     told["check"] = json!(check.label());
     told["repository"] = json!(place.map(|(repository, _)| repository));
     respond::json(200, &told)

@@ -1,7 +1,7 @@
 //! `/health` and `/metrics`. Totals come from the database, so they survive every isolate.
 
 use crate::app::App;
-use crate::{guard, models, respond, standing, turso};
+use crate::{respond, standing};
 use sentinel_shared::access::Scope;
 use sentinel_shared::dashboard::WINDOW;
 use sentinel_shared::drift::Report;
@@ -22,7 +22,7 @@ pub(crate) async fn health(app: &App) -> Result<Response> {
         .collect();
     let serving = app.models.serving();
     let refused = app.models.refused();
-    let github = standing::state_json(app).await;
+    let github = standing::state_json(&app.config, &app.database, &app.github).await;
     let is_whole =
         missing.is_empty() && wrong.is_empty() && refused.is_none() && github["state"] != "token_refused";
     let (status, http) = match (&serving, is_whole) {
@@ -40,7 +40,7 @@ pub(crate) async fn health(app: &App) -> Result<Response> {
         "model_refused": refused.map(|refused| json!({ "version": refused.version, "reason": refused.reason })),
         "missing": missing,
         "wrong": wrong,
-        "unlimited": guard::LIMITERS.iter().filter(|limiter| app.env.rate_limiter(limiter).is_err()).collect::<Vec<_>>(),
+        "unlimited": app.limits.missing(),
         "evidence": if app.config.github_token.is_some() { "log" } else { "payload" },
         "github": github,
     });
@@ -66,13 +66,13 @@ const FAMILIES: [(&str, &str, &str, &str); 8] = [
 
 /// `GET /metrics`, in the Prometheus text format.
 pub(crate) async fn metrics(app: &App) -> Result<Response> {
-    let model = models::current(app).await?;
+    let model = app.model().await?;
     let version = &model.manifest.model_version;
     let query = counters::counters()
         .and(inferences::totals(Scope::All, WINDOW))
         .and(drift::window(Scope::All, version))
         .and(evidence::trouble());
-    let (((counters, totals), window), trouble) = turso::ask(app, query).await?;
+    let (((counters, totals), window), trouble) = app.database.ask(query).await?;
     let troubled = |state: &str| u64::from(trouble.as_ref().is_some_and(|trouble| trouble.state == state));
     let drift = Report::of(&model.baseline, &window);
     let mut text = String::new();

@@ -1,8 +1,9 @@
 //! One delivery, from its bytes to a stored verdict.
 
-use crate::app::{App, now};
+use crate::app::App;
+use crate::clock::now;
 use crate::evidence::{self, Evidence};
-use crate::{guard, models, respond, reviews, turso};
+use crate::{body, respond, reviews};
 use futures_util::future::join_all;
 use sentinel_shared::Result;
 use sentinel_shared::access::Scope;
@@ -43,12 +44,12 @@ const SWEEP_SECONDS: i64 = 25;
 pub(crate) async fn receive(mut request: Request, app: &'static App, context: Context) -> Result<Response> {
     // (1) Read.
     let secrets = app.config.webhook_secrets()?;
-    let body = guard::body(&mut request, BODY_LIMIT_BYTES).await?;
+    let body = body::read(&mut request, BODY_LIMIT_BYTES).await?;
     // (2) Verify.
     let header = |name: &str| request.headers().get(name).ok().flatten();
     let verified = secrets
         .verify(header("x-hub-signature-256").as_deref().map(str::as_bytes), &body)
-        .inspect_err(|_| app.refusals.count(app, &context))?;
+        .inspect_err(|_| app.refusals.count(&app.database, &context))?;
     // (3) Parse and decide.
     let delivery = Delivery::parse(
         Headers {
@@ -74,10 +75,10 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
         Action::Classify(record) => *record,
     };
     // (4) Limit.
-    guard::delivery_within_rate(app, record.installation_id, &record.repository).await?;
+    app.limits.delivery(record.installation_id, &record.repository).await?;
     // (5) Record.
     let accept = deliveries::accept(&delivery.key, &delivery.event, &record, now());
-    let (outcome, active) = turso::ask(app, accept).await?;
+    let (outcome, active) = app.database.ask(accept).await?;
     match outcome {
         Accepted::Done => return respond::json(200, &json!({ "status": "duplicate" })),
         Accepted::Queued => return accepted(&delivery.key, &record),
@@ -92,7 +93,7 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
         }
         // Of two deliveries about one subject, the first verdict stays: what is answered is what is stored.
         let stored = inferences::of_subject(Scope::All, &record.repository, &record.subject.key());
-        let inference = turso::ask(app, stored).await?;
+        let inference = app.database.ask(stored).await?;
         return respond::json(200, &json!({ "status": "done", "inference": inference }));
     }
     let answer = accepted(&delivery.key, &delivery.record);
@@ -104,7 +105,7 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
 
 /// Ends an installation. A second delivery of the same event finds nothing left to do.
 async fn uninstall(app: &App, installation: u64) -> Result<Response> {
-    let ended = turso::ask(app, access::uninstall(installation, now())).await?;
+    let ended = app.database.ask(access::uninstall(installation, now())).await?;
     let (keys, jobs) = (ended.keys_revoked, ended.jobs_ended);
     respond::json(200, &json!({ "status": "uninstalled", "keys_revoked": keys, "jobs_ended": jobs }))
 }
@@ -135,7 +136,7 @@ type TakeUp = Query<(Vec<Claimed>, Option<ActiveModel>)>;
 
 /// Takes up some deliveries and works on them at once; None if there was nothing.
 async fn sweep_once(app: &App, take_up: TakeUp, trouble: Option<Trouble>) -> Option<Done> {
-    let (claimed, active) = match turso::ask(app, take_up).await {
+    let (claimed, active) = match app.database.ask(take_up).await {
         Ok((claimed, active)) if !claimed.is_empty() => (claimed, active),
         Ok(_) => return None,
         Err(error) => {
@@ -199,21 +200,21 @@ async fn classify(
 ) -> Result<Done> {
     let Claimed { key, record, received_at } = delivery;
     let mut evidence = match trouble {
-        None => evidence::gather(app, record).await,
+        None => evidence::gather(&app.config, record).await,
         Some(_) => Evidence { trouble, ..Evidence::default() },
     };
     let (trouble, calls) = (evidence.trouble, evidence.calls + 1);
     let plan = trouble.map(|trouble| (trouble, trouble.plan(*received_at, now())));
     match plan {
         Some((trouble, Plan::Wait { at, tells: false })) => {
-            turso::ask(app, waiting::postpone(key, trouble, at, now())).await?;
+            app.database.ask(waiting::postpone(key, trouble, at, now())).await?;
             app.github.learn(Some(trouble));
             return Ok(Done { verdict: None, trouble: Some(trouble), calls });
         }
         Some((_, Plan::GiveUp)) => evidence.notes.push(Note::LogGivenUp),
         Some((_, Plan::Wait { tells: true, .. })) | None => {}
     }
-    let model = models::serving(app, active).await?;
+    let model = app.models.serve(&app.config, active).await?;
     let mut verdict = model.classify_record(record, evidence.job.as_ref(), &evidence.excerpt)?;
     if evidence.log != Some(LogPart::Whole)
         && let Some(line) = &mut verdict.explanation.line
@@ -233,7 +234,7 @@ async fn classify(
         cells: &cells,
     };
     if let Some((trouble, Plan::Wait { at, .. })) = plan {
-        turso::ask(app, waiting::tell_meanwhile(inference, trouble, at, now())).await?;
+        app.database.ask(inferences::keep_meanwhile(inference, trouble, at, now())).await?;
         app.github.learn(Some(trouble));
         return Ok(Done { verdict: None, trouble: Some(trouble), calls });
     }
@@ -244,7 +245,7 @@ async fn classify(
     if trouble.is_none() {
         finish = finish.with(waiting::end_trouble(now()));
     }
-    turso::ask(app, finish).await?;
+    app.database.ask(finish).await?;
     app.github.learn(trouble);
     Ok(Done { verdict: Some(verdict), trouble, calls })
 }

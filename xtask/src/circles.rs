@@ -9,47 +9,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Modules of a crate that may still use each other, until somebody dissolves their circle. The list only gets shorter.
-const ALLOWED: [(&str, &[&str]); 2] = [
-    // Most functions of the worker take all of `App`, though they need one of its parts; `guard` reads bodies, limits
-    // callers and asks who they are; and whoever reads a query asks `api`.
-    (
-        "edge",
-        &[
-            "api", "app", "evidence", "github", "guard", "keys", "models", "refusals", "session", "standing",
-            "turso",
-        ],
-    ),
-    // A verdict settles what its delivery waited for, and a delivery that waits stores the verdict of meanwhile.
-    ("shared", &["store::evidence", "store::inferences"]),
-];
-
 /// The modules of a crate by name, each with those that it uses. The crate's root is the empty name.
 type Modules = BTreeMap<String, BTreeSet<String>>;
 
 /// Looks for circles in every crate under `root`.
 ///
 /// # Errors
-/// A circle that is not allowed, or an allowed one that is gone.
+/// A circle.
 pub(crate) fn check(root: &Path) -> Result<()> {
     let mut wrong = Vec::new();
-    let mut gone = BTreeSet::from(ALLOWED);
     for package in packages(root)? {
-        for circle in circles(&modules(&root.join(&package).join("src"))?) {
-            let allowed = ALLOWED.into_iter().find(|(of, modules)| {
-                *of == package && circle.iter().all(|module| modules.contains(&module.as_str()))
-            });
-            match allowed {
-                Some(allowed) => drop(gone.remove(&allowed)),
-                None => wrong.push(format!("{package}: {} use each other in a circle", listed(&circle))),
-            }
-        }
-    }
-    for (package, modules) in gone {
-        wrong.push(format!(
-            "{package}: {} are in no circle any more: take them off the list",
-            modules.join(", ")
-        ));
+        let found = circles(&modules(&root.join(&package).join("src"))?);
+        let described = |circle| format!("{package}: {} use each other in a circle", listed(circle));
+        wrong.extend(found.iter().map(described));
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
@@ -221,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn no_crate_has_a_circle_that_is_not_on_the_list() {
+    fn no_crate_has_a_circle() {
         check(&crate::root()).unwrap();
     }
 

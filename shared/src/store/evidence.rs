@@ -3,10 +3,10 @@
 
 use super::column;
 use super::deliveries::LEASE_SECONDS;
-use super::inferences::{self, NewInference};
 use super::query::{Change, Query, Statement, Value};
 use super::{statement, text};
 use crate::evidence::{Note, Trouble};
+use crate::failure::FailureRecord;
 use crate::webhook::DeliveryKey;
 use serde::{Deserialize, Serialize};
 
@@ -55,12 +55,6 @@ pub fn postpone(key: &DeliveryKey, trouble: Trouble, at: i64, now: i64) -> Query
     Query::writing(postpone).done().with(begin_trouble(trouble, now))
 }
 
-/// Stores a verdict without the log, to be made again with it, and puts its delivery back until `at`. It is counted when
-/// it is made again, and only then told on GitHub.
-pub fn tell_meanwhile(new: NewInference<'_>, trouble: Trouble, at: i64, now: i64) -> Query<()> {
-    inferences::keep_meanwhile(new, now).with(postpone(new.key, trouble, at, now))
-}
-
 /// Records that GitHub gives nothing.
 pub fn begin_trouble(trouble: Trouble, now: i64) -> Query<()> {
     Query::writing(statement(TROUBLE, [text(trouble.label()), Value::Integer(now)])).done()
@@ -78,13 +72,13 @@ pub fn trouble() -> Query<Option<GithubTrouble>> {
 }
 
 /// Notes what should be known of the verdict that `change` stored.
-pub(super) fn note(change: Change, new: &NewInference<'_>, notes: &[Note]) -> Change {
-    let (repository, subject) = (&new.record.repository, new.record.subject.key());
-    let row = |note: &Note| statement(NOTE, [text(repository), text(&subject), text(note.label())]);
+pub(super) fn note(change: Change, record: &FailureRecord, notes: &[Note]) -> Change {
+    let subject = record.subject.key();
+    let row = |note: &Note| statement(NOTE, [text(&record.repository), text(&subject), text(note.label())]);
     notes.iter().map(row).fold(change, Change::then)
 }
 
 /// The verdict waits for its log no longer.
-pub(super) fn settle(new: &NewInference<'_>) -> Statement {
-    statement(SETTLE, [text(&new.record.repository), Value::Text(new.record.subject.key())])
+pub(super) fn settle(record: &FailureRecord) -> Statement {
+    statement(SETTLE, [text(&record.repository), Value::Text(record.subject.key())])
 }

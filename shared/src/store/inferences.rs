@@ -10,7 +10,7 @@ use crate::Error;
 use crate::access::Scope;
 use crate::classifier::Verdict;
 use crate::drift::BLOCK;
-use crate::evidence::Note;
+use crate::evidence::{Note, Trouble};
 use crate::excerpt::Line;
 use crate::failure::FailureRecord;
 use crate::github::rfc3339;
@@ -252,16 +252,18 @@ pub fn finish(new: NewInference<'_>, now: i64) -> Query<()> {
         .count("inferences", new.verdict.prediction.verdict())
         .count("evidence", new.evidence.label());
     // The cells come last, since a verdict may fall into none.
-    let stored = evidence::note(insert, &new, new.notes).then(count_cells(new)).done();
-    let settled = Query::writing(evidence::settle(&new)).done();
+    let stored = evidence::note(insert, new.record, new.notes).then(count_cells(new)).done();
+    let settled = Query::writing(evidence::settle(new.record)).done();
     stored.with(keep_telemetry(&new, now)).with(settled).with(deliveries::finish(new.key, now))
 }
 
-/// Stores a verdict without the log, to be made again with it. It is counted when it is made again.
-pub(super) fn keep_meanwhile(new: NewInference<'_>, now: i64) -> Query<()> {
+/// Stores a verdict without the log, to be made again with it, and puts its delivery back until `at`. The verdict is counted
+/// when it is made again, and only then told on GitHub.
+pub fn keep_meanwhile(new: NewInference<'_>, trouble: Trouble, at: i64, now: i64) -> Query<()> {
     let insert = Change::of(statement(INSERT_MEANWHILE, row(new, now)));
-    let awaited = evidence::note(insert, &new, &[Note::LogAwaited]);
-    evidence::note(awaited, &new, new.notes).done().with(keep_telemetry(&new, now))
+    let awaited = evidence::note(insert, new.record, &[Note::LogAwaited]);
+    let stored = evidence::note(awaited, new.record, new.notes).done();
+    stored.with(keep_telemetry(&new, now)).with(evidence::postpone(new.key, trouble, at, now))
 }
 
 /// The verdict on one subject. [`Error::NotFound`] where there is none.
