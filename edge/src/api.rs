@@ -107,9 +107,11 @@ pub(crate) async fn feedback_stats(app: &App, who: &Principal) -> Result<Respons
 pub(crate) async fn inference(request: &Request, app: &App, who: &Principal) -> Result<Response> {
     let inference = match parameters::number(request, "id")? {
         Some(id) => inferences::by_id(who.scope, id),
-        None => {
-            inferences::of_subject(who.scope, &needed(request, "repository")?, &needed(request, "subject")?)
-        }
+        None => inferences::of_subject(
+            who.scope,
+            &parameters::needed(request, "repository")?,
+            &parameters::needed(request, "subject")?,
+        ),
     };
     respond::json(200, &app.database.ask(inference).await?)
 }
@@ -175,9 +177,4 @@ pub(crate) struct Overview {
     pub(crate) totals: Totals,
     pub(crate) report: Report,
     pub(crate) model: Arc<ModelBundle>,
-}
-
-/// Reads a parameter that must be in the query.
-pub(crate) fn needed(request: &Request, name: &'static str) -> Result<String> {
-    parameters::query(request, name).ok_or(Error::ParameterMissing(name))
 }

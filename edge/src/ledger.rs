@@ -1,7 +1,7 @@
 //! The ledger of deliveries over HTTP: lists deliveries, takes up given-up ones again, and deletes a repository's rows.
 
 use crate::app::App;
-use crate::{api, parameters, respond};
+use crate::{parameters, respond};
 use sentinel_shared::access::Principal;
 use sentinel_shared::store::deliveries::{self, DeliveryStatus};
 use sentinel_shared::store::retention;
@@ -28,7 +28,7 @@ pub(crate) async fn list(request: &Request, app: &App, who: &Principal) -> Resul
 
 /// `DELETE /api/repositories?name=owner/name`: forgets every row of it.
 pub(crate) async fn forget(request: &Request, app: &App, who: &Principal) -> Result<Response> {
-    let name = api::needed(request, "name")?;
+    let name = parameters::needed(request, "name")?;
     let rows = app.database.ask(retention::repository(who.scope, &name)).await?;
     respond::json(200, &json!({ "repository": name, "rows": rows }))
 }

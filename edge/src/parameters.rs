@@ -16,6 +16,11 @@ pub(crate) fn query(request: &Request, name: &str) -> Option<String> {
     url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
+/// Reads a parameter that must be in the query.
+pub(crate) fn needed(request: &Request, name: &'static str) -> Result<String> {
+    query(request, name).ok_or(Error::ParameterMissing(name))
+}
+
 /// How many rows are asked for.
 pub(crate) fn limit(request: &Request) -> Result<u32> {
     let Some(text) = query(request, "limit") else { return Ok(HISTORY_DEFAULT) };

@@ -53,7 +53,7 @@ pub(crate) async fn upload(mut request: Request, app: &App, who: &Principal) -> 
 
 /// `GET /api/models/bundle?version=`: a registered bundle as it was signed.
 pub(crate) async fn bundle(request: &Request, app: &App) -> Result<Response> {
-    let version = api::needed(request, "version")?;
+    let version = parameters::needed(request, "version")?;
     let digest = app.database.ask(rows::digest_of(&version)).await?;
     respond::build(200, "application/octet-stream", app.models.fetch(&digest).await?, &[])
         .map_err(|_| Error::Internal("the answer can't be built"))
@@ -80,7 +80,7 @@ pub(crate) async fn rollback(app: &App, who: &Principal) -> Result<Response> {
 /// `GET /api/models/diff?version=`: where a registered model and the one in use disagree on what was delivered last.
 /// Changes nothing.
 pub(crate) async fn diff(request: &Request, app: &App) -> Result<Response> {
-    let version = api::needed(request, "version")?;
+    let version = parameters::needed(request, "version")?;
     let both = rows::digest_of(&version).and(telemetry::latest(DIFF_ROWS));
     let (digest, stored) = app.database.ask(both).await?;
     let candidate = app.models.load(&app.config, &version, &digest).await.map_err(refused)?;

@@ -5,7 +5,7 @@
 
 use crate::app::App;
 use crate::clock::now;
-use crate::{api, evidence, parameters, respond, review_client};
+use crate::{evidence, parameters, respond, review_client};
 use sentinel_shared::access::Principal;
 use sentinel_shared::review::ReviewJob;
 use sentinel_shared::review::command::Command;
@@ -139,7 +139,7 @@ pub(crate) async fn breakers(app: &App, who: &Principal) -> Result<Response> {
 
 /// `GET /api/job?key=owner/name%237@sha`: where a 202 points to.
 pub(crate) async fn show(request: &Request, app: &App, who: &Principal) -> Result<Response> {
-    let key = api::needed(request, "key")?;
+    let key = parameters::needed(request, "key")?;
     respond::json(200, &app.database.ask(queue::by_key(who.scope, &key)).await?)
 }
 

@@ -4,7 +4,7 @@
 //! stored here. The person who created the App sees its secrets once, with the commands that store them.
 
 use crate::app::App;
-use crate::{api, github, parameters, respond, session};
+use crate::{github, parameters, respond, session};
 use sentinel_shared::{Error, Result, hex};
 use serde::Deserialize;
 use serde_json::json;
@@ -76,7 +76,7 @@ pub(crate) fn page(request: &Request) -> Result<Response> {
 /// must be the one this browser was given with the form: a stranger's link would install a stranger's App.
 pub(crate) async fn done(request: &Request, app: &App) -> Result<Response> {
     app.limits.stranger(request).await?;
-    let code = api::needed(request, "code")?;
+    let code = parameters::needed(request, "code")?;
     let fits = code.len() <= CODE_CHARS
         && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if !fits || code.is_empty() {

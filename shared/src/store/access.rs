@@ -123,8 +123,7 @@ pub fn keys() -> Query<Vec<KeyRow>> {
 
 /// Revokes a key and every session that was opened with it. [`Error::NotFound`] if there is no such key.
 pub fn revoke_key(id: i64, now: i64) -> Query<KeyRow> {
-    let revoke = Query::writing(statement(REVOKE_KEY, [Value::Integer(id), Value::Integer(now)]));
-    revoke.first().try_map(|key| key.ok_or(Error::NotFound))
+    Query::writing(statement(REVOKE_KEY, [Value::Integer(id), Value::Integer(now)])).found()
 }
 
 /// Revokes the keys of an installation that is gone, and ends its waiting jobs. Its verdicts and reviews stay until

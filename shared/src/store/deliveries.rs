@@ -7,7 +7,6 @@ use super::column;
 use super::models::{self, ActiveModel};
 use super::query::{Change, Query, Value};
 use super::{feedback, installation, json_of, optional, retention, scope_param, statement, text};
-use crate::Error;
 use crate::access::Scope;
 use crate::failure::FailureRecord;
 use crate::webhook::DeliveryKey;
@@ -183,12 +182,12 @@ pub fn ledger(scope: Scope, status: Option<DeliveryStatus>, limit: u32) -> Query
 }
 
 /// Puts a delivery that was given up back for the next sweep. Answers the delivery, and whether it was put back: one that
-/// is done or waiting is not. [`Error::NotFound`] for one that is not in the ledger.
+/// is done or waiting is not. [`crate::Error::NotFound`] for one that is not in the ledger.
 pub fn redeliver(scope: Scope, hook: &str, id: &str) -> Query<(DeliveryRow, bool)> {
     let which = || [text(hook), text(id), scope_param(scope)];
     let put_back = Query::writing(statement(REDELIVER, which())).affected();
-    let stored = Query::reading(statement(DELIVERY, which())).first();
-    put_back.and(stored).try_map(|(changed, stored)| Ok((stored.ok_or(Error::NotFound)?, changed > 0)))
+    let stored = Query::reading(statement(DELIVERY, which())).found();
+    put_back.and(stored).map(|(changed, stored)| (stored, changed > 0))
 }
 
 // === impl DeliveryStatus ===

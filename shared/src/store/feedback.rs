@@ -2,7 +2,6 @@
 
 use super::query::{Change, Query, Value};
 use super::{DAY_SECONDS, number, scope_param, statement, text};
-use crate::Error;
 use crate::access::Scope;
 use crate::feedback::{Feedback, FeedbackRecord, FeedbackStats, Opinion};
 use crate::review::Finding;
@@ -83,14 +82,14 @@ struct LabelRow {
 }
 
 /// Stores `feedback` unless it repeats what its author said last. The row that is stored then, and whether it is new;
-/// [`Error::NotFound`] where there is no such inference.
+/// [`crate::Error::NotFound`] where there is no such inference.
 pub fn record(scope: Scope, feedback: &Feedback, now: i64) -> Query<(FeedbackRecord, bool)> {
     let (id, class) = (Value::Integer(feedback.inference_id), feedback.corrected.name());
     let row = [id.clone(), text(class), text(&feedback.author), Value::Integer(now), scope_param(scope)];
     let insert = Change::of(statement(INSERT_FEEDBACK, row)).count("feedback", class).affected();
     let stored =
-        Query::reading(statement(FEEDBACK_OF, [id, text(&feedback.author), scope_param(scope)])).first();
-    insert.and(stored).try_map(|(inserted, stored)| Ok((stored.ok_or(Error::NotFound)?, inserted > 0)))
+        Query::reading(statement(FEEDBACK_OF, [id, text(&feedback.author), scope_param(scope)])).found();
+    insert.and(stored).map(|(inserted, stored)| (stored, inserted > 0))
 }
 
 /// Stores what `author` thinks of a posted finding unless it repeats what they said last.

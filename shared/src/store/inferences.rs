@@ -6,7 +6,6 @@ use super::{
     DAY_SECONDS, HISTORY_LIMIT, deliveries, evidence, installation, json_of, optional, scope_param,
     statement, text,
 };
-use crate::Error;
 use crate::access::Scope;
 use crate::classifier::Verdict;
 use crate::drift::BLOCK;
@@ -266,14 +265,14 @@ pub fn keep_meanwhile(new: NewInference<'_>, trouble: Trouble, at: i64, now: i64
     stored.with(keep_telemetry(&new, now)).with(evidence::postpone(new.key, trouble, at, now))
 }
 
-/// The verdict on one subject. [`Error::NotFound`] where there is none.
+/// The verdict on one subject. [`crate::Error::NotFound`] where there is none.
 pub fn of_subject(scope: Scope, repository: &str, subject: &str) -> Query<Inference> {
-    found(statement(INFERENCE_OF, [text(repository), text(subject), scope_param(scope)]))
+    Query::reading(statement(INFERENCE_OF, [text(repository), text(subject), scope_param(scope)])).found()
 }
 
-/// The verdict under this id. [`Error::NotFound`] where there is none.
+/// The verdict under this id. [`crate::Error::NotFound`] where there is none.
 pub fn by_id(scope: Scope, id: i64) -> Query<Inference> {
-    found(statement(INFERENCE_BY_ID, [Value::Integer(id), scope_param(scope)]))
+    Query::reading(statement(INFERENCE_BY_ID, [Value::Integer(id), scope_param(scope)])).found()
 }
 
 /// The latest `limit` inferences that pass `filter`, newest first.
@@ -319,10 +318,6 @@ impl DayRow {
         let Self { day, prediction, count } = self;
         DayCount { day: rfc3339(day * DAY_SECONDS).chars().take(10).collect(), prediction, count }
     }
-}
-
-fn found(statement: Statement) -> Query<Inference> {
-    Query::reading(statement).first().try_map(|inference| inference.ok_or(Error::NotFound))
 }
 
 fn count_cells(new: NewInference<'_>) -> Statement {

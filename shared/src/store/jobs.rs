@@ -1,5 +1,6 @@
 //! The kinds of jobs, their status, and the result of a review.
 
+use super::query::{Query, Rows};
 use crate::review::Finding;
 use crate::review::receipt::Receipt;
 use crate::review::select::Withheld;
@@ -56,10 +57,14 @@ pub struct ReviewResult {
     pub input_sha256: String,
 }
 
-/// A statement that answers with how one job stands.
 #[derive(Deserialize)]
-pub(super) struct StatusRow {
-    pub(super) status: JobStatus,
+struct StatusRow {
+    status: JobStatus,
+}
+
+/// How the one job stands that a statement answers for; None where it answers for none.
+pub(super) fn status(answer: Query<Rows>) -> Query<Option<JobStatus>> {
+    answer.first::<StatusRow>().map(|row| row.map(|row| row.status))
 }
 
 // === impl JobKind, JobStatus ===

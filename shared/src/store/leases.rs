@@ -4,7 +4,7 @@
 //! lease's owner, and changes nothing once another node has the job.
 
 use super::column;
-use super::jobs::{JobKind, JobStatus, ReviewResult, StatusRow};
+use super::jobs::{self, JobKind, JobStatus, ReviewResult};
 use super::pauses::{self, Identity, account_of_job, is_let_through};
 use super::query::{Change, Query, Value};
 use super::{json_of, optional, statement, text};
@@ -174,8 +174,7 @@ pub fn retry(id: i64, owner: &str, error: &str, not_before: i64, now: i64) -> Qu
         Value::Integer(now),
         Value::Integer(FAILURES_MAX),
     ];
-    let retry = Query::writing(statement(RETRY, args)).first::<StatusRow>();
-    pauses::end(id).then(retry.map(|row| row.map(|row| row.status)))
+    pauses::end(id).then(jobs::status(Query::writing(statement(RETRY, args))))
 }
 
 /// Gives a job back untouched, because its node stops.

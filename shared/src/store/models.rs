@@ -129,8 +129,7 @@ pub fn active() -> Query<Option<ActiveModel>> {
 
 /// The digest of `version`. [`Error::NotFound`] for a version that was never registered.
 pub fn digest_of(version: &str) -> Query<String> {
-    let digest = Query::reading(statement(MODEL_DIGEST, [text(version)])).first::<Digest>();
-    digest.try_map(|row| row.map(|row| row.digest).ok_or(Error::NotFound))
+    Query::reading(statement(MODEL_DIGEST, [text(version)])).found::<Digest>().map(|row| row.digest)
 }
 
 /// Makes `version` serve, unless it does already. Whether that changed anything, and what serves now.

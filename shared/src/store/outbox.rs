@@ -1,6 +1,6 @@
 //! The outbox: a job is stored before GitHub is answered, and a node is notified for as long as nobody has taken it.
 
-use super::jobs::{JobKind, JobStatus, StatusRow};
+use super::jobs::{self, JobKind, JobStatus};
 use super::query::{Change, Query, Value};
 use super::{feedback, number, optional, statement, text};
 use crate::review::ReviewJob;
@@ -84,8 +84,8 @@ pub fn enqueue(kind: JobKind, job: &ReviewJob, now: i64) -> Query<Option<JobStat
         }
         _ => Query::nothing(),
     };
-    let status = Query::reading(statement(JOB_STATUS, [text(&job.key)])).first::<StatusRow>();
-    enqueue.with(supersede).then(status.map(|row| row.map(|row| row.status)))
+    let status = jobs::status(Query::reading(statement(JOB_STATUS, [text(&job.key)])));
+    enqueue.with(supersede).then(status)
 }
 
 /// Queues the publication of a stored verdict, once. `Unknown` is not published.

@@ -7,7 +7,7 @@
 //! are not taken. Whenever its pause is over, one job is let through. If that one succeeds, the breaker is closed and
 //! everything that it paused is due at once.
 
-use super::jobs::{JobStatus, StatusRow};
+use super::jobs::{self, JobStatus};
 use super::query::{Query, Value};
 use super::{DAY_SECONDS, optional, scope_param, statement, text};
 use crate::access::Scope;
@@ -276,8 +276,8 @@ pub fn pause(id: i64, owner: &str, what: &str, after: i64, now: i64) -> Query<Op
         Value::Integer(PAUSE_AT_MOST),
         Value::Integer(GIVE_UP_AFTER),
     ];
-    let pause = Query::writing(statement(PAUSE, args)).first::<StatusRow>();
-    Query::writing(keep).done().then(pause.map(|row| row.map(|row| row.status))).with(forget())
+    let pause = jobs::status(Query::writing(statement(PAUSE, args)));
+    Query::writing(keep).done().then(pause).with(forget())
 }
 
 /// Opens the account's breaker, or keeps it open: for as long as GitHub asks, and for as long as the trouble is old, or

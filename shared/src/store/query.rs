@@ -69,7 +69,7 @@ type Read<T> = Box<dyn FnOnce(&mut IntoIter<Rows>) -> Result<T> + Send>;
 ///
 /// SQLite has no `IF`. Each statement that follows looks at `changes()`, which the statement before it has set, so each
 /// must change a row itself whenever it runs. The one that may change none comes last.
-pub(super) struct Change(Vec<Statement>);
+pub(super) struct Change(Query<u64>);
 
 // === impl Query ===
 
@@ -98,6 +98,11 @@ impl Query<Rows> {
     /// Reads the first row of the answer, if there is one.
     pub fn first<R: DeserializeOwned + 'static>(self) -> Query<Option<R>> {
         self.rows().map(|rows| rows.into_iter().next())
+    }
+
+    /// The first row of the answer. [`Error::NotFound`] where there is none.
+    pub fn found<R: DeserializeOwned + 'static>(self) -> Query<R> {
+        self.first().try_map(|row| row.ok_or(Error::NotFound))
     }
 
     /// Reads the only row of an answer that always has one.
@@ -206,25 +211,22 @@ impl FromIterator<Self> for Query<()> {
 
 impl Change {
     pub(super) fn of(statement: Statement) -> Self {
-        Self(vec![statement])
+        Self(Query::writing(statement).affected())
     }
 
     /// Runs `statement`, which looks at `changes()`, after the ones before it.
-    pub(super) fn then(mut self, statement: Statement) -> Self {
-        self.0.push(statement);
-        self
+    pub(super) fn then(self, statement: Statement) -> Self {
+        Self(self.0.with(Query::writing(statement).done()))
     }
 
     /// How many rows the first statement changed.
     pub(super) fn affected(self) -> Query<u64> {
-        let mut statements = self.0.into_iter().map(Query::writing);
-        let first = statements.next().map_or_else(|| Query::nothing().map(|()| 0), Query::affected);
-        statements.fold(first, |all, next| all.with(next.done()))
+        self.0
     }
 
     /// Nothing: it is enough that the statements ran.
     pub(super) fn done(self) -> Query<()> {
-        self.affected().map(drop)
+        self.0.map(drop)
     }
 }
 

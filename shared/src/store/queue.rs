@@ -7,7 +7,6 @@ use super::leases::LEASE_SECONDS;
 use super::pauses::{self, Breaker, Reason};
 use super::query::{Query, Value};
 use super::{json_of, number, optional, scope_param, statement, text, writes};
-use crate::Error;
 use crate::access::Scope;
 use crate::github::rfc3339;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -129,10 +128,9 @@ pub fn list(scope: Scope, status: Option<JobStatus>, kinds: &[JobKind], limit: u
     Query::reading(statement(JOBS, args)).rows()
 }
 
-/// The job of this key. [`Error::NotFound`] where there is none.
+/// The job of this key. [`crate::Error::NotFound`] where there is none.
 pub fn by_key(scope: Scope, key: &str) -> Query<JobRow> {
-    let job = Query::reading(statement(JOB_BY_KEY, [text(key), scope_param(scope)])).first();
-    job.try_map(|job| job.ok_or(Error::NotFound))
+    Query::reading(statement(JOB_BY_KEY, [text(key), scope_param(scope)])).found()
 }
 
 /// The last review of a pull request that came to a result.
