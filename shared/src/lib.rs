@@ -28,6 +28,7 @@ pub mod features;
 pub mod feedback;
 pub mod github;
 pub mod hex;
+pub mod log;
 pub mod redact;
 pub mod review;
 pub mod signature;

@@ -1,27 +1,29 @@
 //! Finds the few dozen lines of a job log that say why it failed. The log may have any size and arrives in pieces.
 //!
-//! This file reads lines and steps and decides which of them matter. [`mask`] turns the kept lines into text for the
-//! features.
+//! [`crate::log`] reads lines and steps; `job` decides which of them matter. [`Jobs`] does so for each job of a stream.
+//! [`mask`] turns the kept lines into text for the features.
 //!
 //! Memory is bounded whatever is pushed: at most [`LINE_BYTES`] of a line are looked at, and at most [`HEAD_LINES`] +
-//! [`TAIL_LINES`] candidates are held for each of three steps.
+//! [`TAIL_LINES`] candidates are held for each of three steps of a job.
 
-mod long;
+mod job;
+mod jobs;
+mod joined;
 mod mask;
 mod stem;
 mod step;
 
+pub use crate::log::LINE_BYTES;
+pub use jobs::{JOBS_MAX, JobLog, Jobs};
 pub use mask::{ERROR_PREFIX, Masked, mask, mask_line, mask_words_of};
 
+use crate::log::{self, Reader};
+use job::JobLines;
 use serde::{Deserialize, Serialize};
-use step::StepLines;
 
 /// The largest number of lines in an excerpt. It is five screens, as much as a person would read, and the model was
 /// trained with it.
 pub const EXCERPT_LINES: usize = 80;
-/// The largest number of bytes of one line that are looked at. Of a longer line both ends are looked at, not the
-/// middle.
-pub const LINE_BYTES: usize = 4096;
 /// The largest number of characters of one line that are kept.
 pub const LINE_CHARS: usize = 400;
 
@@ -50,18 +52,12 @@ pub struct Excerpt {
     pub binary: bool,
 }
 
-/// Finds the excerpt of one log, pushed in pieces of any size.
+/// Finds the excerpt of one log, pushed in pieces of any size. If it holds several jobs, they count as one.
+#[derive(Default)]
 pub struct ExcerptFinder {
-    partial: long::Partial,
-    log_lines: u64,
+    reader: Reader,
     log_bytes: u64,
-    nul_bytes: u64,
-    opening: Vec<Line>,
-    step: StepLines,
-    /// The first step that reported an error, with its end: the root cause is rarely after it.
-    failed: Option<StepLines>,
-    /// The step before the current one, for logs that end in quiet clean-up.
-    before: Option<StepLines>,
+    job: JobLines,
 }
 
 // === impl Excerpt ===
@@ -89,144 +85,40 @@ impl Excerpt {
 
 // === impl ExcerptFinder ===
 
-impl Default for ExcerptFinder {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl ExcerptFinder {
     /// A finder that has seen nothing.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            partial: long::Partial::default(),
-            log_lines: 0,
-            log_bytes: 0,
-            nul_bytes: 0,
-            opening: Vec::new(),
-            step: StepLines::new(),
-            failed: None,
-            before: None,
-        }
+        Self::default()
     }
 
     /// Reads the next piece of the log.
     pub fn push(&mut self, bytes: &[u8]) {
         self.log_bytes += bytes.len() as u64;
-        let mut rest = bytes;
-        while let Some(end) = memchr::memchr(b'\n', rest) {
-            let (line, after) = (&rest[..end], &rest[end + 1..]);
-            if !self.partial.is_empty() {
-                self.partial.push(line);
-                let whole = self.partial.take();
-                self.line(&whole);
-                self.partial.reuse(whole);
-            } else if line.len() <= LINE_BYTES {
-                self.line(line);
-            } else {
-                self.line(&long::looked_at(line));
-            }
-            rest = after;
-        }
-        self.partial.push(rest);
+        let Self { reader, job, .. } = self;
+        reader.push(bytes, &mut |line| job.line(&line));
     }
 
     /// The excerpt of everything that was pushed.
     #[must_use]
-    pub fn finish(mut self) -> Excerpt {
-        if !self.partial.is_empty() {
-            let last = self.partial.take();
-            self.line(&last);
-        }
-        // A text log has no NUL bytes; a few may come from a program's output.
-        let binary = self.nul_bytes * 100 > self.log_bytes;
-        let lines = if binary { Vec::new() } else { self.chosen_lines() };
-        Excerpt { lines, log_lines: self.log_lines, log_bytes: self.log_bytes, binary }
-    }
-
-    fn line(&mut self, raw: &[u8]) {
-        self.log_lines += 1;
-        let line = without_timestamp(raw);
-        if memchr::memchr(0, line).is_some() {
-            self.nul_bytes += line.iter().filter(|byte| **byte == 0).count() as u64;
-        }
-        if self.opening.len() < EXCERPT_LINES {
-            self.opening.push(Line { number: self.log_lines, text: clean(line) });
-        }
-        if starts_step(line) {
-            self.next_step();
-        }
-        self.step.push(self.log_lines, line);
-    }
-
-    fn next_step(&mut self) {
-        let ended = std::mem::replace(&mut self.step, StepLines::new());
-        if ended.has_error() && self.failed.is_none() {
-            self.failed = Some(ended);
-        } else if ended.has_signal() {
-            self.before = Some(ended);
-        }
-    }
-
-    fn chosen_lines(&mut self) -> Vec<Line> {
-        if self.log_lines as usize <= EXCERPT_LINES {
-            return std::mem::take(&mut self.opening);
-        }
-        let last = std::mem::replace(&mut self.step, StepLines::new());
-        let chosen = match self.failed.take() {
-            Some(failed) => failed,
-            None if last.has_error() => last,
-            None => match self.before.take() {
-                Some(before) if !last.has_signal() => before,
-                _ => last,
-            },
-        };
-        chosen.into_lines()
+    pub fn finish(self) -> Excerpt {
+        let Self { reader, log_bytes, mut job } = self;
+        reader.finish(&mut |line| job.line(&line));
+        Excerpt { log_bytes, ..job.finish().excerpt }
     }
 }
 
-/// GitHub puts `2024-05-01T12:34:56.1234567Z ` before each line.
-fn without_timestamp(line: &[u8]) -> &[u8] {
-    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-    let is_timestamp = line.len() > 20
-        && line[0].is_ascii_digit()
-        && line[4] == b'-'
-        && line[7] == b'-'
-        && line[10] == b'T'
-        && line[13] == b':';
-    if !is_timestamp {
-        return line;
-    }
-    match line[19..line.len().min(36)].iter().position(|byte| *byte == b'Z') {
-        Some(z) => line[19 + z + 1..].strip_prefix(b" ").unwrap_or(&line[19 + z + 1..]),
-        None => line,
-    }
-}
-
-fn starts_step(line: &[u8]) -> bool {
-    line.starts_with(b"##[group]Run ") || line.starts_with(b"Post job cleanup.")
-}
-
-/// The text of a line as a person would see it: without terminal codes, and after the last carriage return.
+/// The text of a line as a person would see it: without terminal codes.
 fn clean(raw: &[u8]) -> String {
-    match long::ends(raw) {
-        // What a carriage return at the end overwrites is the beginning too.
-        Some((_, end)) if memchr::memchr(b'\r', trimmed(end)).is_some() => visible(end, LINE_CHARS),
-        Some((beginning, end)) => long::joined(&visible(beginning, LINE_CHARS), &visible(end, LINE_BYTES)),
+    match log::ends(raw) {
+        Some((beginning, end)) => joined::joined(&visible(beginning, LINE_CHARS), &visible(end, LINE_BYTES)),
         None => visible(raw, LINE_CHARS),
     }
 }
 
-fn trimmed(raw: &[u8]) -> &[u8] {
-    raw.strip_suffix(b"\r").unwrap_or(raw)
-}
-
 /// At most `limit` visible characters of the line.
 fn visible(raw: &[u8], limit: usize) -> String {
-    let raw = trimmed(raw);
-    let shown = memchr::memrchr(b'\r', raw).map_or(raw, |at| &raw[at + 1..]);
-    let text = String::from_utf8_lossy(shown);
+    let text = String::from_utf8_lossy(raw);
     let mut cleaned = String::with_capacity(text.len().min(limit));
     let mut chars = text.chars();
     let mut kept = 0;
@@ -247,11 +139,11 @@ fn visible(raw: &[u8], limit: usize) -> String {
     cleaned
 }
 
-/// ECMA-48: `ESC [ … final byte`, or `ESC ] … BEL`.
+/// ECMA-48: `ESC [ … final byte`; `ESC ] … BEL` for a title, and `ESC _ … BEL` for a program such as Buildkite's.
 fn skip_escape(chars: &mut std::str::Chars<'_>) {
     match chars.next() {
         Some('[') => drop(chars.find(|char| ('\u{40}'..='\u{7e}').contains(char))),
-        Some(']') => drop(chars.find(|char| *char == '\u{7}')),
+        Some(']' | '_') => drop(chars.find(|char| *char == '\u{7}')),
         _ => {}
     }
 }

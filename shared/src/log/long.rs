@@ -1,16 +1,11 @@
-//! Shortens very long lines: the beginning names the command, the end holds the error.
+//! Lines that arrive in pieces or are very long: the beginning names the command, the end holds the error.
 
-use super::{LINE_BYTES, LINE_CHARS};
-use crate::redact::redact;
+use super::LINE_BYTES;
 
 /// The number of bytes that are kept of each end of a line that is too long.
 const END_BYTES: usize = LINE_BYTES / 2;
-/// The largest number of characters from the end of the line. The beginning gets the others.
-const END_CHARS: usize = LINE_CHARS / 2;
 /// Marks where the middle was left out. No line contains this byte.
 const CUT: u8 = b'\n';
-/// The same mark in the text of an excerpt.
-const CUT_SHOWN: &str = " … ";
 
 /// One line that arrives in pieces. Up to [`LINE_BYTES`] it is kept whole; of a longer line both ends are kept.
 #[derive(Default)]
@@ -24,6 +19,11 @@ pub(super) struct Partial {
 impl Partial {
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// The number of bytes that were pushed.
+    pub(super) fn len(&self) -> usize {
+        self.len
     }
 
     pub(super) fn push(&mut self, piece: &[u8]) {
@@ -60,30 +60,8 @@ pub(super) fn looked_at(line: &[u8]) -> Vec<u8> {
 }
 
 /// The two ends of a line that was cut.
-pub(super) fn ends(line: &[u8]) -> Option<(&[u8], &[u8])> {
+#[must_use]
+pub fn ends(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = memchr::memchr(CUT, line)?;
     Some((&line[..at], &line[at + 1..]))
-}
-
-/// Joins both ends into one text of at most [`LINE_CHARS`] characters. Words at the cut are left out, because half a
-/// secret would not be recognised as a secret.
-pub(super) fn joined(beginning: &str, end: &str) -> String {
-    let end = after_break(end);
-    let end = redact(end);
-    let skipped = end.chars().count().saturating_sub(END_CHARS);
-    let end = match skipped {
-        0 => end.as_ref(),
-        _ => after_break(end.char_indices().nth(skipped).map_or("", |(at, _)| &end[at..])),
-    };
-    let cut = if end.is_empty() { "" } else { CUT_SHOWN };
-    let room = LINE_CHARS - end.chars().count() - cut.chars().count();
-    let beginning: String = beginning.chars().take(room).collect();
-    format!("{}{cut}{end}", beginning.trim_end())
-}
-
-/// The text after the first end of a word.
-fn after_break(text: &str) -> &str {
-    text.find(|char: char| char.is_whitespace() || ",;|{}()[]<>".contains(char)).map_or("", |at| {
-        text[at..].trim_start_matches(|char: char| char.is_whitespace() || ",;|".contains(char))
-    })
 }
