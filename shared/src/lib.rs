@@ -23,6 +23,7 @@ pub mod drift;
 pub mod error;
 pub mod evidence;
 pub mod excerpt;
+pub mod facts;
 pub mod failure;
 pub mod features;
 pub mod feedback;
