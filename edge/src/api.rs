@@ -4,19 +4,19 @@ use crate::app::App;
 use crate::clock::now;
 use crate::{body, parameters, respond};
 use sentinel_shared::access::{Principal, Scope};
+use sentinel_shared::api::dashboard::{Dashboard, WINDOW};
+use sentinel_shared::api::feedback::{FeedbackAnswer, FeedbackStatus};
+use sentinel_shared::api::verdict::PublicVerdict;
+use sentinel_shared::api::verdicts::{ClassifyRequest, Timeline};
 use sentinel_shared::artifact::ModelBundle;
-use sentinel_shared::dashboard::{Dashboard, WINDOW};
 use sentinel_shared::drift::{Heatmap, Report};
 use sentinel_shared::excerpt::Excerpt;
-use sentinel_shared::features::Telemetry;
 use sentinel_shared::feedback::Feedback;
 use sentinel_shared::github::rfc3339;
 use sentinel_shared::store::inferences::{self, Filter, Totals};
 use sentinel_shared::store::{self, DAY_SECONDS};
 use sentinel_shared::webhook::BODY_LIMIT_BYTES;
 use sentinel_shared::{Error, Result};
-use serde::Deserialize;
-use serde_json::json;
 use std::sync::Arc;
 use worker::{Request, Response};
 
@@ -56,7 +56,7 @@ pub(crate) async fn timeline(request: &Request, app: &App, who: &Principal) -> R
     // Whole days, today's among them.
     let since = (now() / DAY_SECONDS - (days - 1)) * DAY_SECONDS;
     let counts = app.database.ask(inferences::classes_by_day(who.scope, since)).await?;
-    respond::json(200, &json!({ "since": rfc3339(since), "days": days, "counts": counts }))
+    respond::json(200, &Timeline { since: rfc3339(since), days, counts })
 }
 
 /// `GET /api/history?limit=1..1000`, and of these only `repository=`, `class=`, `confidence_min=0..1`, `before=ID`.
@@ -79,9 +79,10 @@ pub(crate) async fn history(request: &Request, app: &App, who: &Principal) -> Re
 pub(crate) async fn feedback(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
     let feedback =
         Feedback::parse(&body::read(&mut request, parameters::FORM_LIMIT_BYTES).await?, &who.name)?;
-    let (record, is_new) = app.database.ask(store::feedback::record(who.scope, &feedback, now())).await?;
-    let (status, word) = if is_new { (201, "recorded") } else { (200, "unchanged") };
-    respond::json(status, &json!({ "status": word, "feedback": record }))
+    let (feedback, is_new) = app.database.ask(store::feedback::record(who.scope, &feedback, now())).await?;
+    let (http, status) =
+        if is_new { (201, FeedbackStatus::Recorded) } else { (200, FeedbackStatus::Unchanged) };
+    respond::json(http, &FeedbackAnswer { status, feedback })
 }
 
 /// `GET /api/feedback?limit=1..1000`: who said what when, newest first.
@@ -116,18 +117,6 @@ pub(crate) async fn inference(request: &Request, app: &App, who: &Principal) -> 
     respond::json(200, &app.database.ask(inference).await?)
 }
 
-/// The JSON body of `/api/classify`: a log, a record with a message, or telemetry that is already masked.
-#[derive(Deserialize)]
-struct ClassifyBody {
-    log: Option<String>,
-    step: Option<String>,
-    job: Option<String>,
-    error_message: Option<String>,
-    telemetry: Option<Telemetry>,
-    #[serde(flatten)]
-    record: Telemetry,
-}
-
 /// `POST /api/classify`: a log (`text/plain`, or JSON `log`) or a record (JSON `error_message` and its fields).
 pub(crate) async fn classify(mut request: Request, app: &App) -> Result<Response> {
     let content_type = request.headers().get("content-type").ok().flatten().unwrap_or_default();
@@ -136,16 +125,16 @@ pub(crate) async fn classify(mut request: Request, app: &App) -> Result<Response
     let verdict = if content_type.starts_with("text/plain") {
         model.classify_log(&text_excerpt(&body)?, None, None)?
     } else if content_type.starts_with("application/json") {
-        let body: ClassifyBody = serde_json::from_slice(&body)
+        let body: ClassifyRequest = serde_json::from_slice(&body)
             .map_err(|error| Error::JsonInvalid(format!("line {}", error.line())))?;
         match body {
-            ClassifyBody { telemetry: Some(telemetry), .. } => {
+            ClassifyRequest { telemetry: Some(telemetry), .. } => {
                 model.classify(telemetry, &Excerpt::default())?
             }
-            ClassifyBody { log: Some(log), step, job, .. } => {
+            ClassifyRequest { log: Some(log), step, job, .. } => {
                 model.classify_log(&text_excerpt(log.as_bytes())?, step.as_deref(), job.as_deref())?
             }
-            ClassifyBody { error_message: Some(message), record, .. } => {
+            ClassifyRequest { error_message: Some(message), record, .. } => {
                 model.classify_message(&text_excerpt(message.as_bytes())?, record)?
             }
             _ => return Err(Error::FieldMissing("log or error_message")),
@@ -153,9 +142,8 @@ pub(crate) async fn classify(mut request: Request, app: &App) -> Result<Response
     } else {
         return Err(Error::ContentTypeUnsupported);
     };
-    let mut told = model.public_json(&verdict);
-    told["probabilities"] = json!(verdict.prediction.probabilities);
-    respond::json(200, &told)
+    let probabilities = Some(verdict.prediction.probabilities);
+    respond::json(200, &PublicVerdict { probabilities, ..model.public(&verdict) })
 }
 
 fn text_excerpt(log: &[u8]) -> Result<Excerpt> {

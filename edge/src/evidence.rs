@@ -9,7 +9,7 @@ use crate::github::{Github, Stop, away, dismiss};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use sentinel_shared::Error;
-use sentinel_shared::evidence::{JOB_PAGES, LOG_END_BYTES, LogEnd, LogPart, Note, Trouble};
+use sentinel_shared::evidence::{GithubStanding, JOB_PAGES, LOG_END_BYTES, LogEnd, LogPart, Note, Trouble};
 use sentinel_shared::excerpt::{Excerpt, ExcerptFinder};
 use sentinel_shared::failure::{FailureRecord, Subject};
 use sentinel_shared::features::JobEvidence;
@@ -83,15 +83,15 @@ impl Evidence {
 }
 
 impl Check {
-    /// A short, stable name of the result.
-    pub(crate) fn label(self) -> &'static str {
+    /// The result as the API says it.
+    pub(crate) fn standing(self) -> GithubStanding {
         match self {
-            Self::NoToken => "no_token",
-            Self::Works => "works",
-            Self::Untried => "untried",
-            Self::Absent => "absent",
-            Self::Refused => "refused",
-            Self::Trouble(trouble) => trouble.label(),
+            Self::NoToken => GithubStanding::NoToken,
+            Self::Works => GithubStanding::Works,
+            Self::Untried => GithubStanding::Untried,
+            Self::Absent => GithubStanding::Absent,
+            Self::Refused => GithubStanding::Refused,
+            Self::Trouble(trouble) => trouble.standing(),
         }
     }
 }

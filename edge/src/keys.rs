@@ -4,9 +4,9 @@ use crate::app::App;
 use crate::clock::now;
 use crate::{body, parameters, respond, session};
 use sentinel_shared::access::{NewKey, Token};
+use sentinel_shared::api::access::KeyCreated;
 use sentinel_shared::store::access;
 use sentinel_shared::{Error, Result};
-use serde_json::json;
 use worker::{Request, Response};
 
 /// The largest request for a key that is read.
@@ -21,9 +21,9 @@ pub(crate) async fn list(app: &App) -> Result<Response> {
 pub(crate) async fn make(mut request: Request, app: &App) -> Result<Response> {
     let new = NewKey::parse(&body::read(&mut request, NEW_KEY_LIMIT_BYTES).await?)?;
     let key = Token::key(&session::random()?);
-    let row = app.database.ask(access::make_key(&new, &key, now())).await?;
-    app.known_keys.insert(&key, row.id);
-    respond::json(201, &json!({ "key": key.expose(), "stored": row }))
+    let stored = app.database.ask(access::make_key(&new, &key, now())).await?;
+    app.known_keys.insert(&key, stored.id);
+    respond::json(201, &KeyCreated { key: key.expose().to_owned(), stored })
 }
 
 /// `DELETE /api/keys?id=7`: the key and the browsers it signed in are refused from now on.

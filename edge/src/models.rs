@@ -7,6 +7,7 @@
 use crate::clock::now;
 use crate::config::Config;
 use crate::database::Database;
+use sentinel_shared::api::health::ModelSource;
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::store::models::{self, ActiveModel};
 use sentinel_shared::{Error, Result};
@@ -55,10 +56,10 @@ impl Models {
     }
 
     /// The model that serves in this isolate now, and whether it comes from the registry.
-    pub(crate) fn serving(&self) -> Result<(Arc<ModelBundle>, &'static str)> {
+    pub(crate) fn serving(&self) -> Result<(Arc<ModelBundle>, ModelSource)> {
         match locked(&self.loaded).as_ref() {
-            Some((_, bundle)) => Ok((Arc::clone(bundle), "registry")),
-            None => self.built_in().map(|bundle| (bundle, "built_in")),
+            Some((_, bundle)) => Ok((Arc::clone(bundle), ModelSource::Registry)),
+            None => self.built_in().map(|bundle| (bundle, ModelSource::BuiltIn)),
         }
     }
 

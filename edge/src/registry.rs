@@ -7,15 +7,13 @@ use crate::app::App;
 use crate::clock::now;
 use crate::{api, body, parameters, respond};
 use sentinel_shared::access::{Principal, Scope};
+use sentinel_shared::api::models::{ChangedVerdict, ModelDiff, PromoteRequest, Registry, Serving, Uploaded};
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::artifact::signed::SIGNED_LIMIT_BYTES;
-use sentinel_shared::dashboard::Registry;
 use sentinel_shared::excerpt::Excerpt;
 use sentinel_shared::store::models::{self as rows, ActiveModel};
 use sentinel_shared::store::telemetry;
 use sentinel_shared::{Error, Result};
-use serde::Deserialize;
-use serde_json::json;
 use worker::{Request, Response};
 
 /// Stored failures that two models are compared on: what fits the CPU time of one request.
@@ -29,12 +27,6 @@ pub(crate) async fn show(app: &App) -> Result<Response> {
     respond::json(200, &Registry::new(&overview.totals, &overview.report, manifest, models, activations))
 }
 
-/// What is to serve. Who says so is the holder of the key it came with: a name in the body proves nothing, and is not read.
-#[derive(Deserialize)]
-struct Change {
-    version: Option<String>,
-}
-
 /// `POST /api/models`: takes a signed bundle as a candidate. 201, or 200 if it was known.
 pub(crate) async fn upload(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
     let keys = app.config.model_keys()?;
@@ -44,11 +36,9 @@ pub(crate) async fn upload(mut request: Request, app: &App, who: &Principal) -> 
     app.models.keep(&verified.digest, &signed).await?;
     let register = rows::register(&bundle.manifest, &verified.digest, &who.name, now());
     let status = if app.database.ask(register).await? { 201 } else { 200 };
-    let version = &bundle.manifest.model_version;
-    respond::json(
-        status,
-        &json!({ "model_version": version, "digest": verified.digest, "status": "registered" }),
-    )
+    let model_version = bundle.manifest.model_version;
+    let (digest, registered) = (verified.digest, "registered".into());
+    respond::json(status, &Uploaded { model_version, digest, status: registered })
 }
 
 /// `GET /api/models/bundle?version=`: a registered bundle as it was signed.
@@ -61,7 +51,7 @@ pub(crate) async fn bundle(request: &Request, app: &App) -> Result<Response> {
 
 /// `POST /api/models/promote` with `version`: from the next request on, this model serves.
 pub(crate) async fn promote(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
-    let change: Change = parameters::form(&mut request).await?;
+    let change: PromoteRequest = parameters::form(&mut request).await?;
     let version = change.version.ok_or(Error::FieldMissing("version"))?;
     let digest = app.database.ask(rows::digest_of(&version)).await?;
     // Tried before it is switched to: a bundle that does not load must not be what the registry says.
@@ -86,29 +76,32 @@ pub(crate) async fn diff(request: &Request, app: &App) -> Result<Response> {
     let candidate = app.models.load(&app.config, &version, &digest).await.map_err(refused)?;
     let serving = app.model().await?;
     let mut changed = Vec::new();
-    for row in &stored {
+    let compared = stored.len();
+    for row in stored {
         let says = |model: &ModelBundle| {
             let verdict = model.classify(row.telemetry.clone(), &Excerpt::default())?;
             Ok::<_, Error>((verdict.prediction.verdict(), verdict.prediction.confidence))
         };
         let (active, candidate) = (says(&serving)?, says(&candidate)?);
         if active.0 != candidate.0 {
-            changed.push(json!({
-                "id": row.id, "repository": row.repository, "subject": row.subject, "corrected": row.corrected,
-                "active": active.0, "candidate": candidate.0, "confidence": candidate.1,
-            }));
+            changed.push(ChangedVerdict {
+                id: row.id,
+                repository: row.repository,
+                subject: row.subject,
+                corrected: row.corrected,
+                active: active.0.into(),
+                candidate: candidate.0.into(),
+                confidence: candidate.1,
+            });
         }
     }
-    let active = &serving.manifest.model_version;
-    respond::json(
-        200,
-        &json!({ "active": active, "candidate": version, "compared": stored.len(), "changed": changed }),
-    )
+    let active = serving.manifest.model_version.clone();
+    respond::json(200, &ModelDiff { active, candidate: version, compared, changed })
 }
 
 async fn serving_now(app: &App, changed: bool, active: Option<&ActiveModel>) -> Result<Response> {
     let model = app.models.serve(&app.config, active).await?;
-    respond::json(200, &json!({ "model_version": model.manifest.model_version, "changed": changed }))
+    respond::json(200, &Serving { model_version: model.manifest.model_version.clone(), changed })
 }
 
 fn refused(error: Error) -> Error {

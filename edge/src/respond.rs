@@ -1,10 +1,10 @@
 //! Answers: JSON, and errors as problem documents (RFC 9457).
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sentinel_shared::api::problem::Problem;
 use sentinel_shared::text::visible_document;
 use sentinel_shared::{Error, Result};
 use serde::Serialize;
-use serde_json::json;
 use worker::{Response, ResponseBuilder};
 
 /// What can't stand in a value of a query as it is. `owner/name` and `run:1:1` can, and stay readable (RFC 3986, 3.4).
@@ -54,14 +54,13 @@ pub(crate) fn address(path: &str, query: &[(&str, &str)]) -> String {
 
 /// Answers with `error` as `application/problem+json`.
 pub(crate) fn problem(error: &Error) -> worker::Result<Response> {
-    let code = error.code();
-    let status = code.http_status();
-    let body = json!({ "type": "about:blank", "title": code.label(), "status": status, "detail": error.to_string() });
+    let problem = Problem::from(error);
+    let body = serde_json::to_vec(&problem)?;
     let mut headers = vec![("cache-control", "no-store")];
     let retry_after;
     if let Error::RateLimited { retry_after_seconds } = error {
         retry_after = retry_after_seconds.to_string();
         headers.push(("retry-after", &retry_after));
     }
-    build(status, "application/problem+json", body.to_string().into_bytes(), &headers)
+    build(problem.status, "application/problem+json", body, &headers)
 }

@@ -7,23 +7,18 @@ use crate::app::App;
 use crate::clock::now;
 use crate::{evidence, parameters, respond, review_client};
 use sentinel_shared::access::Principal;
+use sentinel_shared::api::reviews::{ReplayAnswer, ReplayRequest};
+use sentinel_shared::api::webhook::{DeliveryAnswer, KnownJob};
 use sentinel_shared::review::ReviewJob;
 use sentinel_shared::review::command::Command;
 use sentinel_shared::store::jobs::{JobKind, JobStatus};
 use sentinel_shared::store::{outbox, pauses, queue};
 use sentinel_shared::webhook::{CommandRequest, DeliveryKey};
 use sentinel_shared::{Error, Result};
-use serde::Deserialize;
-use serde_json::json;
 use worker::{Context, Request, Response, console_error};
 
 /// The most jobs that one request lists.
 const JOBS_LIMIT: u32 = 200;
-
-#[derive(Deserialize)]
-struct JobForm {
-    key: String,
-}
 
 /// Stores the job of a pull request, answers 202, and tells the node.
 pub(crate) async fn accept(
@@ -46,15 +41,12 @@ pub(crate) async fn obey(
 ) -> Result<Response> {
     let CommandRequest { command, job, by } = request;
     if !evidence::may_write(&app.config, &job.repository, &by).await? {
-        return respond::json(200, &json!({ "status": "ignored", "reason": "no_write_access" }));
+        return respond::json(200, &DeliveryAnswer::Ignored { reason: "no_write_access".into() });
     }
     match command {
         Command::Ignore => {
             app.database.ask(outbox::mute(delivery, event, &job, &by, now())).await?;
-            respond::json(
-                200,
-                &json!({ "status": "muted", "repository": job.repository, "number": job.number }),
-            )
+            respond::json(200, &DeliveryAnswer::Muted { repository: job.repository, number: job.number })
         }
         Command::Review => {
             app.database.ask(outbox::unmute(&job)).await?;
@@ -73,15 +65,20 @@ async fn store(
     job: ReviewJob,
 ) -> Result<Response> {
     app.limits.delivery(job.installation_id, &job.repository).await?;
-    let status = match app.database.ask(outbox::accept(delivery, event, kind, &job, now())).await? {
-        None => return respond::json(200, &json!({ "status": "ignored", "reason": "muted" })),
-        Some(JobStatus::Queued) => "queued",
+    match app.database.ask(outbox::accept(delivery, event, kind, &job, now())).await? {
+        None => return respond::json(200, &DeliveryAnswer::Ignored { reason: "muted".into() }),
+        Some(JobStatus::Queued) => {}
         Some(status) => {
-            return respond::json(200, &json!({ "status": "duplicate", "job": job.key, "is": status }));
+            let known = KnownJob { job: Some(job.key), is: Some(status) };
+            return respond::json(200, &DeliveryAnswer::Duplicate(known));
         }
+    }
+    let queued = DeliveryAnswer::Queued {
+        delivery: None,
+        job: Some(job.key.clone()),
+        repository: job.repository.clone(),
     };
-    let mut answer =
-        respond::json(202, &json!({ "status": status, "job": job.key, "repository": job.repository }))?;
+    let mut answer = respond::json(202, &queued)?;
     let _ = answer.headers_mut().set("location", &respond::address("/api/job", &[("key", &job.key)]));
     context.wait_until(async move {
         review_client::submit(&app.config, &job).await;
@@ -145,8 +142,8 @@ pub(crate) async fn show(request: &Request, app: &App, who: &Principal) -> Resul
 
 /// `POST /api/jobs/replay` with `key`: queues a job again that ended without a review.
 pub(crate) async fn replay(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
-    let JobForm { key } = parameters::form(&mut request).await?;
+    let ReplayRequest { key } = parameters::form(&mut request).await?;
     let revive = queue::revive(who.scope, Some(&key), now());
     let (revived, job) = app.database.ask(revive.and(queue::by_key(who.scope, &key))).await?;
-    respond::json(200, &json!({ "status": if revived > 0 { "queued" } else { "unchanged" }, "job": job }))
+    respond::json(200, &ReplayAnswer { status: (revived > 0).into(), job })
 }

@@ -7,20 +7,14 @@ use crate::app::App;
 use crate::clock::now;
 use crate::{body, respond};
 use sentinel_shared::access::{Principal, SESSION_SECONDS, Token};
+use sentinel_shared::api::access::{Credentials, Session, SignedOut};
 use sentinel_shared::store::access::{self, SignIn};
 use sentinel_shared::{Error, Result};
-use serde::Deserialize;
-use serde_json::json;
 use worker::{Method, Request, Response};
 
 const COOKIE: &str = "sentinel_session";
 /// The most of a sign-in that is read.
 const SIGN_IN_LIMIT_BYTES: usize = 4 * 1024;
-
-#[derive(Deserialize)]
-struct Credentials {
-    key: Option<String>,
-}
 
 /// Who asks, counted against their key before anything is asked of the store: the holder of the key in `X-API-Key` or of
 /// the bearer token (which is what Prometheus sends), or else of the browser's session.
@@ -62,14 +56,14 @@ pub(crate) async fn open(mut request: Request, app: &App) -> Result<Response> {
         _ => SignIn::Operator(&tag),
     };
     app.database.ask(access::open_session(&session, with, now())).await?;
-    signed_in(&principal, &set_cookie(&request, session.expose(), SESSION_SECONDS))
+    signed_in(principal, &set_cookie(&request, session.expose(), SESSION_SECONDS))
 }
 
 /// `GET /api/session`: who is signed in; nobody is no error.
 pub(crate) async fn show(request: &Request, app: &App) -> Result<Response> {
     match principal(request, app).await {
-        Ok(principal) => respond::json(200, &described(&principal)),
-        Err(Error::ApiKeyRejected | Error::SessionOver) => respond::json(200, &json!({ "name": null })),
+        Ok(principal) => respond::json(200, &Session::from(principal)),
+        Err(Error::ApiKeyRejected | Error::SessionOver) => respond::json(200, &Session::default()),
         Err(error) => Err(error),
     }
 }
@@ -80,7 +74,7 @@ pub(crate) async fn close(request: &Request, app: &App) -> Result<Response> {
     if let Some(session) = cookie(request) {
         app.database.ask(access::close_session(&session)).await?;
     }
-    let answer = respond::json(200, &json!({ "status": "signed out" }))?;
+    let answer = respond::json(200, &SignedOut { status: "signed out".into() })?;
     with_cookie(answer, &set_cookie(request, "", 0))
 }
 
@@ -135,8 +129,8 @@ pub(crate) fn secure(request: &Request) -> &'static str {
     if request.url().is_ok_and(|url| url.scheme() == "https") { "; Secure" } else { "" }
 }
 
-fn signed_in(principal: &Principal, cookie: &str) -> Result<Response> {
-    with_cookie(respond::json(200, &described(principal))?, cookie)
+fn signed_in(principal: Principal, cookie: &str) -> Result<Response> {
+    with_cookie(respond::json(200, &Session::from(principal))?, cookie)
 }
 
 fn with_cookie(mut answer: Response, cookie: &str) -> Result<Response> {
@@ -145,12 +139,6 @@ fn with_cookie(mut answer: Response, cookie: &str) -> Result<Response> {
         .set("set-cookie", cookie)
         .map_err(|_| Error::Internal("the answer can't be built"))?;
     Ok(answer)
-}
-
-fn described(principal: &Principal) -> serde_json::Value {
-    json!({
-        "name": principal.name, "role": principal.role, "installation_id": principal.scope.installation(),
-    })
 }
 
 fn header(request: &Request, name: &str) -> Option<String> {

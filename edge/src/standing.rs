@@ -10,10 +10,10 @@ use crate::evidence::{self, Check};
 use crate::respond;
 use sentinel_shared::Result;
 use sentinel_shared::access::Scope;
-use sentinel_shared::evidence::Trouble;
+use sentinel_shared::api::health::{GithubCheck, GithubState};
+use sentinel_shared::evidence::{GithubStanding, Trouble};
 use sentinel_shared::store::evidence::{self as stored, GithubTrouble};
 use sentinel_shared::store::inferences::{self, Filter};
-use serde_json::{Value, json};
 use std::sync::{Mutex, PoisonError};
 use worker::Response;
 
@@ -36,7 +36,7 @@ impl Standing {
     pub(crate) fn learn(&self, trouble: Option<Trouble>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = match known.as_ref().and_then(|known| known.trouble.as_ref()) {
-            Some(known) => known.as_ref().map(|known| known.state.as_str()) != trouble.map(Trouble::label),
+            Some(known) => known.as_ref().map(|known| known.state) != trouble.map(Trouble::standing),
             None => true,
         };
         if is_news {
@@ -57,14 +57,14 @@ impl Standing {
 }
 
 /// The state of GitHub, as `/health` and the dashboard show it.
-pub(crate) async fn state_json(config: &Config, database: &Database, standing: &Standing) -> Value {
+pub(crate) async fn state(config: &Config, database: &Database, standing: &Standing) -> GithubState {
     if config.github_token.is_none() {
-        return json!({ "state": "no_token" });
+        return GithubStanding::NoToken.into();
     }
     match standing.now(database).await {
-        Some(Some(trouble)) => json!(trouble),
-        Some(None) => json!({ "state": "works" }),
-        None => json!({ "state": "unknown" }),
+        Some(Some(trouble)) => trouble.into(),
+        Some(None) => GithubStanding::Works.into(),
+        None => GithubStanding::Unknown.into(),
     }
 }
 
@@ -83,8 +83,7 @@ pub(crate) async fn check(config: &Config, database: &Database, standing: &Stand
         database.ask(record).await?;
         standing.learn(trouble);
     }
-    let mut told = state_json(config, database, standing).await;
-    told["check"] = json!(check.label());
-    told["repository"] = json!(place.map(|(repository, _)| repository));
-    respond::json(200, &told)
+    let GithubState { state, since } = state(config, database, standing).await;
+    let repository = last.map(|last| last.repository);
+    respond::json(200, &GithubCheck { state, since, check: check.standing(), repository })
 }

@@ -1,13 +1,17 @@
 //! `/health` and `/metrics`. Totals come from the database, so they survive every isolate.
 
 use crate::app::App;
+use crate::models::Refused;
 use crate::{respond, standing};
 use sentinel_shared::access::Scope;
-use sentinel_shared::dashboard::WINDOW;
+use sentinel_shared::api::dashboard::WINDOW;
+use sentinel_shared::api::health::{Health, HealthStatus, RefusedModel, WrongSetting};
 use sentinel_shared::drift::Report;
+use sentinel_shared::evidence::GithubStanding;
+use sentinel_shared::store::inferences::EvidenceKind;
 use sentinel_shared::store::{counters, drift, evidence, inferences};
 use sentinel_shared::{Error, Result};
-use serde_json::json;
+use std::borrow::Cow;
 use std::fmt::Write;
 use worker::Response;
 
@@ -18,33 +22,35 @@ pub(crate) async fn health(app: &App) -> Result<Response> {
         .config
         .wrong()
         .iter()
-        .map(|(setting, problem)| json!({ "setting": setting, "problem": problem }))
+        .map(|(setting, problem)| WrongSetting { setting: (*setting).into(), problem: (*problem).into() })
         .collect();
     let serving = app.models.serving();
     let refused = app.models.refused();
-    let github = standing::state_json(&app.config, &app.database, &app.github).await;
-    let is_whole =
-        missing.is_empty() && wrong.is_empty() && refused.is_none() && github["state"] != "token_refused";
+    let github = standing::state(&app.config, &app.database, &app.github).await;
+    let is_whole = missing.is_empty()
+        && wrong.is_empty()
+        && refused.is_none()
+        && github.state != GithubStanding::TokenRefused;
     let (status, http) = match (&serving, is_whole) {
-        (Err(_), _) => ("unhealthy", 503),
-        (Ok(_), false) => ("degraded", 200),
-        (Ok(_), true) => ("healthy", 200),
+        (Err(_), _) => (HealthStatus::Unhealthy, 503),
+        (Ok(_), false) => (HealthStatus::Degraded, 200),
+        (Ok(_), true) => (HealthStatus::Healthy, 200),
     };
-    let (model, source) = serving.ok().unzip();
-    let version = model.as_ref().map(|model| model.manifest.model_version.as_str());
-    let body = json!({
-        "status": status,
-        "service": "sentinel-dashboard",
-        "model_version": version,
-        "model_source": source,
-        "model_refused": refused.map(|refused| json!({ "version": refused.version, "reason": refused.reason })),
-        "missing": missing,
-        "wrong": wrong,
-        "unlimited": app.limits.missing(),
-        "evidence": if app.config.github_token.is_some() { "log" } else { "payload" },
-        "github": github,
-    });
-    respond::json(http, &body)
+    let (model, model_source) = serving.ok().unzip();
+    let reads_logs = app.config.github_token.is_some();
+    let health = Health {
+        status,
+        service: "sentinel-dashboard".into(),
+        model_version: model.map(|model| model.manifest.model_version.clone()),
+        model_source,
+        model_refused: refused.map(|Refused { version, reason, .. }| RefusedModel { version, reason }),
+        missing: missing.into_iter().map(Cow::Borrowed).collect(),
+        wrong,
+        unlimited: app.limits.missing().into_iter().map(Cow::Borrowed).collect(),
+        evidence: if reads_logs { EvidenceKind::Log } else { EvidenceKind::Payload },
+        github,
+    };
+    respond::json(http, &health)
 }
 
 /// Name, help and label of each family, and the counter it is read from.
@@ -73,7 +79,7 @@ pub(crate) async fn metrics(app: &App) -> Result<Response> {
         .and(drift::window(Scope::All, version))
         .and(evidence::trouble());
     let (((counters, totals), window), trouble) = app.database.ask(query).await?;
-    let troubled = |state: &str| u64::from(trouble.as_ref().is_some_and(|trouble| trouble.state == state));
+    let troubled = |state| u64::from(trouble.as_ref().is_some_and(|trouble| trouble.state == state));
     let drift = Report::of(&model.baseline, &window);
     let mut text = String::new();
     for (family, help, label, name) in FAMILIES {
@@ -88,10 +94,18 @@ pub(crate) async fn metrics(app: &App) -> Result<Response> {
         (
             "sentinel_github_token_refused",
             "1 while GitHub does not accept the worker's token.",
-            troubled("token_refused"),
+            troubled(GithubStanding::TokenRefused),
         ),
-        ("sentinel_github_limited", "1 while GitHub limits the worker's rate.", troubled("limited")),
-        ("sentinel_github_away", "1 while GitHub or the storage of its logs is not well.", troubled("away")),
+        (
+            "sentinel_github_limited",
+            "1 while GitHub limits the worker's rate.",
+            troubled(GithubStanding::Limited),
+        ),
+        (
+            "sentinel_github_away",
+            "1 while GitHub or the storage of its logs is not well.",
+            troubled(GithubStanding::Away),
+        ),
         ("sentinel_deliveries_queued", "Deliveries waiting to be classified.", totals.queued),
         ("sentinel_deliveries_failed", "Deliveries given up after three tries.", totals.failed),
     ] {

@@ -7,6 +7,7 @@ use crate::{body, respond, reviews};
 use futures_util::future::join_all;
 use sentinel_shared::Result;
 use sentinel_shared::access::Scope;
+use sentinel_shared::api::webhook::{DeliveryAnswer, KnownJob, Pong};
 use sentinel_shared::classifier::Verdict;
 use sentinel_shared::evidence::{LogPart, Note, Plan, Trouble};
 use sentinel_shared::failure::FailureRecord;
@@ -15,7 +16,6 @@ use sentinel_shared::store::inferences::{self, NewInference};
 use sentinel_shared::store::models::ActiveModel;
 use sentinel_shared::store::{Query, access, evidence as waiting, outbox};
 use sentinel_shared::webhook::{Action, BODY_LIMIT_BYTES, Delivery, DeliveryKey, Headers};
-use serde_json::json;
 use worker::{Context, Request, Response, console_error, console_log};
 
 /// The largest number of calls to other servers that one sweep makes. A free account's worker may make 50 an event
@@ -61,9 +61,9 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
         verified,
     )?;
     let record = match delivery.action {
-        Action::Pong => return respond::json(200, &json!({ "msg": "pong" })),
+        Action::Pong => return respond::json(200, &Pong { msg: "pong".into() }),
         Action::Ignore(reason) => {
-            return respond::json(200, &json!({ "status": "ignored", "reason": reason.label() }));
+            return respond::json(200, &DeliveryAnswer::Ignored { reason: reason.label().into() });
         }
         Action::Uninstall(installation) => return uninstall(app, installation).await,
         Action::Review(job) => {
@@ -80,7 +80,7 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
     let accept = deliveries::accept(&delivery.key, &delivery.event, &record, now());
     let (outcome, active) = app.database.ask(accept).await?;
     match outcome {
-        Accepted::Done => return respond::json(200, &json!({ "status": "duplicate" })),
+        Accepted::Done => return respond::json(200, &DeliveryAnswer::Duplicate(KnownJob::default())),
         Accepted::Queued => return accepted(&delivery.key, &record),
         Accepted::New => {}
     }
@@ -94,7 +94,7 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
         // Of two deliveries about one subject, the first verdict stays: what is answered is what is stored.
         let stored = inferences::of_subject(Scope::All, &record.repository, &record.subject.key());
         let inference = app.database.ask(stored).await?;
-        return respond::json(200, &json!({ "status": "done", "inference": inference }));
+        return respond::json(200, &DeliveryAnswer::Done { inference: inference.into() });
     }
     let answer = accepted(&delivery.key, &delivery.record);
     context.wait_until(async move {
@@ -106,8 +106,8 @@ pub(crate) async fn receive(mut request: Request, app: &'static App, context: Co
 /// Ends an installation. A second delivery of the same event finds nothing left to do.
 async fn uninstall(app: &App, installation: u64) -> Result<Response> {
     let ended = app.database.ask(access::uninstall(installation, now())).await?;
-    let (keys, jobs) = (ended.keys_revoked, ended.jobs_ended);
-    respond::json(200, &json!({ "status": "uninstalled", "keys_revoked": keys, "jobs_ended": jobs }))
+    let (keys_revoked, jobs_ended) = (ended.keys_revoked, ended.jobs_ended);
+    respond::json(200, &DeliveryAnswer::Uninstalled { keys_revoked, jobs_ended })
 }
 
 /// Takes up the deliveries that wait or were left half done, as many as one scheduled event can do, and no more: what is
@@ -255,8 +255,12 @@ fn accepted(key: &DeliveryKey, record: &FailureRecord) -> Result<Response> {
     let subject = record.subject.key();
     let location =
         respond::address("/api/inference", &[("repository", &record.repository), ("subject", &subject)]);
-    let body = json!({ "status": "queued", "delivery": key.id, "repository": record.repository });
-    let mut response = respond::json(202, &body)?;
+    let queued = DeliveryAnswer::Queued {
+        delivery: Some(key.id.clone()),
+        job: None,
+        repository: record.repository.clone(),
+    };
+    let mut response = respond::json(202, &queued)?;
     // An address is ASCII, so it is a header value.
     let _ = response.headers_mut().set("location", &location);
     Ok(response)

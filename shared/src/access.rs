@@ -58,7 +58,7 @@ pub struct Principal {
 pub struct Token(String);
 
 /// A key that is to be created.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewKey {
     /// The name, which says what the key is for.
     pub name: String,

@@ -4,7 +4,7 @@
 //! gives nothing. The worker asks GitHub.
 
 use crate::github::answer::Meaning;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How much of a log is read, from its end. The failed step is there, and a worker has little CPU time.
@@ -60,6 +60,31 @@ pub enum Trouble {
     Limited(Duration),
     /// GitHub or its log storage is down. It may say how long to wait.
     Away(Option<Duration>),
+}
+
+/// Whether GitHub gives what it is asked for, as the API says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GithubStanding {
+    /// GitHub gives what it is asked for.
+    Works,
+    /// There is no token to ask with.
+    NoToken,
+    /// GitHub does not accept the token.
+    TokenRefused,
+    /// GitHub limits our calls.
+    Limited,
+    /// GitHub or its log storage is down.
+    Away,
+    /// The token is accepted, but there is no run yet to try it on.
+    Untried,
+    /// The token does not see the run. It belongs to another repository, or it was deleted.
+    Absent,
+    /// The token lacks a permission.
+    Refused,
+    /// It is not known, or is a word of a later version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What to do with a delivery if GitHub gives nothing now.
@@ -126,6 +151,16 @@ impl Trouble {
             Self::TokenRefused => "token_refused",
             Self::Limited(_) => "limited",
             Self::Away(_) => "away",
+        }
+    }
+
+    /// The trouble without its times, as the API says it.
+    #[must_use]
+    pub fn standing(self) -> GithubStanding {
+        match self {
+            Self::TokenRefused => GithubStanding::TokenRefused,
+            Self::Limited(_) => GithubStanding::Limited,
+            Self::Away(_) => GithubStanding::Away,
         }
     }
 

@@ -56,12 +56,14 @@ impl Opinion {
 }
 
 /// The body of `POST /api/feedback`. The aliases are the names of the first API, which its clients still send.
-#[derive(Debug, Deserialize)]
-struct Body {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedbackRequest {
+    /// The id of the inference that is corrected.
     #[serde(alias = "log_id")]
-    inference_id: Option<i64>,
+    pub inference_id: Option<i64>,
+    /// The full name of the class that is right.
     #[serde(alias = "corrected_label")]
-    corrected_class: Option<String>,
+    pub corrected_class: Option<String>,
 }
 
 /// One row of the audit log.
@@ -112,7 +114,7 @@ impl Feedback {
     /// [`Error::JsonInvalid`], [`Error::FieldMissing`], or [`Error::ParameterInvalid`] for a class that is not one of
     /// the ten.
     pub fn parse(body: &[u8], author: &str) -> Result<Self> {
-        let body: Body = serde_json::from_slice(body).map_err(|error| {
+        let body: FeedbackRequest = serde_json::from_slice(body).map_err(|error| {
             Error::JsonInvalid(format!("line {}, column {}", error.line(), error.column()))
         })?;
         let class = body.corrected_class.ok_or(Error::FieldMissing("corrected_class"))?;

@@ -6,8 +6,7 @@
 //!   matter, [`evidence`] says how long to wait for a missing log, [`features`] turns those lines into 884 numbers, and
 //!   [`classifier`] turns the numbers into a verdict. [`drift`] compares many verdicts with the training data.
 //! * Pull requests: [`diff`] parses hunks, and [`review`] turns a model's scores into a review.
-//! * Both: [`store`] has the SQL, [`dashboard`] the JSON that the dashboard reads, and [`access`] says who may see
-//!   what.
+//! * Both: [`store`] has the SQL, [`api`] the JSON of the worker's HTTP API, and [`access`] says who may see what.
 //!
 //! # Out of scope
 //!
@@ -15,9 +14,9 @@
 //! shells that act on the decisions are `edge` (a Cloudflare Worker) and `node` (a native binary).
 
 pub mod access;
+pub mod api;
 pub mod artifact;
 pub mod classifier;
-pub mod dashboard;
 pub mod diff;
 pub mod drift;
 pub mod error;

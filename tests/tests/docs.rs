@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "docs/openapi.rs"]
+mod openapi;
+
 use sentinel_node::learn::evaluation::classifier::{Report, WordBaseline};
 use sentinel_node::learn::failure_model;
 use sentinel_node::learn::labelled_runs;

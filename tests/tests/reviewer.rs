@@ -488,7 +488,7 @@ fn a_refused_token_pauses_everything_says_so_and_a_new_one_brings_everything_bac
                 (breaker.account.as_str(), breaker.reason.label(), breaker.waiting),
                 (account, reason, 6)
             );
-            assert!(breaker.to_do.is_some_and(|to_do| to_do.contains("restart")), "{breaker:?}");
+            assert!(breaker.to_do.as_deref().is_some_and(|to_do| to_do.contains("restart")), "{breaker:?}");
             assert!(breaker.what.as_ref().is_some_and(|what| what.starts_with("401 for ")), "{breaker:?}");
             let waits = outage.rig.job(&outage.jobs[4]).await.wait.expect("it waits");
             assert_eq!(

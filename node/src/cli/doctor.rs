@@ -3,7 +3,17 @@
 use crate::operate::worker_api::{Worker, agent};
 use anyhow::Result;
 use clap::Args;
+use sentinel_shared::api::access::Session;
+use sentinel_shared::api::dashboard::Dashboard;
+use sentinel_shared::api::health::{GithubCheck, GithubState, Health, HealthStatus, WrongSetting};
+use sentinel_shared::api::problem::Problem;
+use sentinel_shared::evidence::GithubStanding;
+use sentinel_shared::store::deliveries::DeliveryRow;
+use sentinel_shared::store::inferences::EvidenceKind;
+use sentinel_shared::store::jobs::JobStatus;
+use sentinel_shared::store::queue::JobRow;
 use sentinel_shared::text::{printed, printed_json};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -41,6 +51,14 @@ struct CheckResult {
     says: String,
 }
 
+/// Why a document was not had.
+enum NoAnswer {
+    /// The worker answered with this status and another document. The text is that of its problem document.
+    Refusal(u16, String),
+    /// Nothing was answered.
+    Silence(String),
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum CheckState {
     Works,
@@ -51,10 +69,12 @@ enum CheckState {
 
 impl Doctor {
     pub(super) fn run(self) -> Result<ExitCode> {
-        let health = self.get("/health", false);
-        let mut findings = vec![self.health(health.as_ref().ok())];
-        findings.extend(health.iter().flat_map(|(_, health)| settings(health)));
-        if health.is_ok() {
+        let health = self.ask::<Health>("/health", false);
+        let mut findings = vec![self.health(&health)];
+        if let Ok(health) = &health {
+            findings.extend(health.wrong.iter().map(setting));
+        }
+        if !matches!(health, Err(NoAnswer::Silence(_))) {
             findings.extend([
                 self.key(),
                 self.webhook(),
@@ -76,108 +96,117 @@ impl Doctor {
         Ok(if broken > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
     }
 
-    fn health(&self, answer: Option<&(u16, Value)>) -> CheckResult {
+    fn health(&self, health: &Result<Health, NoAnswer>) -> CheckResult {
         let about = "worker";
-        let Some((status, health)) = answer else {
-            return broken(
-                about,
-                format!("{} does not answer: is it deployed, and is this its address?", self.worker.url),
-            );
-        };
-        let names = |field: &str| {
-            let listed = health[field].as_array().into_iter().flatten().filter_map(Value::as_str);
-            listed.collect::<Vec<_>>().join(", ")
-        };
-        let (missing, unlimited) = (names("missing"), names("unlimited"));
-        let version = health["model_version"].as_str().unwrap_or("no model");
-        match () {
-            () if *status != 200 => {
-                broken(about, format!("unhealthy ({status}): the built-in model does not load; deploy again"))
+        let health = match health {
+            Ok(health) => health,
+            Err(NoAnswer::Silence(_)) => {
+                return broken(
+                    about,
+                    format!("{} does not answer: is it deployed, and is this its address?", self.worker.url),
+                );
             }
-            () if !missing.is_empty() => broken(
+            Err(NoAnswer::Refusal(status, _)) => {
+                return broken(about, format!("it answers {status}: this is not a worker of this version"));
+            }
+        };
+        let (missing, unlimited) = (health.missing.join(", "), health.unlimited.join(", "));
+        let version = health.model_version.as_deref().unwrap_or("no model");
+        match &health.model_refused {
+            _ if health.status == HealthStatus::Unhealthy => {
+                broken(about, "unhealthy: the built-in model does not load; deploy again".into())
+            }
+            _ if !missing.is_empty() => broken(
                 about,
                 format!("{missing} not set: `npx wrangler secret put NAME`, or [vars] in wrangler.toml"),
             ),
-            () if health["model_refused"].is_object() => broken(
+            Some(refused) => broken(
                 about,
                 format!(
-                    "the promoted model was refused ({}); {version} serves: `sentinel model rollback`",
-                    health["model_refused"]["reason"]
+                    "the promoted model was refused ({:?}); {version} serves: `sentinel model rollback`",
+                    refused.reason
                 ),
             ),
-            () if !unlimited.is_empty() => note(
+            None if !unlimited.is_empty() => note(
                 about,
                 format!("{version} serves; no rate limits ({unlimited}): bind them in wrangler.toml"),
             ),
-            () if health["evidence"] != "log" => note(
+            None if health.evidence != EvidenceKind::Log => note(
                 about,
                 format!(
                     "{version} serves, and reads no logs: set GITHUB_TOKEN, or verdicts are made from the delivery alone"
                 ),
             ),
-            () => self.logs(version, &health["github"]),
+            None => self.logs(version, &health.github),
         }
     }
 
     /// The worker itself tries to read a log, with its token and on the last failed run.
-    fn logs(&self, version: &str, known: &Value) -> CheckResult {
+    fn logs(&self, version: &str, known: &GithubState) -> CheckResult {
         let about = "worker";
-        let checked = match self.get("/api/github", true) {
-            Ok((200, checked)) => checked,
-            // Without a key that works, what the worker met last.
-            _ => json!({ "check": known["state"], "since": known["since"] }),
-        };
-        let text = |field: &str| checked[field].as_str().unwrap_or("an unknown time");
-        let repository = checked["repository"].as_str().unwrap_or("the last failed run's repository");
-        match checked["check"].as_str().unwrap_or_default() {
-            "works" => works(about, format!("{version} serves and reads logs")),
-            "untried" => works(
+        // Without a key that works, what the worker met last.
+        let checked = self.ask("/api/github", true).unwrap_or_else(|_| GithubCheck {
+            state: known.state,
+            since: known.since.clone(),
+            check: known.state,
+            repository: None,
+        });
+        let since = checked.since.as_deref().unwrap_or("an unknown time");
+        let repository = checked.repository.as_deref().unwrap_or("the last failed run's repository");
+        match checked.check {
+            GithubStanding::Works => works(about, format!("{version} serves and reads logs")),
+            GithubStanding::Untried => works(
                 about,
                 format!(
                     "{version} serves; GitHub accepts its token, and no failed run is there to read a log of"
                 ),
             ),
-            "token_refused" => broken(
+            GithubStanding::TokenRefused => broken(
                 about,
                 format!(
-                    "GitHub refuses GITHUB_TOKEN since {}: make one that may read Actions, then `npx wrangler secret put GITHUB_TOKEN`; verdicts without a log are made again by themselves",
-                    text("since")
+                    "GitHub refuses GITHUB_TOKEN since {since}: make one that may read Actions, then `npx wrangler secret put GITHUB_TOKEN`; verdicts without a log are made again by themselves"
                 ),
             ),
-            "refused" => broken(
+            GithubStanding::Refused => broken(
                 about,
                 format!("GITHUB_TOKEN may not read the logs of {repository}: give it `Actions: read`"),
             ),
-            "absent" => note(
+            GithubStanding::Absent => note(
                 about,
                 format!(
                     "{version} serves; its token does not see the last failed run of {repository}: is that repository among the token's?"
                 ),
             ),
-            "limited" => note(
+            GithubStanding::Limited => note(
                 about,
                 format!(
-                    "{version} serves; GitHub limits its calls since {}: logs are read when that is over",
-                    text("since")
+                    "{version} serves; GitHub limits its calls since {since}: logs are read when that is over"
                 ),
             ),
-            "away" => note(
+            GithubStanding::Away => note(
                 about,
-                format!(
-                    "{version} serves; GitHub is not well since {}: logs are read when it is",
-                    text("since")
-                ),
+                format!("{version} serves; GitHub is not well since {since}: logs are read when it is"),
             ),
-            _ => note(about, format!("{version} serves; whether it reads logs can't be told")),
+            GithubStanding::NoToken | GithubStanding::Unknown => {
+                note(about, format!("{version} serves; whether it reads logs can't be told"))
+            }
         }
     }
 
     fn key(&self) -> CheckResult {
-        match self.get("/api/session", true) {
-            Ok((200, who)) if who["name"].is_string() => works("API key", format!("{} ({})", who["name"].as_str().unwrap_or_default(), who["role"].as_str().unwrap_or_default())),
-            Ok((200, _)) => broken("API key", "the worker does not know this key: is SENTINEL_API_KEY the one that was put, and not revoked?".into()),
-            Ok((status, _)) => broken("API key", format!("the worker answered {status}")),
-            Err(error) => broken("API key", error.to_string()),
+        let about = "API key";
+        match self.ask("/api/session", true) {
+            Ok(Session { name: Some(name), rights }) => {
+                let role = rights.map_or("no role", |rights| rights.role.label());
+                works(about, format!("{name} ({role})"))
+            }
+            Ok(Session { name: None, .. }) => broken(
+                about,
+                "the worker does not know this key: is SENTINEL_API_KEY the one that was put, and not revoked?"
+                    .into(),
+            ),
+            Err(NoAnswer::Refusal(status, _)) => broken(about, format!("the worker answered {status}")),
+            Err(NoAnswer::Silence(error)) => broken(about, error),
         }
     }
 
@@ -202,55 +231,50 @@ impl Doctor {
     }
 
     fn database(&self) -> CheckResult {
-        match self.get("/api/dashboard", true) {
-            Ok((200, overview)) => works("database", format!("{} verdicts", overview["inference_count"])),
-            Ok((503, _)) => broken(
-                "database",
+        let about = "database";
+        match self.ask::<Dashboard>("/api/dashboard", true) {
+            Ok(overview) => works(about, format!("{} verdicts", overview.inference_count)),
+            Err(NoAnswer::Refusal(503, _)) => broken(
+                about,
                 "not reachable from the worker: check TURSO_DATABASE_URL and TURSO_AUTH_TOKEN".into(),
             ),
-            Ok((status, problem)) => {
-                broken("database", format!("{status}: {}", problem["detail"].as_str().unwrap_or_default()))
-            }
-            Err(error) => broken("database", error.to_string()),
+            Err(NoAnswer::Refusal(status, detail)) => broken(about, format!("{status}: {detail}")),
+            Err(NoAnswer::Silence(error)) => broken(about, error),
         }
     }
 
     fn deliveries(&self) -> CheckResult {
         let about = "deliveries";
-        match (
-            self.get("/api/deliveries?limit=1", true),
-            self.get("/api/deliveries?status=failed&limit=1000", true),
-        ) {
-            (Ok((200, latest)), Ok((200, failed))) => {
-                match (latest[0]["received_at"].as_str(), failed.as_array().map_or(0, Vec::len)) {
-                    (None, _) => {
-                        note(about, "none yet: send a ping from the App's settings, Advanced".into())
-                    }
-                    (Some(at), 0) => works(about, format!("the last came at {at}")),
-                    (Some(at), failed) => note(
-                        about,
-                        format!(
-                            "the last came at {at}; {failed} were given up: redeliver them on the dashboard"
-                        ),
-                    ),
-                }
+        let list = |query: &str| self.ask::<Vec<DeliveryRow>>(&format!("/api/deliveries?{query}"), true);
+        match (list("limit=1").as_deref(), list("status=failed&limit=1000")) {
+            (Ok([]), Ok(_)) => note(about, "none yet: send a ping from the App's settings, Advanced".into()),
+            (Ok([latest, ..]), Ok(failed)) if failed.is_empty() => {
+                works(about, format!("the last came at {}", latest.received_at))
             }
+            (Ok([latest, ..]), Ok(failed)) => note(
+                about,
+                format!(
+                    "the last came at {}; {} were given up: redeliver them on the dashboard",
+                    latest.received_at,
+                    failed.len()
+                ),
+            ),
             _ => broken(about, "the ledger can't be read".into()),
         }
     }
 
     fn jobs(&self) -> CheckResult {
         let about = "reviews";
-        let count = |status: &str| match self.get(&format!("/api/jobs?status={status}&limit=200"), true) {
-            Ok((200, jobs)) => jobs.as_array().map(Vec::len),
-            _ => None,
+        let count = |status: JobStatus| {
+            let path = format!("/api/jobs?status={}&limit=200", status.label());
+            self.ask::<Vec<JobRow>>(&path, true).map(|jobs| jobs.len())
         };
-        match (count("dead"), count("queued")) {
-            (Some(0), Some(waiting)) if waiting < 50 => works(about, format!("{waiting} waiting, none dead")),
-            (Some(0), Some(waiting)) => {
+        match (count(JobStatus::Dead), count(JobStatus::Queued)) {
+            (Ok(0), Ok(waiting)) if waiting < 50 => works(about, format!("{waiting} waiting, none dead")),
+            (Ok(0), Ok(waiting)) => {
                 broken(about, format!("{waiting} waiting: is a node running with this database?"))
             }
-            (Some(dead), _) => note(
+            (Ok(dead), _) => note(
                 about,
                 format!(
                     "{dead} dead: `sentinel jobs dead` says why, `sentinel jobs retry --dead` tries again"
@@ -274,32 +298,31 @@ impl Doctor {
         }
     }
 
-    fn get(&self, path: &str, with_key: bool) -> Result<(u16, Value)> {
+    /// Asks the worker for a document, whatever status it has, unless it is a problem document.
+    fn ask<T: DeserializeOwned>(&self, path: &str, with_key: bool) -> Result<T, NoAnswer> {
         let mut request = agent(DEADLINE).get(self.worker.address(path));
         if with_key {
             request = request.header("x-api-key", self.worker.api_key.expose());
         }
-        let mut answer = request.call()?;
+        let mut answer = request.call().map_err(|error| NoAnswer::Silence(error.to_string()))?;
         let status = answer.status().as_u16();
-        Ok((
-            status,
-            answer.body_mut().with_config().limit(ANSWER_LIMIT_BYTES).read_json().unwrap_or_default(),
-        ))
+        let body =
+            answer.body_mut().with_config().limit(ANSWER_LIMIT_BYTES).read_to_vec().unwrap_or_default();
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => Err(NoAnswer::Refusal(status, problem.detail)),
+            Err(_) => serde_json::from_slice(&body).map_err(|_| NoAnswer::Refusal(status, String::new())),
+        }
     }
 }
 
-/// The settings that the worker can't follow. It tells of each what is wrong and what it does instead.
-fn settings(health: &Value) -> Vec<CheckResult> {
-    let listed = health["wrong"].as_array().into_iter().flatten();
-    let told = listed.map(|wrong| {
-        let text = |field: &str| wrong[field].as_str().unwrap_or("unknown");
-        let (setting, problem) = (text("setting"), text("problem"));
-        broken(
-            "settings",
-            format!("{setting}: {problem}. Correct it in [vars] of wrangler.toml (a secret with `npx wrangler secret put {setting}`) and deploy again"),
-        )
-    });
-    told.collect()
+/// A setting that the worker can't follow. It says what is wrong and what it does instead.
+fn setting(WrongSetting { setting, problem }: &WrongSetting) -> CheckResult {
+    broken(
+        "settings",
+        format!(
+            "{setting}: {problem}. Correct it in [vars] of wrangler.toml (a secret with `npx wrangler secret put {setting}`) and deploy again"
+        ),
+    )
 }
 
 fn node(url: &str) -> CheckResult {

@@ -3,6 +3,7 @@
 use crate::operate::worker_api::{Worker, url_encoded};
 use anyhow::{Result, ensure};
 use clap::Args;
+use sentinel_shared::api::deliveries::Forgotten;
 use sentinel_shared::text::{printed, printed_json};
 
 /// Delete everything that is stored about one repository: verdicts, reviews, corrections, deliveries.
@@ -30,12 +31,12 @@ impl Forget {
             "this deletes everything that is stored about {}; add --yes to confirm",
             self.repository
         );
-        let erased =
+        let erased: Forgotten =
             self.worker.delete(&format!("/api/repositories?name={}", url_encoded(&self.repository)))?;
         if self.json {
-            stdout!("{}", printed_json(&format!("{erased:#}")));
+            stdout!("{}", printed_json(&serde_json::to_string_pretty(&erased)?));
         } else {
-            stdout!("{} rows of {} deleted", erased["rows"], printed(&self.repository));
+            stdout!("{} rows of {} deleted", erased.rows, printed(&self.repository));
         }
         Ok(())
     }

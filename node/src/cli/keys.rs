@@ -1,10 +1,13 @@
 //! `sentinel keys`: creates, lists and revokes keys for the dashboard and the API.
 
 use crate::operate::worker_api::Worker;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
+use sentinel_shared::access::{NewKey, Role};
+use sentinel_shared::api::access::KeyCreated;
+use sentinel_shared::store::access::KeyRow;
 use sentinel_shared::text::{printed, printed_json};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 /// Create, list and revoke keys for the dashboard and the API.
 ///
@@ -57,35 +60,48 @@ impl Keys {
     pub(super) fn run(self) -> Result<()> {
         match &self.action {
             KeysAction::Create { name, role, installation } => {
-                let role = role.to_possible_value().context("every role has a name")?;
-                let body = json!({ "name": name, "role": role.get_name(), "installation_id": installation });
-                let made = self.worker.post("/api/keys", "application/json", body.to_string().as_bytes())?;
-                self.print(&made, |made| stdout!("{}", printed(made["key"].as_str().unwrap_or_default())));
+                let new = NewKey { name: name.clone(), role: (*role).into(), installation_id: *installation };
+                let made: KeyCreated = self.worker.post("/api/keys", &new)?;
+                self.print(&made, |made| stdout!("{}", printed(&made.key)))
             }
-            KeysAction::List => self.print(&self.worker.get("/api/keys")?, |keys| {
-                keys.as_array().into_iter().flatten().for_each(print_row);
-            }),
+            KeysAction::List => {
+                let keys: Vec<KeyRow> = self.worker.get("/api/keys")?;
+                self.print(&keys, |keys| keys.iter().for_each(print_row))
+            }
             KeysAction::Revoke { id } => {
-                self.print(&self.worker.delete(&format!("/api/keys?id={id}"))?, print_row);
+                let revoked: KeyRow = self.worker.delete(&format!("/api/keys?id={id}"))?;
+                self.print(&revoked, print_row)
             }
+        }
+    }
+
+    fn print<T: Serialize>(&self, answer: &T, readable: impl FnOnce(&T)) -> Result<()> {
+        if self.json {
+            stdout!("{}", printed_json(&serde_json::to_string_pretty(answer)?));
+        } else {
+            readable(answer);
         }
         Ok(())
     }
+}
 
-    fn print(&self, answer: &Value, readable: impl FnOnce(&Value)) {
-        if self.json { stdout!("{}", printed_json(&format!("{answer:#}"))) } else { readable(answer) }
+impl From<RoleName> for Role {
+    fn from(role: RoleName) -> Self {
+        match role {
+            RoleName::Read => Self::Read,
+            RoleName::Admin => Self::Admin,
+        }
     }
 }
 
-fn print_row(key: &Value) {
-    let text = |field: &str| printed(key[field].as_str().unwrap_or_default());
-    let installation = key["installation_id"].as_i64().map_or_else(|| "all".to_owned(), |id| id.to_string());
-    let revoked = if key["revoked_at"].is_string() { "  revoked" } else { "" };
+fn print_row(key: &KeyRow) {
+    let installation = key.installation_id.map_or_else(|| "all".to_owned(), |id| id.to_string());
+    let revoked = if key.revoked_at.is_some() { "  revoked" } else { "" };
     stdout!(
         "{:>4}  {:<20} {:<6} installation {installation:<10} since {}{revoked}",
-        key["id"].as_i64().unwrap_or_default(),
-        text("name"),
-        text("role"),
-        text("created_at"),
+        key.id,
+        printed(&key.name),
+        key.role.label(),
+        printed(&key.created_at),
     );
 }

@@ -5,10 +5,11 @@ use crate::operate::worker_api::Worker;
 use crate::review::model::ReviewModel;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use sentinel_shared::api::models::{PromoteRequest, Registry, Serving};
 use sentinel_shared::artifact::signed::{PrivateKey, PublicKeys, SIGNED_LIMIT_BYTES};
 use sentinel_shared::hex;
 use sentinel_shared::text::{printed, printed_json};
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -120,17 +121,13 @@ impl Model {
             }
             ModelAction::Push { file, worker } => print(&worker.push(&read_signed(&file)?)?),
             ModelAction::Promote { version, worker } => {
-                change(&worker, "promote", &json!({ "version": version }))
+                let change = PromoteRequest { version: Some(version) };
+                print(&worker.post::<Serving>("/api/models/promote", &change)?)
             }
-            ModelAction::Rollback { worker } => change(&worker, "rollback", &json!({})),
-            ModelAction::Registry { worker } => print(&worker.get("/api/registry")?),
+            ModelAction::Rollback { worker } => print(&worker.post::<Serving>("/api/models/rollback", &())?),
+            ModelAction::Registry { worker } => print(&worker.get::<Registry>("/api/registry")?),
         }
     }
-}
-
-fn change(worker: &Worker, action: &str, change: &Value) -> Result<()> {
-    let path = format!("/api/models/{action}");
-    print(&worker.post(&path, "application/json", change.to_string().as_bytes())?)
 }
 
 /// The version and compiled form of the model in `directory`, its forest compared with the ONNX file.
@@ -176,7 +173,7 @@ fn read_signed(file: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn print(answer: &Value) -> Result<()> {
+fn print(answer: &impl Serialize) -> Result<()> {
     stdout!("{}", printed_json(&serde_json::to_string_pretty(answer)?));
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::learn::labelled_runs;
 use crate::operate::worker_api::Worker;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use sentinel_shared::api::models::Registry;
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::artifact::signed::PrivateKey;
 use sentinel_shared::text::printed;
@@ -100,10 +101,9 @@ impl Retrain {
 
     /// The next version: one more than the highest `lgbm_vX.N` in the registry.
     fn next_version(&self) -> Result<String> {
-        let registry = self.worker.get("/api/registry")?;
-        let latest = registry["latest"].as_str().context("the registry names no model")?;
-        let listed = registry["models"].as_array().into_iter().flatten();
-        let versions = listed.filter_map(|row| row["model_version"].as_str()).chain([latest]);
+        let registry: Registry = self.worker.get("/api/registry")?;
+        let latest = registry.latest.as_str();
+        let versions = registry.models.iter().map(|row| row.model_version.as_str()).chain([latest]);
         let (family, _) = latest.rsplit_once('.').context("a version without a number")?;
         let numbers = versions.filter_map(|version| version.rsplit_once('.')?.1.parse::<u32>().ok());
         Ok(format!("{family}.{}", numbers.max().unwrap_or(0) + 1))
@@ -162,7 +162,7 @@ impl Retrain {
         failure_model::check_translation(candidate, Some(&self.out))?;
         let signed = PrivateKey::parse(&text)?.sign(&candidate.to_bytes());
         let answer = self.worker.push(&signed)?;
-        stdout!("{} is a candidate", printed(answer["model_version"].as_str().unwrap_or_default()));
+        stdout!("{} is a candidate", printed(&answer.model_version));
         Ok(())
     }
 }

@@ -10,12 +10,15 @@ use anyhow::{Context, Result, ensure};
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::CallToolResult;
 use rmcp::{ServerHandler, schemars, tool, tool_handler, tool_router};
+use sentinel_shared::api::feedback::FeedbackAnswer;
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::diff;
 use sentinel_shared::excerpt::Excerpt;
 use sentinel_shared::features::Telemetry;
+use sentinel_shared::feedback::{FeedbackRequest, FeedbackStats};
 use sentinel_shared::review::plan::{ChangedFile, Plan};
 use sentinel_shared::review::policy::Policy;
+use sentinel_shared::store::inferences::Inference;
 use sentinel_shared::text::{lines, make_visible};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
@@ -68,6 +71,7 @@ struct GroundTruth {
     /// The real cause: one of the ten classes by its full name, for example "Network Error".
     corrected_label: String,
     /// The name of the person who corrects the verdict.
+    #[expect(dead_code, reason = "the author that counts is the holder of the worker's key")]
     author_id: String,
 }
 
@@ -113,19 +117,20 @@ impl Tools {
     async fn submit_ground_truth(&self, Parameters(said): Parameters<GroundTruth>) -> CallToolResult {
         let id = said.log_id.as_i64().or_else(|| said.log_id.as_str()?.trim().parse().ok());
         let Some(id) = id else { return refused("log_id is not the number of an inference") };
-        let body =
-            json!({ "inference_id": id, "corrected_class": said.corrected_label, "author": said.author_id });
+        let (inference_id, corrected_class) = (Some(id), Some(said.corrected_label));
+        let correction = FeedbackRequest { inference_id, corrected_class };
         self.ask(move |worker| {
             if let Some(original) = &said.original_pred {
-                let stored = worker.get(&format!("/api/inference?id={id}"))?;
-                let verdict = stored["prediction"].as_str().unwrap_or_default();
-                ensure!(verdict == original, "the verdict of inference {id} is {verdict}, not {original}");
+                let stored: Inference = worker.get(&format!("/api/inference?id={id}"))?;
+                let verdict = stored.prediction;
+                ensure!(verdict == *original, "the verdict of inference {id} is {verdict}, not {original}");
             }
-            let told = worker.post("/api/feedback", "application/json", body.to_string().as_bytes())?;
-            let stats = worker.get("/api/feedback/stats")?;
+            let told: FeedbackAnswer = worker.post("/api/feedback", &correction)?;
+            let stats: FeedbackStats = worker.get("/api/feedback/stats")?;
+            let message = format!("inference {id} is on record as {:?}", told.feedback.corrected_label);
             Ok(json!({
-                "status": told["status"], "feedback": told["feedback"], "record_count": stats["total_records"],
-                "message": format!("inference {id} is on record as {}", told["feedback"]["corrected_label"]),
+                "status": told.status, "feedback": told.feedback, "record_count": stats.total_records,
+                "message": message,
             }))
         })
         .await
@@ -134,7 +139,7 @@ impl Tools {
     /// Count the corrections: records, authors, how often they differ from the model, and which classes they name.
     #[tool(annotations(read_only_hint = true))]
     async fn get_feedback_stats(&self) -> CallToolResult {
-        self.ask(|worker| worker.get("/api/feedback/stats")).await
+        self.ask(|worker| Ok(json!(worker.get::<FeedbackStats>("/api/feedback/stats")?))).await
     }
 
     /// List the latest verdicts on failed runs, newest first.
@@ -151,7 +156,7 @@ impl Tools {
                     path.push_str(&format!("&{name}={}", url_encoded(wanted)));
                 }
             }
-            Ok(json!({ "failures": worker.get(&path)? }))
+            Ok(json!({ "failures": worker.get::<Vec<Inference>>(&path)? }))
         })
         .await
     }

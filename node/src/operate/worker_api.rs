@@ -3,9 +3,13 @@
 use crate::operate::hidden::Hidden;
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sentinel_shared::api::models::Uploaded;
+use sentinel_shared::api::problem::Problem;
 use sentinel_shared::artifact::signed::SIGNED_LIMIT_BYTES;
 use sentinel_shared::store::telemetry::StoredTelemetry;
-use serde_json::Value;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// The time that a worker has for one answer.
@@ -27,21 +31,19 @@ pub struct Worker {
 type Sent = Result<ureq::http::Response<ureq::Body>, ureq::Error>;
 
 impl Worker {
-    /// Posts a body.
+    /// Posts a JSON body.
     ///
     /// # Errors
-    /// The worker cannot be reached, or the text of its problem document.
-    pub fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Value> {
-        let request = agent(DEADLINE).post(self.address(path));
-        let request = request.header("x-api-key", self.api_key.expose()).header("content-type", content_type);
-        json(request.send(body))
+    /// The worker cannot be reached, the text of its problem document, or an answer of another shape.
+    pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        self.send(path, "application/json", &serde_json::to_vec(body)?)
     }
 
     /// Gets a JSON document.
     ///
     /// # Errors
     /// As [`Worker::post`].
-    pub fn get(&self, path: &str) -> Result<Value> {
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         json(self.ask(path))
     }
 
@@ -49,7 +51,7 @@ impl Worker {
     ///
     /// # Errors
     /// As [`Worker::post`].
-    pub fn delete(&self, path: &str) -> Result<Value> {
+    pub fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         json(agent(DEADLINE).delete(self.address(path)).header("x-api-key", self.api_key.expose()).call())
     }
 
@@ -57,8 +59,8 @@ impl Worker {
     ///
     /// # Errors
     /// As [`Worker::post`].
-    pub fn push(&self, signed: &[u8]) -> Result<Value> {
-        self.post("/api/models", "application/octet-stream", signed)
+    pub fn push(&self, signed: &[u8]) -> Result<Uploaded> {
+        self.send("/api/models", "application/octet-stream", signed)
     }
 
     /// Downloads the signed bundle of a registered version.
@@ -84,12 +86,17 @@ impl Worker {
         let mut after = 0;
         loop {
             let path = format!("/api/telemetry?after={after}&since={since}&corrected={corrected_only}");
-            let page: Vec<StoredTelemetry> =
-                serde_json::from_value(self.get(&path)?).context("the worker's telemetry")?;
+            let page: Vec<StoredTelemetry> = self.get(&path)?;
             let Some(last) = page.last() else { return Ok(()) };
             after = last.id;
             page.into_iter().try_for_each(&mut each)?;
         }
+    }
+
+    fn send<T: DeserializeOwned>(&self, path: &str, content_type: &str, body: &[u8]) -> Result<T> {
+        let request = agent(DEADLINE).post(self.address(path));
+        let request = request.header("x-api-key", self.api_key.expose()).header("content-type", content_type);
+        json(request.send(body))
     }
 
     fn ask(&self, path: &str) -> Sent {
@@ -111,24 +118,25 @@ fn accepted(answer: Sent) -> Result<ureq::http::Response<ureq::Body>> {
     let mut answer = answer.context("asking the worker")?;
     let status = answer.status();
     if !status.is_success() {
-        let problem: Value = answer.body_mut().read_json().unwrap_or_default();
-        bail!("the worker answered {status}: {}", problem["detail"].as_str().unwrap_or("no reason given"));
+        // What stands before a worker may answer in another shape.
+        let detail = answer.body_mut().read_json::<Problem>().map(|problem| problem.detail);
+        bail!("the worker answered {status}: {}", detail.as_deref().unwrap_or("no reason given"));
     }
     Ok(answer)
 }
 
-fn json(answer: Sent) -> Result<Value> {
+fn json<T: DeserializeOwned>(answer: Sent) -> Result<T> {
     let mut answer = accepted(answer)?;
     let body = answer.body_mut().with_config().limit(ANSWER_LIMIT_BYTES);
-    body.read_json().context("the worker did not answer in JSON")
+    body.read_json().context("the worker did not answer as this version expects")
 }
 
-/// Encodes the value of a query parameter (RFC 3986, section 2.3).
+/// What can't stand in the value of a query as it is (RFC 3986, section 2.3).
+const OUTSIDE_A_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Encodes the value of a query parameter.
 pub(crate) fn url_encoded(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let encode =
-        |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    text.bytes().map(encode).collect()
+    utf8_percent_encode(text, OUTSIDE_A_VALUE).to_string()
 }
 
 #[cfg(test)]

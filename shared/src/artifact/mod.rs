@@ -8,6 +8,7 @@
 mod classify;
 pub mod signed;
 
+use crate::api::verdict::PublicVerdict;
 use crate::classifier::{Calibration, Classifier, Forest, Verdict};
 use crate::drift::Baseline;
 use crate::failure::FailureClass;
@@ -169,17 +170,16 @@ impl ModelBundle {
         Ok(Self { manifest, pipeline, patterns, classifier, baseline })
     }
 
-    /// The JSON of `verdict` for programs: `prediction`, `confidence`, `top` three, `terms`, `line`, `model_version`.
+    /// The `verdict` as programs see it.
+    #[must_use]
+    pub fn public<'a>(&'a self, verdict: &'a Verdict) -> PublicVerdict<'a> {
+        PublicVerdict::of(verdict, &self.manifest.model_version)
+    }
+
+    /// The JSON of [`ModelBundle::public`].
     #[must_use]
     pub fn public_json(&self, verdict: &Verdict) -> serde_json::Value {
-        serde_json::json!({
-            "prediction": verdict.prediction.verdict(),
-            "confidence": verdict.prediction.confidence,
-            "top": verdict.prediction.top_three(),
-            "terms": verdict.explanation.terms,
-            "line": verdict.explanation.line,
-            "model_version": self.manifest.model_version,
-        })
+        serde_json::json!(self.public(verdict))
     }
 
     /// The cells of the drift histograms that `verdict` falls into.

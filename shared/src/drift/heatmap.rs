@@ -4,11 +4,11 @@ use super::baseline::{Baseline, Reference};
 use super::report::Report;
 use super::window::Window;
 use crate::github::rfc3339;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Past windows side by side, the oldest first, with the counts behind each cell.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Heatmap {
     /// The model that the bins belong to.
     pub model_version: String,
@@ -19,7 +19,7 @@ pub struct Heatmap {
 }
 
 /// One window of the heatmap.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     /// When the first inference of the window was made, as RFC 3339.
     pub from: Option<String>,

@@ -3,7 +3,8 @@
 use super::baseline::{Baseline, Bins, Reference};
 use super::statistics::{chi_square, psi};
 use super::window::Window;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// The number of inferences below which there is no result.
 pub const WINDOW_MIN: u64 = 100;
@@ -18,7 +19,7 @@ pub const P_MODERATE: f64 = 0.05;
 pub const P_SEVERE: f64 = 0.001;
 
 /// How far a feature has moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DriftLevel {
     /// There are too few measured values.
@@ -32,12 +33,12 @@ pub enum DriftLevel {
 }
 
 /// One row of the heatmap.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FeatureDrift {
     /// The name of the feature.
     pub feature: String,
     /// The statistic that was used: `psi` or `chi_square`.
-    pub method: &'static str,
+    pub method: Cow<'static, str>,
     /// The PSI, or the statistic of the chi-square test.
     pub score: f64,
     /// The p-value of the test, after Holm's correction.
@@ -51,16 +52,16 @@ pub struct FeatureDrift {
 }
 
 /// The comparison of a window with the baseline. The badge, `/api/drift` and the heatmap all show it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// `insufficient_data`, `Healthy`, `Drift Detected`.
-    pub status: &'static str,
+    pub status: Cow<'static, str>,
     /// The number of inferences in the window.
     pub sample_size: u64,
     /// The number of inferences that a report needs: [`WINDOW_MIN`].
     pub required: u64,
     /// The source of the baseline: `training`, the records that the model was trained on.
-    pub baseline_source: &'static str,
+    pub baseline_source: Cow<'static, str>,
     /// The features of the baseline, one row each.
     pub features: Vec<FeatureDrift>,
 }
@@ -82,7 +83,13 @@ impl Report {
             () => "Healthy",
         };
         let features = if window.n < WINDOW_MIN { Vec::new() } else { features };
-        Self { status, sample_size: window.n, required: WINDOW_MIN, baseline_source: "training", features }
+        Self {
+            status: status.into(),
+            sample_size: window.n,
+            required: WINDOW_MIN,
+            baseline_source: "training".into(),
+            features,
+        }
     }
 
     /// The number of features with severe drift.
@@ -102,7 +109,7 @@ fn compare(reference: &Reference, counts: &[u64]) -> FeatureDrift {
     };
     FeatureDrift {
         feature: reference.feature.clone(),
-        method,
+        method: method.into(),
         score,
         p_value,
         severity: DriftLevel::Stable,

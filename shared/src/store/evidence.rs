@@ -5,7 +5,7 @@ use super::column;
 use super::deliveries::LEASE_SECONDS;
 use super::query::{Change, Query, Statement, Value};
 use super::{statement, text};
-use crate::evidence::{Note, Trouble};
+use crate::evidence::{GithubStanding, Note, Trouble};
 use crate::failure::FailureRecord;
 use crate::webhook::DeliveryKey;
 use serde::{Deserialize, Serialize};
@@ -42,8 +42,8 @@ SELECT state, since FROM github_trouble";
 /// The reason why GitHub gives nothing, and since when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GithubTrouble {
-    /// The kind of trouble: `token_refused`, `limited` or `away`.
-    pub state: String,
+    /// The kind of trouble.
+    pub state: GithubStanding,
     /// Since when, as RFC 3339.
     #[serde(deserialize_with = "column::time")]
     pub since: String,

@@ -13,6 +13,7 @@ use super::{DAY_SECONDS, optional, scope_param, statement, text};
 use crate::access::Scope;
 use crate::github::rfc3339;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// The shortest pause in seconds. Short failures of GitHub are over by then.
 pub const PAUSE_AT_LEAST: i64 = 5;
@@ -66,16 +67,16 @@ pub struct Outage<'a> {
 }
 
 /// An account that is paused, as people and programs see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breaker {
     /// An installation's id, `other`, `app` or `token`.
     pub account: String,
     /// The reason why the account is paused.
     pub reason: Reason,
     /// The meaning of the reason, in a sentence.
-    pub meaning: &'static str,
+    pub meaning: Cow<'static, str>,
     /// What a person has to do; None where time does it.
-    pub to_do: Option<&'static str>,
+    pub to_do: Option<Cow<'static, str>>,
     /// What GitHub answered last; only for who sees this account.
     pub what: Option<String>,
     /// Since when, as RFC 3339.
@@ -413,8 +414,8 @@ impl From<BreakerRow> for Breaker {
         Self {
             account: row.account,
             reason: row.reason,
-            meaning: row.reason.meaning(),
-            to_do,
+            meaning: row.reason.meaning().into(),
+            to_do: to_do.map(Cow::Borrowed),
             what: row.what,
             since: rfc3339(row.since),
             retry_at: rfc3339(row.retry_at),

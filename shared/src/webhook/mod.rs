@@ -14,6 +14,7 @@ use crate::review::command::Command;
 use crate::signature::Verified;
 use crate::{Error, Result};
 use records::{Origin, check_record, job_record, run_record};
+use serde::{Deserialize, Serialize};
 
 /// The largest body that is read. GitHub sends at most 25 MB; the events that we classify are below 100 KB.
 pub const BODY_LIMIT_BYTES: usize = 2 * 1024 * 1024;
@@ -45,7 +46,7 @@ pub struct Delivery {
 }
 
 /// The hook and the delivery id. A redelivery has the same ones.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryKey {
     /// The id of the webhook from `X-GitHub-Hook-ID`; `-` if the client sends none.
     pub hook: String,

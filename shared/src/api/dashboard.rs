@@ -1,12 +1,14 @@
-//! The JSON that the dashboard reads, made from stored totals and the model's manifest.
+//! The overview: the health badge, totals and drift.
 
+use crate::api::models::Registry;
 use crate::artifact::Manifest;
 use crate::classifier::Calibration;
 use crate::drift::{FeatureDrift, Report};
 use crate::github::rfc3339;
 use crate::store::inferences::Totals;
 use crate::store::models::{Activation, ModelRow};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// The number of latest inferences that the health badge looks at.
 pub const WINDOW: u32 = 100;
@@ -14,42 +16,43 @@ pub const WINDOW: u32 = 100;
 const CONFIDENCE_FLOOR: f64 = 0.45;
 
 /// The answer of `GET /api/dashboard`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dashboard {
-    health: Health,
+    /// The badge, and what it is made from.
+    pub health: ModelHealth,
     /// One row per feature; empty until there are enough inferences to compare.
-    drift_heatmap: Vec<FeatureDrift>,
-    model_version: String,
-    calibration: Calibration,
-    feedback_count: u64,
-    inference_count: u64,
-    deliveries_queued: u64,
-    deliveries_failed: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Health {
-    badge: &'static str,
-    label: &'static str,
-    color: &'static str,
-    retrain_suggested: bool,
-    features_drifted: usize,
-    total_features: usize,
-    last_drift_check: Option<String>,
-}
-
-/// The answer of `GET /api/registry`.
-#[derive(Debug, Serialize)]
-pub struct Registry<'a> {
+    pub drift_heatmap: Vec<FeatureDrift>,
     /// The version of the model that serves.
-    latest: &'a str,
-    retrain_suggested: bool,
-    /// The manifest of the model that serves.
-    serving: &'a Manifest,
-    /// The uploaded models, newest first.
-    models: Vec<ModelRow>,
-    /// Every change of the serving model, newest first.
-    activations: Vec<Activation>,
+    pub model_version: String,
+    /// The temperature and the thresholds of that model.
+    pub calibration: Calibration,
+    /// The number of rows of feedback.
+    pub feedback_count: u64,
+    /// The number of all inferences.
+    pub inference_count: u64,
+    /// The number of deliveries that wait.
+    pub deliveries_queued: u64,
+    /// The number of deliveries that were given up.
+    pub deliveries_failed: u64,
+}
+
+/// The health badge of the model that serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelHealth {
+    /// A coloured dot.
+    pub badge: Cow<'static, str>,
+    /// `Healthy`, `Drift Detected` or `Training Required`.
+    pub label: Cow<'static, str>,
+    /// The colour of the badge, in CSS.
+    pub color: Cow<'static, str>,
+    /// Whether the model should be trained again.
+    pub retrain_suggested: bool,
+    /// The number of features with severe drift.
+    pub features_drifted: usize,
+    /// The number of features that were compared.
+    pub total_features: usize,
+    /// When drift was computed, as RFC 3339; None if there are too few inferences.
+    pub last_drift_check: Option<String>,
 }
 
 impl Dashboard {
@@ -57,7 +60,7 @@ impl Dashboard {
     #[must_use]
     pub fn new(totals: &Totals, report: Report, manifest: &Manifest, now: i64) -> Self {
         Self {
-            health: Health::of(totals, &report, now),
+            health: ModelHealth::of(totals, &report, now),
             drift_heatmap: report.features,
             model_version: manifest.model_version.clone(),
             calibration: manifest.calibration,
@@ -69,7 +72,7 @@ impl Dashboard {
     }
 }
 
-impl Health {
+impl ModelHealth {
     fn of(totals: &Totals, report: &Report, now: i64) -> Self {
         let (retrain, drifted) = (needs_retraining(totals, report), report.drifted());
         let (badge, label, color) = match (retrain, drifted) {
@@ -79,9 +82,9 @@ impl Health {
         };
         let compared = !report.features.is_empty();
         Self {
-            badge,
-            label,
-            color,
+            badge: badge.into(),
+            label: label.into(),
+            color: color.into(),
             retrain_suggested: retrain,
             features_drifted: drifted,
             total_features: report.features.len(),
@@ -90,20 +93,20 @@ impl Health {
     }
 }
 
-impl<'a> Registry<'a> {
+impl Registry {
     /// Lists the known models and the one that serves.
     #[must_use]
     pub fn new(
         totals: &Totals,
         report: &Report,
-        serving: &'a Manifest,
+        serving: &Manifest,
         models: Vec<ModelRow>,
         activations: Vec<Activation>,
     ) -> Self {
         Self {
-            latest: &serving.model_version,
+            latest: serving.model_version.clone(),
             retrain_suggested: needs_retraining(totals, report),
-            serving,
+            serving: serving.clone(),
             models,
             activations,
         }
@@ -123,9 +126,9 @@ mod tests {
     use super::*;
     use crate::drift::{Baseline, Bins, Reference, Window};
 
-    fn badge(recent: u64, confidence: f64) -> &'static str {
+    fn badge(recent: u64, confidence: f64) -> Cow<'static, str> {
         let totals = Totals { recent, recent_confidence: Some(confidence), ..Totals::default() };
-        Health::of(&totals, &Report::of(&Baseline::default(), &Window::default()), 0).label
+        ModelHealth::of(&totals, &Report::of(&Baseline::default(), &Window::default()), 0).label
     }
 
     #[test]
@@ -142,7 +145,7 @@ mod tests {
             let mut window = Window::default();
             (0..150).for_each(|_| window.add([("x".to_owned(), 1)]));
             let report = Report::of(&Baseline { features: vec![reference] }, &window);
-            Health::of(&Totals::default(), &report, 0).label
+            ModelHealth::of(&Totals::default(), &report, 0).label
         };
         assert_eq!(label(Bins::Levels(vec!["a".into()])), "Drift Detected");
         assert_eq!(label(Bins::Edges(vec![0.5])), "Training Required");
