@@ -312,6 +312,11 @@ impl Tests {
 // === impl Places ===
 
 impl Places {
+    /// Whether no place is taken any more.
+    pub(super) fn is_full(&self) -> bool {
+        self.errors.len() >= PLACES_MAX && self.frames.len() >= PLACES_MAX
+    }
+
     /// Notes a place, and returns whether it is a new one. The same place again only brings its message, if that was
     /// missing.
     pub(super) fn add(&mut self, place: Place) -> bool {

@@ -95,6 +95,11 @@ pub(super) fn read(line: Line<'_>, compilers: &mut Compilers, places: &mut Place
         plain(line)
     };
     if let Some(mut place) = frame {
+        if place.path.ends_with(".py") {
+            // pytest: `path:12: in name`, and the exception behind the frames.
+            compilers.is_in_traceback = places.add(place) && line.trimmed.contains(": in ");
+            return;
+        }
         place.message = compilers.exception.take();
         places.add(place);
     }

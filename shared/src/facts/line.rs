@@ -94,6 +94,12 @@ pub(super) fn number(text: &str) -> Option<(u32, &str)> {
     Some((text[..end].parse().ok()?, &text[end..]))
 }
 
+/// The first of some texts that a text begins with. A look at the first byte comes before the comparison.
+pub(super) fn start_of(text: &str, starts: &[&'static str]) -> Option<&'static str> {
+    let first = text.as_bytes().first()?;
+    starts.iter().find(|start| start.as_bytes().first() == Some(first) && text.starts_with(**start)).copied()
+}
+
 /// The number that stands right before `word` in a list such as `2 failed, 3 passed`.
 pub(super) fn count_before(text: &str, word: &str) -> Option<u32> {
     let at = text.find(word)?;

@@ -19,8 +19,10 @@ pub(super) enum Family {
     Dart,
     Swift,
     Elixir,
-    /// Errors with a place.
+    /// Errors with a place: what is said about them.
     Places,
+    /// The same: lines with a position.
+    Positions,
     /// Stack frames.
     Frames,
     /// Exit codes, signals, statuses and times.
@@ -31,11 +33,11 @@ pub(super) enum Family {
 
 use Family::{
     Dart, Dotnet, Elixir, Frames, Go, JavaScript, Jvm, Missing, Native, Numbers, Php, Places, Playwright,
-    Python, Ruby, Rust, Swift,
+    Positions, Python, Ruby, Rust, Swift,
 };
 
 /// How a line begins, blanks aside, and who reads it. Those with the same first byte stand together.
-const STARTS: [(&str, &[Family]); 85] = [
+const STARTS: [(&str, &[Family]); 78] = [
     ("\"", &[Places]),
     ("# ", &[JavaScript, Frames]),
     ("#0", &[Frames]),
@@ -49,16 +51,6 @@ const STARTS: [(&str, &[Family]); 85] = [
     ("---", &[Native, Go, Rust, Places]),
     ("--> ", &[Places]),
     ("/", &[Frames]),
-    ("0", &[Dart, Places]),
-    ("1", &COUNTED),
-    ("2", &COUNTED),
-    ("3", &COUNTED),
-    ("4", &COUNTED),
-    ("5", &COUNTED),
-    ("6", &COUNTED),
-    ("7", &COUNTED),
-    ("8", &COUNTED),
-    ("9", &COUNTED),
     ("=== ", &[Go, Places]),
     (">> Issue", &[Places]),
     ("ABORT [", &[Rust]),
@@ -66,6 +58,7 @@ const STARTS: [(&str, &[Family]); 85] = [
     ("E ", &[Places, Missing]),
     ("ERROR ", &[Python]),
     ("ERROR:", &[Python]),
+    ("Error ", &[Numbers]),
     ("Error : ", &[Dotnet]),
     ("Error:", &[Ruby]),
     ("Executed ", &[Swift]),
@@ -73,6 +66,7 @@ const STARTS: [(&str, &[Family]); 85] = [
     ("FAILED (", &[Python]),
     ("FILE: ", &[Places]),
     ("File ", &[Frames]),
+    ("KeyError", &[Missing]),
     ("Killed", &[Numbers]),
     ("LEAK-FAIL", &[Rust]),
     ("Line ", &[Places]),
@@ -102,6 +96,7 @@ const STARTS: [(&str, &[Family]); 85] = [
     ("help", &[Places]),
     ("not ok ", &[JavaScript]),
     ("note", &[Places]),
+    ("npm ", &[Numbers]),
     ("ok ", &[Places]),
     ("rspec ", &[Ruby]),
     ("running tests:", &[Go]),
@@ -123,18 +118,17 @@ const STARTS: [(&str, &[Family]); 85] = [
     ("\u{2a2f} ", &[Php]),
 ];
 
-/// Who reads lines that begin with a number: lists, summaries, and the rows of linters.
-const COUNTED: [Family; 11] =
-    [JavaScript, Playwright, Ruby, Php, Elixir, Dotnet, Native, Dart, Jvm, Places, Python];
+/// Who reads the items of a list, as in `3) text`.
+const LISTS: [Family; 6] = [JavaScript, Playwright, Ruby, Php, Elixir, Dotnet];
 
 /// Every runner, for the word that all of them use.
 const RUNNERS: [Family; 13] =
     [Python, JavaScript, Playwright, Go, Rust, Jvm, Dotnet, Ruby, Php, Native, Dart, Swift, Elixir];
 
 /// Words anywhere in a line, in any case, and who reads it. None is a part of another.
-const WORDS: [(&str, &[Family]); 39] = [
+const WORDS: [(&str, &[Family]); 62] = [
     ("fail", &RUNNERS),
-    ("error", &[Places, Missing, Numbers, Native, Dotnet, Jvm, Python]),
+    ("error", &[Places, Native, Dotnet, Jvm, Python]),
     ("[e]", &[Dart]),
     ("cypress", &[JavaScript]),
     ("examples,", &[Ruby]),
@@ -143,35 +137,58 @@ const WORDS: [(&str, &[Family]); 39] = [
     ("panic", &[Places, Numbers]),
     ("warning", &[Places]),
     ("undefined reference", &[Places]),
+    (" line ", &[Positions, Frames]),
+    (".dart ", &[Frames]),
     ("exit", &[Numbers]),
+    ("non-zero", &[Numbers]),
     ("returned", &[Numbers]),
     ("signal", &[Numbers]),
     ("segmentation fault", &[Numbers]),
     ("core dumped", &[Numbers]),
-    ("http", &[Numbers]),
+    ("killed", &[Numbers]),
+    ("http/", &[Numbers]),
+    ("http 4", &[Numbers]),
+    ("http 5", &[Numbers]),
+    ("http e", &[Numbers]),
+    ("http code", &[Numbers]),
+    ("http response", &[Numbers]),
     ("status", &[Numbers]),
     ("timed", &[Numbers]),
     ("timeout", &[Numbers]),
     ("exceeded", &[Numbers]),
+    ("within ", &[Numbers]),
     ("not found", &[Missing]),
     ("no such", &[Missing]),
     ("no module", &[Missing]),
-    ("no matching", &[Missing]),
+    ("no match", &[Missing]),
+    ("no available", &[Missing]),
+    ("no installation candidate", &[Missing]),
     ("cannot find", &[Missing]),
+    ("cannot load", &[Missing]),
     ("can't", &[Missing]),
+    ("couldn't", &[Missing]),
     ("could not", &[Missing]),
+    ("to resolve", &[Missing]),
+    ("to select a version", &[Missing]),
+    ("use of un", &[Missing]),
+    ("unresolved import", &[Missing]),
     ("unable to", &[Missing]),
-    ("denied", &[Missing, Numbers]),
+    ("denied", &[Missing]),
     ("not recognized", &[Missing]),
     ("not authorized", &[Missing]),
     ("not granted", &[Missing]),
     ("not accessible", &[Missing]),
-    ("no installation candidate", &[Missing]),
+    ("` permission", &[Missing]),
     ("missing", &[Missing]),
     ("required", &[Missing]),
+    ("enoent", &[Missing]),
+    ("is absent", &[Missing]),
+    ("an existing", &[Missing]),
+    ("manifest for ", &[Missing]),
+    ("plugin [", &[Missing]),
+    ("configuration file provided", &[Missing]),
     ("environment variable", &[Missing]),
     ("unbound variable", &[Missing]),
-    ("unresolved import", &[Missing]),
 ];
 
 /// The marks, ready for use.
@@ -181,6 +198,7 @@ pub(super) struct Marks {
     masks: Vec<u32>,
     words: Option<AhoCorasick>,
     word_masks: Vec<u32>,
+    lists: u32,
 }
 
 /// Made once.
@@ -219,6 +237,7 @@ impl Marks {
             masks: STARTS.iter().map(|(_, families)| mask(families)).collect(),
             words,
             word_masks: WORDS.iter().map(|(_, families)| mask(families)).collect(),
+            lists: mask(&LISTS),
         }
     }
 
@@ -243,20 +262,45 @@ impl Marks {
         if first.is_ascii_uppercase() && bytes.iter().skip(1).take(4).any(u8::is_ascii_digit) {
             wanted |= Family::Places.bit();
         }
+        if first.is_ascii_digit() {
+            wanted |= self.of_numbered(bytes);
+        }
         if has_position(bytes) {
-            wanted |= Family::Places.bit() | Family::Frames.bit();
+            wanted |= Family::Positions.bit() | Family::Frames.bit();
         }
         wanted
     }
+
+    /// Lines that begin with a number: items of lists, rows of linters, and Dart's times.
+    fn of_numbered(&self, bytes: &[u8]) -> u32 {
+        match bytes.iter().find(|byte| !byte.is_ascii_digit()) {
+            Some(b')') => self.lists,
+            Some(b':') => Family::Places.bit() | Family::Dart.bit(),
+            _ => 0,
+        }
+    }
 }
 
-/// Whether a line may hold `path:12`, `path(12` or `path", line 12`.
+/// Whether a line may hold `path:12`, `path(12` or `path:line 12`: the text before has an ending.
 fn has_position(bytes: &[u8]) -> bool {
-    memchr::memchr2_iter(b':', b'(', bytes).any(|at| match bytes.get(at + 1) {
-        Some(b'0'..=b'9' | b'[' | b'(') => at > 0 && bytes[at - 1].is_ascii_alphanumeric(),
-        Some(b'l') => bytes[at + 1..].starts_with(b"line "),
-        _ => false,
-    }) || memchr::memmem::find(bytes, b" line ").is_some()
+    memchr::memchr2_iter(b':', b'(', bytes).any(|at| {
+        let is_number = match bytes.get(at + 1) {
+            Some(b'0'..=b'9' | b'[' | b'(') => true,
+            Some(b' ') => bytes.get(at + 2) == Some(&b'('),
+            Some(b'l') => bytes[at + 1..].starts_with(b"line "),
+            _ => false,
+        };
+        is_number && has_ending(&bytes[..at])
+    })
+}
+
+/// Whether a text ends with `.ending`, or is a file without one.
+fn has_ending(bytes: &[u8]) -> bool {
+    let ending = bytes.iter().rev().take(11).position(|byte| !byte.is_ascii_alphanumeric());
+    match ending {
+        Some(length) => length > 0 && bytes[bytes.len() - 1 - length] == b'.' || bytes.ends_with(b"file"),
+        None => bytes.ends_with(b"file"),
+    }
 }
 
 #[cfg(test)]

@@ -4,13 +4,15 @@
 //! ends it. The forms are those of the tools' own sources and documentation; each row names its tool.
 
 use super::found::{MissingThings, What};
+use super::labels::{Hit, Labels};
 use super::line::{Line, between};
 use What::{Command, File, Module, Package, Permission, Secret, Variable};
+use std::sync::LazyLock;
 
 /// A form: the text before the name, the text after it (empty: the end of the line), the kind.
 type Form = (&'static str, &'static str, What);
 
-const FORMS: [Form; 72] = [
+const FORMS: [Form; 73] = [
     // Python (<https://docs.python.org/3/library/exceptions.html>)
     ("No module named '", "'", Module),
     ("No module named ", "", Module),
@@ -36,6 +38,7 @@ const FORMS: [Form; 72] = [
     ("Could not find a version that satisfies the requirement ", " (from", Package),
     // npm, yarn, pnpm
     ("No matching version found for ", "", Package),
+    ("npm error Missing: ", " from lock file", Package),
     ("Couldn't find package \"", "\"", Package),
     ("Couldn't find any versions for \"", "\"", Package),
     // Cargo
@@ -47,7 +50,7 @@ const FORMS: [Form; 72] = [
     // NuGet, Maven, Gradle
     ("Unable to find package ", ". ", Package),
     ("Could not find artifact ", " in ", Package),
-    ("> Could not find ", ".\n", Package),
+    ("> Could not find ", ".", Package),
     ("Plugin [id: '", "'", Package),
     // Bundler, Composer, pub, CMake, pkg-config, Homebrew, ld
     ("Could not find gem '", "'", Package),
@@ -100,96 +103,101 @@ const FORMS: [Form; 72] = [
     ("KeyError: '", "'", Variable),
 ];
 
+/// What reads a form without fixed text around its name: the text before and after the words, and the whole line.
+type Shape = fn(&str, &str, &str) -> Option<Named>;
+
+/// What is missing and its name.
+type Named = (What, String);
+
+/// Words of forms that need more than a row: what stands around them tells the name.
+const SHAPES: [(&str, Shape); 20] = [
+    // `bash: line 1: name: command not found`
+    (": command not found", |before, _, _| named(Command, before.rsplit(": ").next()?)),
+    (" is not recognized as an internal or external command", |before, _, _| {
+        named(Command, before.rsplit('\'').find(|part| !part.is_empty())?)
+    }),
+    (" ENOENT", |before, _, _| named(Command, before.rsplit_once("spawn ")?.1)),
+    // `/bin/sh: 1: name: not found`
+    (": not found", |before, after, _| {
+        let (shell, name) = before.rsplit_once(": ")?;
+        if after.is_empty() && shell.contains("sh: ") && !name.contains(' ') {
+            named(Command, name)
+        } else {
+            None
+        }
+    }),
+    ("Input required and not supplied: ", |_, after, _| {
+        let lowered = after.to_ascii_lowercase();
+        let is_secret = ["token", "key", "secret", "password"].iter().any(|word| lowered.contains(word));
+        named(if is_secret { Secret } else { Variable }, after)
+    }),
+    ("sername and password required", |_, _, _| named(Secret, "username and password")),
+    ("Resource not accessible by integration", |_, _, _| {
+        named(Permission, "Resource not accessible by integration")
+    }),
+    ("Write access to repository not granted", |_, _, _| named(Permission, "Write access to repository")),
+    // apt
+    (" has no installation candidate", |before, _, _| named(Package, before.strip_prefix("E: Package ")?)),
+    ("Permission denied (", |_, after, _| named(Permission, after.split_once(')')?.0)),
+    (": Permission denied", denied),
+    (": permission denied", denied),
+    (": unbound variable", |before, _, _| named(Variable, before.rsplit(": ").next()?)),
+    ("nvironment variable", |_, _, line| variable(line)),
+    (": No such file or directory", not_there),
+    (": no such file or directory", not_there),
+    (": No such file", not_there),
+    (" not found in PATH", |before, _, _| named(Command, before.rsplit(' ').next()?)),
+    (" not found in $PATH", |before, _, _| named(Command, before.rsplit(' ').next()?)),
+    // actions/setup-node: `Dependencies lock file is not found in /home/…`
+    ("lock file is not found in ", |_, _, _| named(File, "lock file")),
+];
+
+static LABELS: LazyLock<Labels> = LazyLock::new(|| {
+    let forms = FORMS.iter().map(|(before, ..)| *before);
+    Labels::new(forms.chain(SHAPES.iter().map(|(words, _)| *words)))
+});
+
 pub(super) fn read(line: Line<'_>, missing: &mut MissingThings) {
     let text = line.trimmed;
-    if let Some((what, name)) = by_form(text).or_else(|| by_shape(text)) {
-        missing.add(what, name);
+    let found = LABELS.hits(text).find_map(|Hit { label, start, end }| match FORMS.get(label) {
+        Some(form) => by_form(form, &text[end..]),
+        None => SHAPES[label - FORMS.len()].1(&text[..start], &text[end..], text),
+    });
+    if let Some((what, name)) = found {
+        missing.add(what, &name);
     }
 }
 
-fn by_form(text: &str) -> Option<(What, &str)> {
-    FORMS.iter().find_map(|(before, after, what)| {
-        let start = text.find(before)? + before.len();
-        let rest = &text[start..];
-        let name = if after.is_empty() {
-            rest.split([' ', ';', ',']).next()?
-        } else if let Some(end) = rest.find(after) {
-            &rest[..end]
-        } else if *after == "." || *after == ".\n" || *after == ", " || *after == ". " || *after == " " {
-            rest
-        } else {
-            return None;
-        };
-        // Names from the environment are capitals; other keys are a program's own matter.
-        let is_name = !name.is_empty() && (*before != "KeyError: '" || is_variable(name));
-        is_name.then_some((*what, name.trim_end_matches([':', ')'])))
-    })
+fn named(what: What, name: &str) -> Option<Named> {
+    Some((what, name.to_owned()))
 }
 
-/// The forms where the name has no fixed text on one side.
-fn by_shape(text: &str) -> Option<(What, &str)> {
-    if let Some((before, _)) = text.split_once(": command not found") {
-        // `bash: line 1: name: command not found`
-        return Some((Command, before.rsplit(": ").next()?));
-    }
-    if let Some((before, _)) = text.split_once(" is not recognized as an internal or external command") {
-        return Some((Command, before.rsplit('\'').find(|part| !part.is_empty())?));
-    }
-    if let Some(name) = between(text, "spawn ", " ENOENT") {
-        return Some((Command, name));
-    }
-    if let Some(before) = text.strip_suffix(": not found") {
-        // `/bin/sh: 1: name: not found`
-        let name = before.rsplit(": ").next()?;
-        return (before.contains("sh: ") && !name.contains(' ')).then_some((Command, name));
-    }
-    if let Some(name) = text.split_once("Input required and not supplied: ").map(|(_, name)| name) {
-        let is_secret = ["token", "key", "secret", "password"]
-            .iter()
-            .any(|word| name.to_ascii_lowercase().contains(word));
-        return Some((if is_secret { Secret } else { Variable }, name));
-    }
-    if text.contains("sername and password required") {
-        return Some((Secret, "username and password"));
-    }
-    if text.contains("Resource not accessible by integration") {
-        return Some((Permission, "Resource not accessible by integration"));
-    }
-    if text.contains("Write access to repository not granted") {
-        return Some((Permission, "Write access to repository"));
-    }
-    if let Some(name) =
-        text.strip_prefix("E: Package ").and_then(|rest| rest.strip_suffix(" has no installation candidate"))
-    {
-        return Some((Package, name));
-    }
-    if let Some((_, rest)) = text.split_once("Permission denied (")
-        && let Some((methods, _)) = rest.split_once(')')
-    {
-        return Some((Permission, methods));
-    }
-    if let Some((name, _)) = text.split_once(": unbound variable") {
-        return Some((Variable, name.rsplit(": ").next()?));
-    }
-    if text.contains("nvironment variable") {
-        return variable(text);
-    }
-    not_there(text)
+fn by_form((before, after, what): &Form, rest: &str) -> Option<Named> {
+    let name = if after.is_empty() {
+        rest.split([' ', ';', ',']).next()?
+    } else if let Some(end) = rest.find(after) {
+        &rest[..end]
+    } else if matches!(*after, "." | ", " | ". " | " ") {
+        rest
+    } else {
+        return None;
+    };
+    // Names from the environment are capitals; other keys are a program's own matter.
+    let is_name = !name.is_empty() && (*before != "KeyError: '" || is_variable(name));
+    if is_name { named(*what, name.trim_end_matches([':', ')'])) } else { None }
+}
+
+/// `path: Permission denied`
+fn denied(before: &str, after: &str, _: &str) -> Option<Named> {
+    let name = before.rsplit(": ").next()?;
+    if after.is_empty() && is_path(name) { named(Permission, name) } else { None }
 }
 
 /// `path: No such file or directory`, `open path: no such file or directory`, and what tools put between.
-fn not_there(text: &str) -> Option<(What, &str)> {
-    if let Some(before) =
-        text.strip_suffix(": Permission denied").or_else(|| text.strip_suffix(": permission denied"))
-    {
-        let name = before.rsplit(": ").next()?;
-        return is_path(name).then_some((Permission, name));
-    }
-    let at = text.find(": No such file or directory").or_else(|| text.find(": no such file or directory"))?;
-    let (before, after) = (&text[..at], &text[at..]);
+fn not_there(before: &str, after: &str, _: &str) -> Option<Named> {
     if let Some(path) = between(after, "'", "'") {
         // Node.js: `ENOENT: no such file or directory, open 'path'`
-        return Some((File, path));
+        return named(File, path);
     }
     let mut parts = before.rsplit(": ");
     let last = parts.next()?;
@@ -202,18 +210,18 @@ fn not_there(text: &str) -> Option<(What, &str)> {
     // A shell that looks for a program says the same: `line 1: vendor/bin/tool: No such file or directory`.
     let is_program =
         before.contains(": line ") || before.starts_with("env: ") || before.starts_with("/usr/bin/env: ");
-    Some((if is_program { Command } else { File }, name))
+    named(if is_program { Command } else { File }, name)
 }
 
 /// The name in capitals in a sentence on a variable of the environment.
-fn variable(text: &str) -> Option<(What, &str)> {
+fn variable(text: &str) -> Option<Named> {
     let is_missing =
         ["missing", "Missing", "not set", "required", "not found", "undefined", "must be set", "not defined"]
             .iter()
             .any(|word| text.contains(word));
     let is_name = |word: &&str| is_variable(word);
     let mut words = text.split(|next: char| !next.is_ascii_alphanumeric() && next != '_');
-    is_missing.then(|| words.find(is_name)).flatten().map(|name| (Variable, name))
+    if is_missing { named(Variable, words.find(is_name)?) } else { None }
 }
 
 /// Whether a word is a name as environments have them: capitals, with an underscore.

@@ -17,6 +17,7 @@
 
 mod found;
 mod frames;
+mod labels;
 mod line;
 mod marks;
 mod missing;
@@ -72,8 +73,9 @@ impl FactFinder {
             return;
         }
         self.runners.read(wanted, line, &mut self.tests);
-        if wanted & Family::Places.bit() != 0 {
-            self.compilers.read(line, &mut self.places);
+        let of_places = wanted & (Family::Places.bit() | Family::Positions.bit());
+        if of_places != 0 && !self.places.is_full() {
+            self.compilers.read(line, wanted & Family::Positions.bit() != 0, &mut self.places);
         }
         if wanted & Family::Frames.bit() != 0 && self.compilers.heeds_frames() {
             frames::read(line, &mut self.compilers, &mut self.places);

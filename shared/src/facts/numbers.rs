@@ -1,6 +1,8 @@
 //! Exit codes, signals, HTTP statuses, and the times of timeouts.
 
+use super::labels::Labels;
 use super::line::{Line, number};
+use std::sync::LazyLock;
 
 /// The numbers, while lines are read. Of each, the last one counts: what ends a step is at its end.
 #[derive(Debug, Default)]
@@ -97,15 +99,63 @@ const LIMITS: [&str; 20] = [
     "Timeout ",
 ];
 
+/// What says that a program was ended by a signal.
+const SIGNS: [&str; 10] = [
+    "Segmentation fault",
+    "segmentation fault",
+    "Aborted (core dumped)",
+    "Killed",
+    "terminated by signal ",
+    "killed by signal ",
+    "with signal ",
+    "signal: ",
+    "signal ",
+    "SIG",
+];
+
+/// What says how long something took that timed out: nextest, CTest, curl.
+const TAKEN: [&str; 4] =
+    ["TIMEOUT [", "***Timeout", "peration timed out after ", "onnection timed out after "];
+
+/// The lists, one after another, in one pass.
+static LABELS: LazyLock<Labels> = LazyLock::new(|| {
+    let lists = EXITS.iter().chain(&SIGNS).chain(&STATUSES).chain(&TAKEN).chain(&LIMITS);
+    Labels::new(lists.copied())
+});
+
+const SIGNS_AT: usize = EXITS.len();
+const STATUSES_AT: usize = SIGNS_AT + SIGNS.len();
+const TAKEN_AT: usize = STATUSES_AT + STATUSES.len();
+const LIMITS_AT: usize = TAKEN_AT + TAKEN.len();
+
 impl Numbers {
     pub(super) fn read(&mut self, line: Line<'_>) {
         let text = line.trimmed;
-        self.exit(text);
-        self.ended_by(text);
-        if let Some(status) = status(text) {
-            self.http_status = Some(status);
+        let (mut exit, mut signal, mut status, mut took, mut limit) = (None, None, None, None, None);
+        for hit in LABELS.hits(text) {
+            let rest = &text[hit.end..];
+            if hit.label < SIGNS_AT {
+                exit = exit.or_else(|| exit_code(rest).map(|code| (hit.label == 0, code)));
+            } else if hit.label < STATUSES_AT {
+                signal = signal.or_else(|| ended_by(SIGNS[hit.label - SIGNS_AT], text, hit.start, rest));
+            } else if hit.label < TAKEN_AT {
+                status = status.or_else(|| code(rest));
+            } else if hit.label < LIMITS_AT {
+                took = took.or_else(|| duration(rest.trim_start()));
+            } else {
+                limit = limit.or_else(|| duration(rest.trim_start()));
+            }
         }
-        self.timeout(text);
+        match exit {
+            Some((true, code)) => self.of_step = Some(code),
+            Some((false, code)) => self.of_program = Some(code),
+            None => {}
+        }
+        self.signal = signal.or(self.signal);
+        self.http_status = status.or_else(|| status_alone(text)).or(self.http_status);
+        self.took_seconds = took.or(self.took_seconds);
+        let is_timeout = || TIMEOUTS.iter().any(|word| text.contains(word));
+        self.limit_seconds = limit.filter(|_| took.is_none() && is_timeout()).or(self.limit_seconds);
     }
 
     /// The exit code of the step, or else of a program in it.
@@ -118,71 +168,40 @@ impl Numbers {
         let of_code = |code: Option<i32>| code.filter(|code| *code > 128).and_then(|code| name(code - 128));
         self.signal.or_else(|| of_code(self.of_step)).or_else(|| of_code(self.of_program))
     }
+}
 
-    fn exit(&mut self, text: &str) {
-        for (at, label) in EXITS.iter().enumerate() {
-            let Some(start) = text.find(label) else { continue };
-            let (sign, digits) = match text[start + label.len()..].strip_prefix('-') {
-                Some(rest) => (-1, rest),
-                None => (1, &text[start + label.len()..]),
-            };
-            let Some((code, rest)) = number(digits) else { continue };
-            // Windows writes codes of more than 31 bits; `0` is a success, and `1.5` is no code.
-            let Ok(code) = i32::try_from(code) else { continue };
-            let is_code = code != 0 && !rest.starts_with(|next: char| next.is_alphanumeric() || next == '%');
-            if is_code {
-                let exit = if at == 0 { &mut self.of_step } else { &mut self.of_program };
-                *exit = Some(sign * code);
-            }
-            return;
-        }
-    }
+/// Words of lines that tell of a timeout.
+const TIMEOUTS: [&str; 5] = ["imed out", "imeout", "xceeded", "within ", "deadline"];
 
-    fn ended_by(&mut self, text: &str) {
-        let told = if text.contains("Segmentation fault") || text.contains("segmentation fault") {
-            Some("SIGSEGV")
-        } else if text.starts_with("Killed") && text.len() <= 6 || text.contains(" Killed ") {
-            Some("SIGKILL")
-        } else if text.contains("Aborted (core dumped)") {
-            Some("SIGABRT")
-        } else if let Some(number_of) =
-            ["terminated by signal ", "killed by signal ", "with signal ", "signal: ", "signal "]
-                .iter()
-                .find_map(|label| text.find(label).map(|at| &text[at + label.len()..]))
-                .and_then(number)
-        {
-            i32::try_from(number_of.0).ok().and_then(name)
-        } else {
-            SIGNALS.iter().find(|(_, name)| is_told(text, name)).map(|(_, name)| *name)
-        };
-        self.signal = told.or(self.signal);
-    }
+/// The exit code at the start of a text. `0` is a success, and `1.5` and `100%` are no codes.
+fn exit_code(text: &str) -> Option<i32> {
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let (code, rest) = number(digits)?;
+    // Windows writes codes of more than 31 bits.
+    let code = i32::try_from(code).ok().filter(|code| *code != 0)?;
+    let is_end = !rest.starts_with(|next: char| next.is_alphanumeric() || next == '%');
+    is_end.then_some(sign * code)
+}
 
-    fn timeout(&mut self, text: &str) {
-        let lowered = ["timed out", "imed out", "imeout", "xceeded", "within ", "TIMEOUT", "***Timeout"];
-        if !lowered.iter().any(|word| text.contains(word)) {
-            return;
+/// The signal that a sign tells.
+fn ended_by(sign: &str, text: &str, start: usize, rest: &str) -> Option<&'static str> {
+    match sign {
+        "Segmentation fault" | "segmentation fault" => Some("SIGSEGV"),
+        "Aborted (core dumped)" => Some("SIGABRT"),
+        // Bash writes the command behind it, or nothing.
+        "Killed" => {
+            (text == "Killed" || text[..start].ends_with(' ') && rest.starts_with("  ")).then_some("SIGKILL")
         }
-        if let Some((_, rest)) = text.split_once("TIMEOUT [") {
-            // nextest: `TIMEOUT [  60.012s] package test`
-            self.took_seconds = duration(rest.trim_start()).or(self.took_seconds);
-            return;
-        }
-        if let Some((_, rest)) = text.split_once("***Timeout") {
-            self.took_seconds = duration(rest.trim_start()).or(self.took_seconds);
-            return;
-        }
-        if text.contains("timed out after ") && (text.contains("Operation") || text.contains("onnection")) {
-            // curl: `Operation timed out after 30001 milliseconds`
-            let took = text.split_once("timed out after ").and_then(|(_, rest)| duration(rest));
-            self.took_seconds = took.or(self.took_seconds);
-            return;
-        }
-        let limit = LIMITS.iter().find_map(|label| {
-            let rest = &text[text.find(label)? + label.len()..];
-            duration(rest.trim_start())
-        });
-        self.limit_seconds = limit.or(self.limit_seconds);
+        "SIG" => SIGNALS.iter().find(|(_, name)| rest.starts_with(&name[3..])).and_then(|(_, name)| {
+            let before = text[..start].trim_end_matches([' ', '\'', '"', ':', '(']);
+            let is_told = start == 0
+                || ["signal", "with", "by", "due to", "received", "Received", "terminated"]
+                    .iter()
+                    .any(|word| before.ends_with(word))
+                || rest[name.len() - 3..].starts_with(" [");
+            is_told.then_some(*name)
+        }),
+        _ => i32::try_from(number(rest)?.0).ok().and_then(name),
     }
 }
 
@@ -190,46 +209,26 @@ fn name(number: i32) -> Option<&'static str> {
     SIGNALS.iter().find(|(other, _)| *other == number).map(|(_, name)| *name)
 }
 
-/// Whether a line says that a signal came, and does not only name it.
-fn is_told(text: &str, name: &str) -> bool {
-    let Some(at) = text.find(name) else { return false };
-    let before = text[..at].trim_end_matches([' ', '\'', '"', ':', '(']);
-    at == 0
-        || ["signal", "with", "by", "due to", "received", "Received", "terminated"]
-            .iter()
-            .any(|word| before.ends_with(word))
-        || text[at + name.len()..].starts_with(" [")
+/// The status at the start of a text, if it tells of a failure.
+fn code(text: &str) -> Option<u16> {
+    let (code, rest) = number(text)?;
+    let is_end = !rest.starts_with(|next: char| next.is_alphanumeric() || next == '.');
+    u16::try_from(code).ok().filter(|code| is_end && (400..600).contains(code))
 }
 
-/// The status of a request that failed.
-fn status(text: &str) -> Option<u16> {
-    let found = STATUSES.iter().find_map(|label| {
-        let (code, rest) = number(&text[text.find(label)? + label.len()..])?;
-        let is_end = !rest.starts_with(|next: char| next.is_alphanumeric() || next == '.');
-        u16::try_from(code).ok().filter(|_| is_end)
-    });
-    let found = found.or_else(|| {
-        // `HTTP/1.1 503 Service Unavailable`; in the log of a server, a quote closes the version.
-        let (_, rest) = text.split_once("HTTP/")?;
-        let (_, code) = rest.split_once(' ')?;
-        rest.starts_with(['1', '2', '3'])
-            .then(|| number(code))
-            .flatten()
-            .and_then(|(code, _)| u16::try_from(code).ok())
-            .filter(|_| !rest.split(' ').next().is_some_and(|version| version.ends_with('"')))
-    });
-    let found = found.or_else(|| {
+/// A status that no text of a list stands before.
+fn status_alone(text: &str) -> Option<u16> {
+    if let Some(rest) =
+        ["Error ", "npm error ", "npm ERR! "].iter().find_map(|start| text.strip_prefix(start))
+    {
         // Octokit and others: `Error 403: …`, `npm error 409 Conflict`
-        let rest = text
-            .strip_prefix("Error ")
-            .or_else(|| text.strip_prefix("npm error "))
-            .or_else(|| text.strip_prefix("npm ERR! "))?;
-        let (code, rest) = number(rest)?;
-        (rest.starts_with(": ") || text.starts_with("npm "))
-            .then_some(code)
-            .and_then(|code| u16::try_from(code).ok())
-    });
-    found.filter(|code| (400..600).contains(code))
+        let is_status = text.starts_with("npm ") || rest.get(3..5) == Some(": ");
+        return if is_status { code(rest) } else { None };
+    }
+    // `HTTP/1.1 503 Service Unavailable`; in the log of a server, a quote closes the version.
+    let (_, rest) = text.split_once("HTTP/")?;
+    let (version, rest) = rest.split_once(' ')?;
+    if version.starts_with(['1', '2', '3']) && !version.ends_with('"') { code(rest) } else { None }
 }
 
 /// A duration in seconds: `5 minutes`, `30000ms`, `10m0s`, `1h30m`, `30.5 s`, `60.0`.

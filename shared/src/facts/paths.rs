@@ -1,10 +1,14 @@
 //! Paths in logs: relative to the repository, and whether they lie in it.
 
+use super::labels::Labels;
+use std::sync::LazyLock;
+
 /// Folders that runners check repositories out into. A `*` is one folder of any name. GitHub
 /// (<https://docs.github.com/actions/reference/workflows-and-actions/variables>, `GITHUB_WORKSPACE`), its containers and
 /// its self-hosted runners; GitLab (`CI_PROJECT_DIR`), CircleCI, Travis CI, Azure Pipelines (`Build.SourcesDirectory`),
-/// Bitbucket, Jenkins, Drone, Bitrise, Xcode Cloud.
-const WORK_FOLDERS: [&str; 20] = [
+/// Bitbucket, Jenkins, Drone, Bitrise, Xcode Cloud; and the one that Bazel builds in.
+const WORK_FOLDERS: [&str; 21] = [
+    "/execroot/*/",
     "/runner/work/*/*/",
     "/_work/*/*/",
     "/__w/*/*/",
@@ -88,8 +92,10 @@ const OUTSIDE: [&str; 43] = [
     "/nix/store/",
 ];
 
+static OUTSIDE_LABELS: LazyLock<Labels> = LazyLock::new(|| Labels::new(OUTSIDE.iter().copied()));
+
 /// Endings of the files that people write. In order, to be searched by halves.
-const ENDINGS: [&str; 112] = [
+const ENDINGS: [&str; 113] = [
     "R",
     "S",
     "adoc",
@@ -157,6 +163,7 @@ const ENDINGS: [&str; 112] = [
     "kt",
     "kts",
     "less",
+    "lock",
     "lua",
     "m",
     "md",
@@ -250,7 +257,7 @@ pub(super) fn of_error(path: &str) -> Option<String> {
         path = rest;
     }
     let rooted = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    if OUTSIDE.iter().any(|part| rooted.contains(part)) || path.contains(['<', '>', '|', '*', '?', '"']) {
+    if OUTSIDE_LABELS.hits(&rooted).next().is_some() || path.contains(['<', '>', '|', '*', '?', '"']) {
         return None;
     }
     let path = resolved(path);
@@ -259,7 +266,11 @@ pub(super) fn of_error(path: &str) -> Option<String> {
 
 /// The same for a stack frame: a path in an unknown folder is outside.
 pub(super) fn of_frame(path: &str) -> Option<String> {
-    of_error(path).filter(|path| !path.starts_with(['/', '~']) && path.as_bytes().get(1) != Some(&b':'))
+    // Relative to a folder that the log does not tell.
+    let is_elsewhere = path.starts_with("../");
+    of_error(path)
+        .filter(|_| !is_elsewhere)
+        .filter(|path| !path.starts_with(['/', '~']) && path.as_bytes().get(1) != Some(&b':'))
 }
 
 /// What follows the runner's folder.
@@ -336,7 +347,6 @@ mod tests {
             "/var/lib/jenkins/workspace/job/src/a.rs",
             "/app/src/a.rs",
             "./src/a.rs",
-            "../src/a.rs",
             "src/x/../a.rs",
             "src/a.rs",
         ] {
@@ -370,5 +380,7 @@ mod tests {
     fn an_unknown_folder_is_kept_for_errors_only() {
         assert_eq!(of_error("/build/lib/a.c").as_deref(), Some("/build/lib/a.c"));
         assert_eq!(of_frame("/build/lib/a.c"), None);
+        assert_eq!(of_error("../src/a.c").as_deref(), Some("src/a.c"));
+        assert_eq!(of_frame("../src/a.c"), None);
     }
 }

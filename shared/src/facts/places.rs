@@ -20,7 +20,7 @@
 //! | `path:12: Failure`, `path:12: FAILED:` | Google Test, Catch2 |
 
 use super::found::{Place, PlaceKind, Places, kept};
-use super::line::{Line, number};
+use super::line::{Line, number, start_of};
 use super::paths;
 
 /// What may stand before the path.
@@ -82,6 +82,9 @@ const ERRORS: [&str; 15] = [
     "AAPT: error:",
 ];
 
+/// How a line begins that tells an error whose place is on the next line.
+const TELLING: [&str; 7] = ["error:", "error[", "Error:", "Error (", "× ", ">> Issue: ", "fatal error:"];
+
 /// How a message begins that is no error, or only a part of one that was told.
 const OTHERS: [&str; 16] = [
     "warning",
@@ -129,6 +132,8 @@ pub(super) struct Compilers {
     is_printed: bool,
     /// The last place is a frame of Python, whose exception stands behind its frames.
     pub(super) is_in_traceback: bool,
+    /// The last line was one that pytest marks.
+    is_marked: bool,
 }
 
 /// What a Go test logs (<https://pkg.go.dev/testing#T.Error>): `    app_test.go:12: message`. With `-v` the lines stand
@@ -193,8 +198,10 @@ impl Compilers {
         }
     }
 
-    pub(super) fn read(&mut self, line: Line<'_>, places: &mut Places) {
+    /// Reads a line. Without a position it may still say something about a place.
+    pub(super) fn read(&mut self, line: Line<'_>, has_position: bool, places: &mut Places) {
         let text = line.trimmed;
+        self.is_marked &= text.starts_with("E ");
         if std::mem::take(&mut self.is_message_next) && !text.starts_with(['/', '|', '>']) {
             places.explain_last(PlaceKind::Error, text);
         }
@@ -211,6 +218,10 @@ impl Compilers {
         }
         if std::mem::take(&mut self.is_exception_next) {
             self.exception = Some(kept(text));
+        }
+        if !has_position && !Self::has_path(text) {
+            self.remember(line, places);
+            return;
         }
         if let Some(place) = text.strip_suffix("]:").and_then(|text| text.rsplit_once(" [")) {
             // minitest: `AppTest#test_name [test/app_test.rb:12]:`
@@ -244,6 +255,11 @@ impl Compilers {
         if let Some(spot) = Spot::leading(text) {
             self.place(line, lead, &spot, places);
         }
+    }
+
+    /// Whether a line names a file for the rows that follow.
+    fn has_path(text: &str) -> bool {
+        text.starts_with("Line ") || text.starts_with("FILE: ")
     }
 
     /// A place and what is said about it.
@@ -282,10 +298,10 @@ impl Compilers {
     /// What is said about a place at the start of a line, if it is an error.
     fn complaint(&mut self, line: Line<'_>, lead: Option<&str>, spot: &Spot<'_>) -> Option<String> {
         let rest = spot.rest.trim_start();
-        if OTHERS.iter().any(|other| rest.starts_with(other)) {
+        if start_of(rest, &OTHERS).is_some() {
             return None;
         }
-        if ERRORS.iter().any(|error| rest.starts_with(error)) {
+        if start_of(rest, &ERRORS).is_some() {
             return Some(kept(rest));
         }
         let word = rest.split([' ', ':', '(', '[']).next().unwrap_or(rest);
@@ -351,18 +367,19 @@ impl Compilers {
             && code.starts_with(|first: char| first.is_ascii_uppercase())
             && code.ends_with(|last: char| last.is_ascii_digit())
             && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-        let is_error = ["error:", "error[", "Error:", "Error (", "× ", ">> Issue: ", "fatal error:"]
-            .iter()
-            .any(|start| text.starts_with(start));
+        let is_error = start_of(text, &TELLING).is_some();
         if is_code || is_error {
             self.pending = Pending::Error(kept(text.trim_start_matches(">> Issue: ")));
-        } else if ["warning", "note", "help", "Note", "Warning"].iter().any(|start| text.starts_with(start)) {
+        } else if start_of(text, &["warning", "note", "help", "Note", "Warning"]).is_some() {
             self.pending = Pending::Warning;
         }
         if let Some(told) = text.strip_prefix("E  ") {
             // pytest marks the lines of an exception. The first one says what it is.
-            if self.exception.is_none() {
+            if !std::mem::replace(&mut self.is_marked, true) {
                 self.exception = Some(kept(told));
+                if std::mem::take(&mut self.is_in_traceback) {
+                    places.explain_last(PlaceKind::Frame, told);
+                }
             }
         } else if is_exception(text) {
             if line.indent() == 0 && std::mem::take(&mut self.is_in_traceback) {
@@ -471,8 +488,8 @@ fn without_leads(text: &str) -> (Option<&'static str>, &str) {
     let (mut last, mut text) = (None, text);
     // More than three are none of a tool.
     for _ in 0..3 {
-        let Some(lead) = LEADS.iter().find(|lead| text.starts_with(**lead)) else { break };
-        (last, text) = (Some(*lead), text[lead.len()..].trim_start());
+        let Some(lead) = start_of(text, &LEADS) else { break };
+        (last, text) = (Some(lead), text[lead.len()..].trim_start());
     }
     (last, text)
 }
@@ -533,8 +550,8 @@ fn position(text: &str) -> Option<(u32, Option<u32>, &str)> {
         if let Some(range) =
             rest.strip_prefix('-').filter(|range| range.starts_with(|c: char| c.is_ascii_digit()))
         {
-            rest =
-                range.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':' && !range.contains(": "));
+            let (_, end) = number(range)?;
+            rest = end.strip_prefix(':').and_then(number).map_or(end, |(_, end)| end);
         }
     } else {
         let end = rest.find(brackets)?;

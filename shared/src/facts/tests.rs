@@ -701,6 +701,8 @@ proptest! {
         fixture in 0..FIXTURES.len(),
         places in prop::collection::vec((any::<prop::sample::Index>(), 0..4_usize), 0..8),
     ) {
+        // Nothing tells the name of a case of Catch2 from another line.
+        prop_assume!(FIXTURES[fixture] != fixture!("catch2"));
         let harmless = ["", "Downloading layer 3 of 9", "Done in a moment", "2 files are up to date"];
         let whole: Vec<&str> = FIXTURES[fixture].lines().collect();
         let mut lines = whole.clone();

@@ -155,8 +155,14 @@ impl JavaScript {
         } else if let Some(name) = text.strip_prefix("✕ ") {
             tests.add(Tool::Jest, Source::Progress, without_time(name).0);
         } else if let Some(name) = text.strip_prefix("× ") {
-            let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, 'm' | 's' | ' '));
-            tests.add(Tool::Vitest, Source::Progress, name);
+            // pip and others draw the same sign: a test has a suite or a time.
+            let is_time = |c: char| c.is_ascii_digit() || matches!(c, 'm' | 's' | ' ');
+            let untimed = name.trim_end_matches(is_time);
+            let has_time =
+                name.ends_with('s') && name[untimed.len()..].bytes().any(|byte| byte.is_ascii_digit());
+            if has_time || name.contains(" > ") {
+                tests.add(Tool::Vitest, Source::Progress, if has_time { untimed } else { name });
+            }
         } else if let Some(name) = text.strip_prefix("✖ ") {
             if name == "failing tests:" {
                 self.is_in_node_report = true;

@@ -71,8 +71,8 @@ impl Jvm {
 }
 
 fn before_mark(text: &str) -> Option<&str> {
-    let at = text.find(" <<< FAILURE!").or_else(|| text.find(" <<< ERROR!"))?;
-    Some(&text[..at])
+    let (head, mark) = text.split_at(memchr::memmem::find(text.as_bytes(), b" <<< ")?);
+    (mark.starts_with(" <<< FAILURE!") || mark.starts_with(" <<< ERROR!")).then_some(head)
 }
 
 /// A line of Surefire's results: `AppTest.name:12 expected: …` or `AppTest.name » NullPointer …`.

@@ -8,12 +8,14 @@ use crate::facts::line::{Line, count_after, count_before, numbered};
 pub(super) struct Php {
     /// Inside of a list of tests that are risky, skipped or incomplete.
     is_in_other_list: bool,
+    /// Pest told the result of a class.
+    is_pest: bool,
 }
 
 impl Php {
     pub(super) fn read(&mut self, line: Line<'_>, tests: &mut Tests) {
         self.phpunit(line, tests);
-        pest(line, tests);
+        self.pest(line, tests);
     }
 
     /// PHPUnit (<https://docs.phpunit.de/en/12.0/textui.html>): `There was 1 failure:`, then
@@ -35,23 +37,26 @@ impl Php {
             }
         }
     }
-}
 
-/// Pest (<https://pestphp.com/docs>): `   FAILED  Tests\Unit\AppTest > it works`.
-fn pest(line: Line<'_>, tests: &mut Tests) {
-    let text = line.trimmed;
-    if let Some(name) = text.strip_prefix("FAILED  ") {
-        if name.contains('\\') && name.contains(" > ") {
+    /// Pest (<https://pestphp.com/docs>): `   FAIL  Tests\Unit\AppTest`, `  ⨯ it works`, and then
+    /// `   FAILED  Tests\Unit\AppTest > it works`.
+    fn pest(&mut self, line: Line<'_>, tests: &mut Tests) {
+        let text = line.trimmed;
+        if let Some(name) = text.strip_prefix("FAILED  ") {
+            if name.contains('\\') && name.contains(" > ") {
+                let name = name.split("  ").next().unwrap_or(name);
+                tests.add(Tool::Pest, Source::Report, name);
+            }
+        } else if let Some(class) = text.strip_prefix("FAIL  ") {
+            self.is_pest |= class.contains('\\');
+        } else if let Some(name) = text.strip_prefix("⨯ ").filter(|_| self.is_pest) {
             let name = name.split("  ").next().unwrap_or(name);
-            tests.add(Tool::Pest, Source::Report, name);
+            tests.add(Tool::Pest, Source::Progress, name);
+        } else if text.starts_with("Tests:")
+            && text.ends_with(" assertions)")
+            && let Some(failed) = count_before(text, " failed")
+        {
+            tests.summary(Tool::Pest, failed);
         }
-    } else if let Some(name) = text.strip_prefix("⨯ ") {
-        let name = name.split("  ").next().unwrap_or(name);
-        tests.add(Tool::Pest, Source::Progress, name);
-    } else if text.starts_with("Tests:")
-        && text.ends_with(" assertions)")
-        && let Some(failed) = count_before(text, " failed")
-    {
-        tests.summary(Tool::Pest, failed);
     }
 }
