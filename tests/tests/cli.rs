@@ -269,3 +269,151 @@ fn inside_a_workflow_each_failed_job_gets_an_annotation_and_a_summary() {
     }
     let _ = std::fs::remove_dir_all(folder);
 }
+
+/// A log of tests/fixtures/logs.
+fn fixture(name: &str) -> String {
+    format!("{}/fixtures/logs/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_output_of_gh_gives_one_verdict_for_each_failed_job() {
+    let log = std::fs::read_to_string(fixture("gh-log.log")).expect("the fixture");
+    let Some(output) = sentinel(&["classify", "-"], &log) else { return };
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let blocks: Vec<&str> = said.split("\n\n").collect();
+    assert_eq!(blocks.len(), 3, "{said}");
+    assert_eq!(blocks[0], "lint\nNo failure found");
+    assert!(blocks[1].starts_with("test (22) / Unit tests\nTest Failure ("), "{said}");
+    assert!(blocks[1].contains("\n> ") && blocks[1].contains("\n  because of "), "{said}");
+    assert!(blocks[2].starts_with("build / Compile\n") && blocks[2].contains("Build Failure"), "{said}");
+    assert!(
+        !said.contains('\x1b') && !said.contains("##["),
+        "no colours and no commands in a pipe: {said:?}"
+    );
+    assert!(!said.contains("Unknown"), "{said}");
+    let output =
+        sentinel(&["classify", "-", "--job", "build", "--json"], &log).expect("the program is there");
+    let json: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!((&json["job"], &json["jobs"][0]["step"]), (&"build".into(), &"Compile".into()));
+    let output = sentinel(&["classify", "-", "--job", "none"], &log).expect("the program is there");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("no job is called none; there are: lint, test (22), build"));
+}
+
+#[test]
+fn programs_get_the_fields_of_a_single_job_beside_all_jobs() {
+    let Some(output) = sentinel(&["classify", &fixture("actions.log"), "--json"], "") else { return };
+    let one: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!((&one["prediction"], &one["log"]["lines"]), (&"Test Failure".into(), &57.into()), "{one}");
+    assert!(
+        one["confidence"].is_number() && one["top"].is_array() && one["model_version"].is_string(),
+        "{one}"
+    );
+    let job = &one["jobs"][0];
+    assert_eq!((&job["line"], &job["terms"], &job["job"]), (&one["line"], &one["terms"], &Value::Null));
+    assert!(job["terms"][0]["term"].as_str().is_some_and(|term| !term.contains('“')), "{job}");
+    let green = fixture("actions-green.log");
+    let output = sentinel(&["classify", &green, "--json"], "").expect("the program is there");
+    let none: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!((&none["found"], &none["prediction"]), (&false.into(), &Value::Null));
+    let both = ["classify", &green, &fixture("actions.log"), "--json"];
+    let output = sentinel(&both, "").expect("the program is there");
+    let both: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!((both["jobs"].as_array().map(Vec::len), &both["prediction"]), (Some(2), &Value::Null));
+    assert_eq!(both["jobs"][1]["prediction"], "Test Failure");
+}
+
+/// An archive as GitHub offers it, of files with these names.
+fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        let options = zip::write::SimpleFileOptions::default();
+        writer.start_file(*name, options).expect("a file");
+        writer.write_all(bytes).expect("it fits");
+    }
+    writer.finish().expect("it ends").into_inner()
+}
+
+#[test]
+fn an_archive_a_folder_and_a_compressed_file_are_read_like_the_logs_in_them() {
+    let read = |name: &str| std::fs::read(fixture(name)).expect("the fixture");
+    let (red, green) = (read("actions.log"), read("actions-green.log"));
+    let folder = work_folder("classify").expect("a folder");
+    let jobs = |output: &Output| {
+        let json: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr)));
+        let jobs = json["jobs"].as_array().expect("jobs").clone();
+        jobs.iter()
+            .map(|job| format!("{} {} {}", job["job"], job["step"], job["prediction"]))
+            .collect::<Vec<_>>()
+    };
+    let archives = [
+        archive(&[
+            ("1_test.txt", &red),
+            ("0_lint.txt", &green),
+            ("test/1_Set up job.txt", b"x"),
+            ("test/system.txt", b"y"),
+        ]),
+        archive(&[
+            ("lint/3_Lint.txt", &green),
+            ("test/4_Unit tests.txt", &red),
+            ("test/1_Set up job.txt", b"fine\n"),
+        ]),
+    ];
+    let expected = [
+        [r#""lint" null null"#, r#""test" "Run npm test" "Test Failure""#],
+        [r#""lint" null null"#, r#""test" "Unit tests" "Test Failure""#],
+    ];
+    for (bytes, expected) in archives.iter().zip(expected) {
+        let path = folder.join("logs.zip");
+        std::fs::write(&path, bytes).expect("written");
+        let Some(output) = sentinel(&["classify", &path.display().to_string(), "--json"], "") else { return };
+        assert_eq!(jobs(&output), expected, "{}", text(&output.stderr));
+    }
+    let unpacked = folder.join("unpacked");
+    std::fs::create_dir_all(unpacked.join("test")).expect("a folder");
+    std::fs::write(unpacked.join("0_lint.txt"), &green).expect("written");
+    std::fs::write(unpacked.join("1_test.txt"), &red).expect("written");
+    std::fs::write(unpacked.join("test/1_Set up job.txt"), "x").expect("written");
+    let output = sentinel(&["classify", &unpacked.display().to_string(), "--json"], "").expect("the program");
+    assert_eq!(jobs(&output), expected[0]);
+    let packed = folder.join("job.log.gz");
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&red).expect("it fits");
+    std::fs::write(&packed, encoder.finish().expect("it ends")).expect("written");
+    let output = sentinel(&["classify", &packed.display().to_string(), "--json"], "").expect("the program");
+    assert_eq!(jobs(&output), [r#"null "Run npm test" "Test Failure""#]);
+}
+
+#[test]
+fn what_is_no_log_is_exit_code_two_and_a_sentence_that_says_what_to_do() {
+    let folder = work_folder("no-logs").expect("a folder");
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).expect("written");
+        path.display().to_string()
+    };
+    std::fs::create_dir_all(folder.join("empty")).expect("a folder");
+    let none = archive(&[("readme.md", b"x")]);
+    let cases = [
+        (file("empty.log", b""), "this is empty"),
+        (file("blank.log", b"\n\n \n"), "this is empty"),
+        (file("program", &[0u8, 159, 146, 150].repeat(1000)), "this is not a text log"),
+        (file("cut.zip", &none[..none.len() / 2]), "no complete .zip archive"),
+        (file("other.zip", &none), "there is no log in it"),
+        (folder.join("empty").display().to_string(), "there is no log in it"),
+        (folder.join("absent").display().to_string(), "opening"),
+    ];
+    for (path, sentence) in &cases {
+        let Some(output) = sentinel(&["classify", path], "") else { return };
+        let said = text(&output.stderr);
+        assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(2), ""), "{path}");
+        assert!(said.contains(sentence) && said.lines().count() == 1, "{path}: {said}");
+    }
+    // Beside a log that is one, the others are told, and the exit code remembers.
+    let both = ["classify", &cases[0].0, &fixture("actions.log")];
+    let output = sentinel(&both, "").expect("the program");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stdout).contains("Test Failure") && text(&output.stderr).contains("this is empty"));
+}

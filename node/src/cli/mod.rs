@@ -66,9 +66,9 @@ impl Cli {
     /// What the command could not do, and what to do about it.
     pub fn run(self) -> Result<ExitCode> {
         match self.command {
+            Command::Classify(command) => return command.run(),
             Command::Review(command) => return command.run(),
             Command::Doctor(command) => return command.run(),
-            Command::Classify(command) => command.run(),
             Command::ExplainRun(command) => command.run(),
             Command::Features(command) => command.run(),
             Command::Encode(command) => command.run(),

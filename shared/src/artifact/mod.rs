@@ -6,9 +6,14 @@
 
 #[cfg(feature = "tract")]
 mod classify;
+#[cfg(feature = "tract")]
+mod jobs;
 pub mod signed;
 
 use crate::api::verdict::PublicVerdict;
+#[cfg(feature = "tract")]
+pub use jobs::JobVerdict;
+
 use crate::classifier::{Calibration, Classifier, Forest, Verdict};
 use crate::drift::Baseline;
 use crate::failure::FailureClass;

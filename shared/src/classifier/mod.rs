@@ -13,10 +13,12 @@ mod plan;
 #[cfg(feature = "onnx")]
 pub mod translate;
 mod verdict;
+mod words;
 
 pub use explain::{Explanation, Term};
 pub use forest::Forest;
 pub use verdict::Verdict;
+pub use words::words;
 
 use crate::failure::FailureClass;
 #[cfg(feature = "tract")]

@@ -69,6 +69,12 @@ impl Jobs {
         jobs.finish()
     }
 
+    /// Begins a file that holds one job or one step; see [`Reader::begin`].
+    pub fn begin(&mut self, job: Option<&str>, step: Option<&str>) {
+        let Self { reader, held } = self;
+        reader.begin(job, step, &mut |line| held.line(&line));
+    }
+
     /// Reads the next piece of the stream.
     pub fn push(&mut self, bytes: &[u8]) {
         let Self { reader, held } = self;

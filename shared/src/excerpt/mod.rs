@@ -17,6 +17,8 @@ pub use crate::log::LINE_BYTES;
 pub use jobs::{JOBS_MAX, JobLog, Jobs};
 pub use mask::{ERROR_PREFIX, Masked, mask, mask_line, mask_words_of};
 
+pub use stem::stem;
+
 use crate::log::{self, Reader};
 use job::JobLines;
 use serde::{Deserialize, Serialize};

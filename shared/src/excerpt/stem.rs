@@ -11,7 +11,8 @@ const WORD_MIN: usize = 5;
 const STEM_MIN: usize = 4;
 
 /// `word` without its ending. `word` is lower-case ASCII.
-pub(super) fn stem(word: &str) -> &str {
+#[must_use]
+pub fn stem(word: &str) -> &str {
     if word.len() < WORD_MIN || word.ends_with("ss") {
         return word;
     }

@@ -89,7 +89,7 @@ pub struct LogLine<'a> {
 pub struct Reader {
     decoder: Decoder,
     /// The first bytes of the stream, until they tell the encoding.
-    start: Vec<u8>,
+    first: Vec<u8>,
     partial: Partial,
     state: State,
 }
@@ -104,6 +104,8 @@ struct State {
     step: Option<String>,
     /// The next line names the step.
     names_step: bool,
+    /// The next line begins a part of the log.
+    begins: bool,
 }
 
 // === impl Reader ===
@@ -115,13 +117,21 @@ impl Reader {
         Self::default()
     }
 
+    /// Begins a part that has a file of its own, as each job and step has in the archives of GitHub: what is pushed next
+    /// belongs to this job and step.
+    pub fn begin(&mut self, job: Option<&str>, step: Option<&str>, sink: &mut dyn FnMut(LogLine<'_>)) {
+        self.end(sink);
+        self.decoder = Decoder::Starting;
+        self.state.begin(job, step);
+    }
+
     /// Reads the next piece of the log and hands on every line that ends in it.
     pub fn push(&mut self, bytes: &[u8], sink: &mut dyn FnMut(LogLine<'_>)) {
         let mut rest = bytes;
         if matches!(self.decoder, Decoder::Starting) {
-            let (start, after) = bytes.split_at(bytes.len().min(TELLING_BYTES - self.start.len()));
-            self.start.extend_from_slice(start);
-            self.begin(false, sink);
+            let (start, after) = bytes.split_at(bytes.len().min(TELLING_BYTES - self.first.len()));
+            self.first.extend_from_slice(start);
+            self.start(false, sink);
             rest = after;
         }
         self.decode(rest, sink);
@@ -129,10 +139,14 @@ impl Reader {
 
     /// Hands on the last line, if no line feed ended it.
     pub fn finish(mut self, sink: &mut dyn FnMut(LogLine<'_>)) {
+        self.end(sink);
+    }
+
+    fn end(&mut self, sink: &mut dyn FnMut(LogLine<'_>)) {
         if matches!(self.decoder, Decoder::Starting) {
-            self.begin(true, sink);
+            self.start(true, sink);
         }
-        let Self { decoder, partial, state, .. } = &mut self;
+        let Self { decoder, partial, state, .. } = self;
         if let Decoder::Utf16(utf16) = decoder {
             utf16.finish(&mut |text| partial.push(text));
         }
@@ -142,10 +156,10 @@ impl Reader {
         }
     }
 
-    fn begin(&mut self, is_all: bool, sink: &mut dyn FnMut(LogLine<'_>)) {
-        if let Some((decoder, mark)) = Decoder::of(&self.start, is_all) {
+    fn start(&mut self, is_all: bool, sink: &mut dyn FnMut(LogLine<'_>)) {
+        if let Some((decoder, mark)) = Decoder::of(&self.first, is_all) {
             self.decoder = decoder;
-            let start = std::mem::take(&mut self.start);
+            let start = std::mem::take(&mut self.first);
             self.decode(&start[mark..], sink);
         }
     }
@@ -182,6 +196,13 @@ fn lines(bytes: &[u8], partial: &mut Partial, state: &mut State, sink: &mut dyn 
 // === impl State ===
 
 impl State {
+    fn begin(&mut self, job: Option<&str>, step: Option<&str>) {
+        self.prefix = Prefix::of(job, step);
+        self.step = None;
+        self.names_step = false;
+        self.begins = true;
+    }
+
     fn line(&mut self, raw: &[u8], len: u64, sink: &mut dyn FnMut(LogLine<'_>)) {
         self.number += 1;
         let (line, changed) = self.prefix.split(raw);
@@ -193,7 +214,7 @@ impl State {
         let text = without_ends(text);
         let (marker, text) = marker::split(text, &mut self.format);
         let text = last_state(text);
-        let mut starts_step = changed;
+        let mut starts_step = changed | std::mem::take(&mut self.begins);
         match marker {
             Some(Marker::Start(step)) => {
                 starts_step = true;

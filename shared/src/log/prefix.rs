@@ -20,6 +20,12 @@ pub(super) struct Prefix {
 // === impl Prefix ===
 
 impl Prefix {
+    /// What a file's name tells in place of a prefix.
+    pub(super) fn of(job: Option<&str>, step: Option<&str>) -> Self {
+        let name = |text: Option<&str>| text.and_then(|text| name(text.as_bytes()));
+        Self { written: Vec::new(), job: name(job), step: name(step) }
+    }
+
     pub(super) fn job(&self) -> Option<&str> {
         self.job.as_deref()
     }

@@ -1,0 +1,105 @@
+//! Runs a loaded model on every job of a log, and tells the result to programs. The command line and the npm package
+//! answer with the same JSON.
+
+use super::ModelBundle;
+use crate::Result;
+use crate::classifier::Verdict;
+use crate::excerpt::{Excerpt, JobLog, Line};
+use crate::redact::redact;
+use crate::text;
+use serde_json::{Value as Json, json};
+
+/// The number of lines that are told before and after the deciding line.
+const AROUND: usize = 2;
+/// How far from it they may be. An excerpt leaves lines out, and what is far says nothing about it.
+const NEAR: u64 = 8;
+
+/// One job and the verdict on it.
+#[derive(Debug, Clone)]
+pub struct JobVerdict {
+    /// The name of the job, if it is known.
+    pub job: Option<String>,
+    /// The name of the step that failed, if it is known.
+    pub step: Option<String>,
+    /// The lines that the verdict was made from.
+    pub excerpt: Excerpt,
+    /// None if nothing in the log says that the job failed.
+    pub verdict: Option<Verdict>,
+}
+
+// === impl ModelBundle ===
+
+impl ModelBundle {
+    /// The verdict on one job of a log. `step` and `job` are what the caller knows better than the log.
+    ///
+    /// # Errors
+    /// As [`crate::classifier::Classifier::predict`].
+    pub fn classify_job(&self, log: JobLog, step: Option<&str>, job: Option<&str>) -> Result<JobVerdict> {
+        let job = job.or(log.name.as_deref()).map(str::to_owned);
+        let verdict = if log.found {
+            let step = step.or(log.step.as_deref());
+            Some(self.classify_log(&log.excerpt, step, job.as_deref())?)
+        } else {
+            None
+        };
+        let line = verdict.as_ref().and_then(|verdict| verdict.explanation.line.as_ref());
+        let at_line = line.and_then(|line| log.step_at(line.number)).map(str::to_owned);
+        let step = step.map(str::to_owned).or(at_line).or_else(|| log.step.clone());
+        let step = step.filter(|_| verdict.is_some());
+        Ok(JobVerdict { job, step, excerpt: log.excerpt, verdict })
+    }
+
+    /// The JSON of all `verdicts` for programs: `jobs`, each with `job`, `step`, `found`, the fields of
+    /// [`Self::public_json`], `around` (the lines around the deciding one) and `log`; `model_version`. The fields of a
+    /// single job are told outside of `jobs` too.
+    #[must_use]
+    pub fn jobs_json(&self, verdicts: &[JobVerdict]) -> Json {
+        let mut jobs: Vec<Json> = verdicts.iter().map(|verdict| self.job_json(verdict)).collect();
+        let mut told = match jobs.as_slice() {
+            [job] => job.clone(),
+            _ => json!({ "model_version": self.manifest.model_version }),
+        };
+        jobs.iter_mut().for_each(|job| {
+            job.as_object_mut().map(|fields| fields.remove("model_version"));
+        });
+        told["jobs"] = Json::Array(jobs);
+        told
+    }
+
+    fn job_json(&self, verdict: &JobVerdict) -> Json {
+        let mut told = match &verdict.verdict {
+            Some(verdict) => self.public_json(verdict),
+            None => json!({ "prediction": null, "model_version": self.manifest.model_version }),
+        };
+        told["found"] = json!(verdict.verdict.is_some());
+        told["job"] = json!(verdict.job);
+        told["step"] = json!(verdict.step);
+        if verdict.verdict.is_some() {
+            told["around"] = json!(verdict.around());
+        }
+        told["log"] = json!({ "lines": verdict.excerpt.log_lines, "bytes": verdict.excerpt.log_bytes });
+        told
+    }
+}
+
+// === impl JobVerdict ===
+
+impl JobVerdict {
+    /// The deciding line and at most two lines before and after it, without secrets. Lines that say nothing are left
+    /// out.
+    #[must_use]
+    pub fn around(&self) -> Vec<Line> {
+        let deciding = self.verdict.as_ref().and_then(|verdict| verdict.explanation.line.as_ref());
+        let Some(deciding) = deciding else { return Vec::new() };
+        let tells = |line: &&Line| !matches!(line.text.trim(), "" | "##[endgroup]");
+        let telling: Vec<&Line> = self.excerpt.lines.iter().filter(tells).collect();
+        let Some(at) = telling.iter().position(|line| line.number == deciding.number) else {
+            return vec![deciding.clone()];
+        };
+        let lines = &telling[at.saturating_sub(AROUND)..(at + AROUND + 1).min(telling.len())];
+        let shown =
+            |line: &&Line| Line { number: line.number, text: text::line(&redact(&line.text)).into_owned() };
+        let near = lines.iter().filter(|line| line.number.abs_diff(deciding.number) <= NEAR);
+        near.map(shown).collect()
+    }
+}
