@@ -1,9 +1,8 @@
 //! Every URL of the worker on one screen, and who may ask for it.
 
+use crate::api::{self, deliveries, feedback, health, keys, metrics, models, overview, reviews, verdicts};
 use crate::app::App;
-use crate::{
-    api, keys, ledger, pages, registry, respond, reviews, session, setup, standing, telemetry, webhook,
-};
+use crate::{pages, respond, session, setup, webhook};
 use sentinel_shared::access::Principal;
 use sentinel_shared::{Error, Result};
 use worker::{Context, Method, Request, Response};
@@ -12,10 +11,10 @@ pub(crate) async fn route(request: Request, app: &'static App, context: Context)
     let path = request.path();
     let answer = match (request.method(), path.as_str()) {
         (Method::Post, "/webhook/github") => webhook::receive(request, app, context).await,
-        (Method::Get, "/health") => telemetry::health(app).await,
-        (Method::Get, "/api/session") => session::show(&request, app).await,
-        (Method::Post, "/api/session") => session::open(request, app).await,
-        (Method::Delete, "/api/session") => session::close(&request, app).await,
+        (Method::Get, "/health") => health::health(app).await,
+        (Method::Get, "/api/session") => api::session::show(&request, app).await,
+        (Method::Post, "/api/session") => api::session::open(request, app).await,
+        (Method::Delete, "/api/session") => api::session::close(&request, app).await,
         (Method::Get, "/setup") => setup::page(&request),
         (Method::Get, "/setup/done") => setup::done(&request, app).await,
         (Method::Get, "/openapi.yaml") => pages::reference(),
@@ -157,33 +156,33 @@ async fn guarded(request: Request, app: &App, call: Call) -> Result<Response> {
     call.needs().met_by(&who)?;
     match call {
         Call::Breakers => reviews::breakers(app, &who).await,
-        Call::Classify => api::classify(request, app).await,
-        Call::Dashboard => api::dashboard(app, &who).await,
-        Call::Deliveries => ledger::list(&request, app, &who).await,
-        Call::Drift => api::drift(app, &who).await,
-        Call::DriftWindows => api::drift_windows(app, &who).await,
-        Call::Feedback => api::feedback(request, app, &who).await,
-        Call::FeedbackAudit => api::feedback_audit(&request, app, &who).await,
-        Call::FeedbackStats => api::feedback_stats(app, &who).await,
-        Call::Forget => ledger::forget(&request, app, &who).await,
-        Call::Github => standing::check(&app.config, &app.database, &app.github).await,
-        Call::History => api::history(&request, app, &who).await,
-        Call::Inference => api::inference(&request, app, &who).await,
+        Call::Classify => verdicts::classify(request, app).await,
+        Call::Dashboard => overview::dashboard(app, &who).await,
+        Call::Deliveries => deliveries::list(&request, app, &who).await,
+        Call::Drift => overview::drift(app, &who).await,
+        Call::DriftWindows => overview::drift_windows(app, &who).await,
+        Call::Feedback => feedback::feedback(request, app, &who).await,
+        Call::FeedbackAudit => feedback::audit(&request, app, &who).await,
+        Call::FeedbackStats => feedback::stats(app, &who).await,
+        Call::Forget => deliveries::forget(&request, app, &who).await,
+        Call::Github => health::github(app).await,
+        Call::History => verdicts::history(&request, app, &who).await,
+        Call::Inference => verdicts::inference(&request, app, &who).await,
         Call::Job => reviews::show(&request, app, &who).await,
         Call::Jobs => reviews::list(&request, app, &who).await,
         Call::Keys => keys::list(app).await,
         Call::MakeKey => keys::make(request, app).await,
-        Call::Metrics => telemetry::metrics(app).await,
-        Call::ModelBundle => registry::bundle(&request, app).await,
-        Call::ModelDiff => registry::diff(&request, app).await,
-        Call::PromoteModel => registry::promote(request, app, &who).await,
-        Call::Redeliver => ledger::redeliver(request, app, &who).await,
-        Call::Registry => registry::show(app).await,
+        Call::Metrics => metrics::metrics(app).await,
+        Call::ModelBundle => models::bundle(&request, app).await,
+        Call::ModelDiff => models::diff(&request, app).await,
+        Call::PromoteModel => models::promote(request, app, &who).await,
+        Call::Redeliver => deliveries::redeliver(request, app, &who).await,
+        Call::Registry => models::show(app).await,
         Call::ReplayJob => reviews::replay(request, app, &who).await,
         Call::RevokeKey => keys::revoke(&request, app).await,
-        Call::RollbackModel => registry::rollback(app, &who).await,
-        Call::Telemetry => api::telemetry(&request, app, &who).await,
-        Call::Timeline => api::timeline(&request, app, &who).await,
-        Call::UploadModel => registry::upload(request, app, &who).await,
+        Call::RollbackModel => models::rollback(app, &who).await,
+        Call::Telemetry => verdicts::telemetry(&request, app, &who).await,
+        Call::Timeline => verdicts::timeline(&request, app, &who).await,
+        Call::UploadModel => models::upload(request, app, &who).await,
     }
 }

@@ -6,16 +6,10 @@
 use crate::clock::now;
 use crate::config::Config;
 use crate::database::Database;
-use crate::evidence::{self, Check};
-use crate::respond;
-use sentinel_shared::Result;
-use sentinel_shared::access::Scope;
-use sentinel_shared::api::health::{GithubCheck, GithubState};
+use sentinel_shared::api::health::GithubState;
 use sentinel_shared::evidence::{GithubStanding, Trouble};
 use sentinel_shared::store::evidence::{self as stored, GithubTrouble};
-use sentinel_shared::store::inferences::{self, Filter};
 use std::sync::{Mutex, PoisonError};
-use worker::Response;
 
 /// The seconds between two queries of the database.
 const EVERY: i64 = 10;
@@ -66,24 +60,4 @@ pub(crate) async fn state(config: &Config, database: &Database, standing: &Stand
         Some(None) => GithubStanding::Works.into(),
         None => GithubStanding::Unknown.into(),
     }
-}
-
-/// `GET /api/github`: asks GitHub for what reading logs needs, on the last failed run, and says what it met. What it met
-/// is recorded like what a delivery meets.
-pub(crate) async fn check(config: &Config, database: &Database, standing: &Standing) -> Result<Response> {
-    let last = database.ask(inferences::history(Scope::All, Filter::default(), 1)).await?.pop();
-    let place = last.as_ref().map(|last| (last.repository.as_str(), last.subject.as_str()));
-    let check = evidence::check(config, place).await;
-    let met = match check {
-        Check::NoToken => None,
-        Check::Trouble(trouble) => Some((Some(trouble), stored::begin_trouble(trouble, now()))),
-        _ => Some((None, stored::end_trouble(now()))),
-    };
-    if let Some((trouble, record)) = met {
-        database.ask(record).await?;
-        standing.learn(trouble);
-    }
-    let GithubState { state, since } = state(config, database, standing).await;
-    let repository = last.map(|last| last.repository);
-    respond::json(200, &GithubCheck { state, since, check: check.standing(), repository })
 }

@@ -1,50 +1,21 @@
-//! The JSON API: the data of the dashboard, and verdicts on demand. Every call here has passed the check of its key.
+//! Verdicts: the stored ones, what they were made from, and verdicts on demand.
 
 use crate::app::App;
 use crate::clock::now;
 use crate::{body, parameters, respond};
-use sentinel_shared::access::{Principal, Scope};
-use sentinel_shared::api::dashboard::{Dashboard, WINDOW};
-use sentinel_shared::api::feedback::{FeedbackAnswer, FeedbackStatus};
+use sentinel_shared::access::Principal;
 use sentinel_shared::api::verdict::PublicVerdict;
 use sentinel_shared::api::verdicts::{ClassifyRequest, Timeline};
-use sentinel_shared::artifact::ModelBundle;
-use sentinel_shared::drift::{Heatmap, Report};
 use sentinel_shared::excerpt::Excerpt;
-use sentinel_shared::feedback::Feedback;
 use sentinel_shared::github::rfc3339;
-use sentinel_shared::store::inferences::{self, Filter, Totals};
+use sentinel_shared::store::inferences::{self, Filter};
 use sentinel_shared::store::{self, DAY_SECONDS};
 use sentinel_shared::webhook::BODY_LIMIT_BYTES;
 use sentinel_shared::{Error, Result};
-use std::sync::Arc;
 use worker::{Request, Response};
 
-/// The number of columns of the drift heatmap.
-const HEATMAP_WINDOWS: u32 = 12;
+/// The days that a timeline shows if the caller names none.
 const TIMELINE_DAYS: i64 = 14;
-
-/// Answers `GET /api/dashboard` with the overview.
-pub(crate) async fn dashboard(app: &App, who: &Principal) -> Result<Response> {
-    let overview = overview(app, who.scope).await?;
-    let manifest = &overview.model.manifest;
-    respond::json(200, &Dashboard::new(&overview.totals, overview.report, manifest, now()))
-}
-
-/// Answers `GET /api/drift`, and `/api/psi`, the name that older clients know.
-pub(crate) async fn drift(app: &App, who: &Principal) -> Result<Response> {
-    respond::json(200, &overview(app, who.scope).await?.report)
-}
-
-/// `GET /api/drift/windows`: the last windows of inferences, each against the training records, with histograms.
-pub(crate) async fn drift_windows(app: &App, who: &Principal) -> Result<Response> {
-    let model = app.model().await?;
-    let version = &model.manifest.model_version;
-    let both = store::drift::windows(who.scope, version, HEATMAP_WINDOWS)
-        .and(store::drift::window_times(who.scope, HEATMAP_WINDOWS));
-    let (windows, times) = app.database.ask(both).await?;
-    respond::json(200, &Heatmap::new(&model.baseline, &windows, &times, version))
-}
 
 /// `GET /api/timeline?days=1..90`: verdicts of each class, day by day.
 pub(crate) async fn timeline(request: &Request, app: &App, who: &Principal) -> Result<Response> {
@@ -75,33 +46,12 @@ pub(crate) async fn history(request: &Request, app: &App, who: &Principal) -> Re
     respond::json(200, &app.database.ask(history).await?)
 }
 
-/// `POST /api/feedback`: 201 for something new, 200 for what its author said before.
-pub(crate) async fn feedback(mut request: Request, app: &App, who: &Principal) -> Result<Response> {
-    let feedback =
-        Feedback::parse(&body::read(&mut request, parameters::FORM_LIMIT_BYTES).await?, &who.name)?;
-    let (feedback, is_new) = app.database.ask(store::feedback::record(who.scope, &feedback, now())).await?;
-    let (http, status) =
-        if is_new { (201, FeedbackStatus::Recorded) } else { (200, FeedbackStatus::Unchanged) };
-    respond::json(http, &FeedbackAnswer { status, feedback })
-}
-
-/// `GET /api/feedback?limit=1..1000`: who said what when, newest first.
-pub(crate) async fn feedback_audit(request: &Request, app: &App, who: &Principal) -> Result<Response> {
-    let audit = store::feedback::feedback(who.scope, parameters::limit(request)?);
-    respond::json(200, &app.database.ask(audit).await?)
-}
-
 /// `GET /api/telemetry?after=ID&since=UNIX&corrected=true`: what verdicts were made from, a page at a time.
 pub(crate) async fn telemetry(request: &Request, app: &App, who: &Principal) -> Result<Response> {
     let (after, since) = (parameters::number(request, "after")?, parameters::number(request, "since")?);
     let corrected = parameters::query(request, "corrected").is_some_and(|value| value == "true");
     let page = store::telemetry::page(who.scope, after.unwrap_or(0), since.unwrap_or(0), corrected);
     respond::json(200, &app.database.ask(page).await?)
-}
-
-/// Answers `GET /api/feedback/stats` with the totals of corrections.
-pub(crate) async fn feedback_stats(app: &App, who: &Principal) -> Result<Response> {
-    respond::json(200, &app.database.ask(store::feedback::stats(who.scope)).await?)
 }
 
 /// `GET /api/inference?repository=owner/name&subject=run:1:1`: where a 202 points to; or `?id=7`.
@@ -149,20 +99,4 @@ pub(crate) async fn classify(mut request: Request, app: &App) -> Result<Response
 fn text_excerpt(log: &[u8]) -> Result<Excerpt> {
     let excerpt = Excerpt::of(log);
     if excerpt.binary { Err(Error::ContentTypeUnsupported) } else { Ok(excerpt) }
-}
-
-/// The data of the badge, the heatmap and the registry, from one moment.
-pub(crate) async fn overview(app: &App, scope: Scope) -> Result<Overview> {
-    let model = app.model().await?;
-    let version = &model.manifest.model_version;
-    let both = inferences::totals(scope, WINDOW).and(store::drift::window(scope, version));
-    let (totals, window) = app.database.ask(both).await?;
-    let report = Report::of(&model.baseline, &window);
-    Ok(Overview { totals, report, model })
-}
-
-pub(crate) struct Overview {
-    pub(crate) totals: Totals,
-    pub(crate) report: Report,
-    pub(crate) model: Arc<ModelBundle>,
 }

@@ -1,57 +1,15 @@
-//! `/health` and `/metrics`. Totals come from the database, so they survive every isolate.
+//! `GET /metrics`. Totals come from the database, so they survive every isolate.
 
 use crate::app::App;
-use crate::models::Refused;
-use crate::{respond, standing};
+use crate::respond;
 use sentinel_shared::access::Scope;
 use sentinel_shared::api::dashboard::WINDOW;
-use sentinel_shared::api::health::{Health, HealthStatus, RefusedModel, WrongSetting};
 use sentinel_shared::drift::Report;
 use sentinel_shared::evidence::GithubStanding;
-use sentinel_shared::store::inferences::EvidenceKind;
 use sentinel_shared::store::{counters, drift, evidence, inferences};
 use sentinel_shared::{Error, Result};
-use std::borrow::Cow;
 use std::fmt::Write;
 use worker::Response;
-
-/// `GET /health`: open to all, so it names settings and never shows them.
-pub(crate) async fn health(app: &App) -> Result<Response> {
-    let missing = app.config.missing();
-    let wrong: Vec<_> = app
-        .config
-        .wrong()
-        .iter()
-        .map(|(setting, problem)| WrongSetting { setting: (*setting).into(), problem: (*problem).into() })
-        .collect();
-    let serving = app.models.serving();
-    let refused = app.models.refused();
-    let github = standing::state(&app.config, &app.database, &app.github).await;
-    let is_whole = missing.is_empty()
-        && wrong.is_empty()
-        && refused.is_none()
-        && github.state != GithubStanding::TokenRefused;
-    let (status, http) = match (&serving, is_whole) {
-        (Err(_), _) => (HealthStatus::Unhealthy, 503),
-        (Ok(_), false) => (HealthStatus::Degraded, 200),
-        (Ok(_), true) => (HealthStatus::Healthy, 200),
-    };
-    let (model, model_source) = serving.ok().unzip();
-    let reads_logs = app.config.github_token.is_some();
-    let health = Health {
-        status,
-        service: "sentinel-dashboard".into(),
-        model_version: model.map(|model| model.manifest.model_version.clone()),
-        model_source,
-        model_refused: refused.map(|Refused { version, reason, .. }| RefusedModel { version, reason }),
-        missing: missing.into_iter().map(Cow::Borrowed).collect(),
-        wrong,
-        unlimited: app.limits.missing().into_iter().map(Cow::Borrowed).collect(),
-        evidence: if reads_logs { EvidenceKind::Log } else { EvidenceKind::Payload },
-        github,
-    };
-    respond::json(http, &health)
-}
 
 /// Name, help and label of each family, and the counter it is read from.
 const FAMILIES: [(&str, &str, &str, &str); 8] = [

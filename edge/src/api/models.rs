@@ -3,9 +3,10 @@
 //! Every call here has passed the check of its key. The key alone installs nothing, because a bundle needs a trusted
 //! key's signature.
 
+use crate::api::overview;
 use crate::app::App;
 use crate::clock::now;
-use crate::{api, body, parameters, respond};
+use crate::{body, parameters, respond};
 use sentinel_shared::access::{Principal, Scope};
 use sentinel_shared::api::models::{ChangedVerdict, ModelDiff, PromoteRequest, Registry, Serving, Uploaded};
 use sentinel_shared::artifact::ModelBundle;
@@ -21,7 +22,7 @@ const DIFF_ROWS: u32 = 100;
 
 /// Answers `GET /api/registry` with the models and every change.
 pub(crate) async fn show(app: &App) -> Result<Response> {
-    let overview = api::overview(app, Scope::All).await?;
+    let overview = overview::overview(app, Scope::All).await?;
     let (models, activations) = app.database.ask(rows::registry()).await?;
     let manifest = &overview.model.manifest;
     respond::json(200, &Registry::new(&overview.totals, &overview.report, manifest, models, activations))
