@@ -11,6 +11,7 @@ mod config;
 mod database;
 mod evidence;
 mod github;
+mod guard;
 mod known_keys;
 mod limits;
 mod models;

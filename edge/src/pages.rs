@@ -1,5 +1,6 @@
 //! The dashboard's files. They hold no data; their script asks the API with the reader's session.
 
+use crate::guard::Visit;
 use crate::respond;
 use sentinel_shared::{Error, Result};
 use worker::Response;
@@ -27,7 +28,7 @@ const FILES: [(&str, &str, &str); 13] = [
 ];
 
 /// `GET /openapi.yaml`: what the API takes and answers.
-pub(crate) fn reference() -> Result<Response> {
+pub(crate) async fn reference(_: Visit) -> Result<Response> {
     let text = include_str!("../../docs/openapi.yaml");
     let headers = [("cache-control", "no-cache")];
     respond::build(200, "application/yaml", text.as_bytes().to_vec(), &headers)

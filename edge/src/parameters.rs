@@ -3,6 +3,8 @@
 use crate::body;
 use sentinel_shared::store::HISTORY_LIMIT;
 use sentinel_shared::{Error, Result};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 use worker::Request;
 
 /// The rows of a list whose length is not asked for.
@@ -10,30 +12,55 @@ const HISTORY_DEFAULT: u32 = 100;
 /// The largest small JSON body that is read.
 pub(crate) const FORM_LIMIT_BYTES: usize = 16 * 1024;
 
-/// The value of a query parameter, if it is there.
-pub(crate) fn query(request: &Request, name: &str) -> Option<String> {
-    let url = request.url().ok()?;
-    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-}
+/// The query of a request's URL, decoded. Of two parameters with one name, the first counts.
+pub(crate) struct Query(Vec<(String, String)>);
 
-/// Reads a parameter that must be in the query.
-pub(crate) fn needed(request: &Request, name: &'static str) -> Result<String> {
-    query(request, name).ok_or(Error::ParameterMissing(name))
-}
+impl Query {
+    pub(crate) fn of(request: &Request) -> Self {
+        Self(request.url().map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default())
+    }
 
-/// How many rows are asked for.
-pub(crate) fn limit(request: &Request) -> Result<u32> {
-    let Some(text) = query(request, "limit") else { return Ok(HISTORY_DEFAULT) };
-    let expected = "a whole number from 1 to 1000";
-    let number = text.parse().ok().filter(|limit| (1..=HISTORY_LIMIT).contains(limit));
-    number.ok_or(Error::ParameterInvalid { name: "limit", expected })
-}
+    /// The text of a parameter, if it is there.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
 
-/// Reads a whole number from the query, if it is there.
-pub(crate) fn number(request: &Request, name: &'static str) -> Result<Option<i64>> {
-    let parse =
-        |text: String| text.parse().map_err(|_| Error::ParameterInvalid { name, expected: "a whole number" });
-    query(request, name).map(parse).transpose()
+    /// The text of a parameter that must be there.
+    pub(crate) fn needed(&self, name: &'static str) -> Result<&str> {
+        self.text(name).ok_or(Error::ParameterMissing(name))
+    }
+
+    /// The value of a parameter, if it is there, as `read` understands it. `expected` says in the error what it must be.
+    pub(crate) fn read<T>(
+        &self,
+        name: &'static str,
+        expected: &'static str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let read = |text| read(text).ok_or(Error::ParameterInvalid { name, expected });
+        self.text(name).map(read).transpose()
+    }
+
+    /// A whole number, if it is there.
+    pub(crate) fn number(&self, name: &'static str) -> Result<Option<i64>> {
+        self.read(name, "a whole number", |text| text.parse().ok())
+    }
+
+    /// A number within `range`, if it is there.
+    pub(crate) fn within<T: FromStr + PartialOrd>(
+        &self,
+        name: &'static str,
+        range: &RangeInclusive<T>,
+        expected: &'static str,
+    ) -> Result<Option<T>> {
+        self.read(name, expected, |text| text.parse().ok().filter(|number| range.contains(number)))
+    }
+
+    /// The number of rows that are asked for.
+    pub(crate) fn limit(&self) -> Result<u32> {
+        let asked = self.within("limit", &(1..=HISTORY_LIMIT), "a whole number from 1 to 1000")?;
+        Ok(asked.unwrap_or(HISTORY_DEFAULT))
+    }
 }
 
 /// Reads a small JSON body.

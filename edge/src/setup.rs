@@ -3,8 +3,9 @@
 //! Source: <https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest>. Nothing is
 //! stored here. The person who created the App sees its secrets once, with the commands that store them.
 
-use crate::app::App;
-use crate::{github, parameters, respond, session};
+use crate::guard::Visit;
+use crate::parameters::Query;
+use crate::{github, respond, session};
 use sentinel_shared::{Error, Result, hex};
 use serde::Deserialize;
 use serde_json::json;
@@ -35,12 +36,13 @@ struct Made {
 }
 
 /// `GET /setup?org=NAME`: the form that makes the App, for a person or an organisation.
-pub(crate) fn page(request: &Request) -> Result<Response> {
-    let organisation = parameters::query(request, "org").unwrap_or_default();
+pub(crate) async fn page(Visit { request, .. }: Visit) -> Result<Response> {
+    let query = Query::of(&request);
+    let organisation = query.text("org").unwrap_or_default();
     let fits = |name: &str| {
         name.len() <= NAME_CHARS && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
-    if !fits(&organisation) {
+    if !fits(organisation) {
         return Err(Error::ParameterInvalid { name: "org", expected: "an organisation's name" });
     }
     // GitHub hands it back: what comes without it did not begin in this browser.
@@ -68,22 +70,23 @@ pub(crate) fn page(request: &Request) -> Result<Response> {
         },
         "default_events": ["workflow_run", "pull_request", "issue_comment"],
     });
-    let fields = [("action", &*action), ("organisation", &organisation), ("manifest", &manifest.to_string())];
-    with_state(request, html(PAGE, &fields)?, &state, STATE_SECONDS)
+    let fields = [("action", &*action), ("organisation", organisation), ("manifest", &manifest.to_string())];
+    with_state(&request, html(PAGE, &fields)?, &state, STATE_SECONDS)
 }
 
 /// `GET /setup/done?code=&state=`: where GitHub leads back to. The code is good for one hour and one call, and the state
 /// must be the one this browser was given with the form: a stranger's link would install a stranger's App.
-pub(crate) async fn done(request: &Request, app: &App) -> Result<Response> {
-    app.limits.stranger(request).await?;
-    let code = parameters::needed(request, "code")?;
+pub(crate) async fn done(Visit { request, app, .. }: Visit) -> Result<Response> {
+    app.limits.stranger(&request).await?;
+    let query = Query::of(&request);
+    let code = query.needed("code")?;
     let fits = code.len() <= CODE_CHARS
         && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if !fits || code.is_empty() {
         return Err(Error::ParameterInvalid { name: "code", expected: "what GitHub sent" });
     }
-    let state = parameters::query(request, "state").filter(|state| !state.is_empty());
-    if state.is_none() || state != session::cookie_named(request, STATE_COOKIE) {
+    let state = query.text("state").filter(|state| !state.is_empty());
+    if state.is_none() || state.map(str::to_owned) != session::cookie_named(&request, STATE_COOKIE) {
         return Err(Error::CrossSite);
     }
     let made: Option<Made> =
@@ -97,7 +100,7 @@ pub(crate) async fn done(request: &Request, app: &App) -> Result<Response> {
         ("secret", made.webhook_secret.as_deref().unwrap_or_default()),
         ("key", made.pem.trim()),
     ];
-    with_state(request, html(DONE, &fields)?, "", 0)
+    with_state(&request, html(DONE, &fields)?, "", 0)
 }
 
 /// Lax, since GitHub's page leads back here.

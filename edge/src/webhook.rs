@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::clock::now;
 use crate::evidence::{self, Evidence};
+use crate::guard::Visit;
 use crate::{body, respond, reviews};
 use futures_util::future::join_all;
 use sentinel_shared::Result;
@@ -16,7 +17,7 @@ use sentinel_shared::store::inferences::{self, NewInference};
 use sentinel_shared::store::models::ActiveModel;
 use sentinel_shared::store::{Query, access, evidence as waiting, outbox};
 use sentinel_shared::webhook::{Action, BODY_LIMIT_BYTES, Delivery, DeliveryKey, Headers};
-use worker::{Context, Request, Response, console_error, console_log};
+use worker::{Response, console_error, console_log};
 
 /// The largest number of calls to other servers that one sweep makes. A free account's worker may make 50 an event
 /// (<https://developers.cloudflare.com/workers/platform/limits/#subrequests>); the others are for the node and the
@@ -41,7 +42,7 @@ const SWEEP_SECONDS: i64 = 25;
 ///    nothing it is 202 as well: the sweep goes on.
 ///
 /// A pull request or a command takes steps 4 to 6 in [`reviews`]: its work is a node's.
-pub(crate) async fn receive(mut request: Request, app: &'static App, context: Context) -> Result<Response> {
+pub(crate) async fn receive(Visit { mut request, app, context }: Visit) -> Result<Response> {
     // (1) Read.
     let secrets = app.config.webhook_secrets()?;
     let body = body::read(&mut request, BODY_LIMIT_BYTES).await?;

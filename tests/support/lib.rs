@@ -6,6 +6,7 @@
 pub mod deliver;
 pub mod github;
 pub mod node;
+pub mod routes;
 pub mod stack;
 
 /// The program's command and all below it, as it was declared.

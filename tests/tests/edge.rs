@@ -111,6 +111,7 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("a_location_leads_to_the_verdict_of_any_repository_that_github_allows", evidence::locations),
         ("one_installation_over_its_rate_is_told_when_to_retry_and_another_is_served", rate_limited),
         ("the_api_is_closed_without_its_key", api_key),
+        ("every_route_refuses_every_kind_of_key_that_does_not_suffice", access::insufficient_keys),
         ("what_a_call_lacks_is_named_for_what_it_is", access::what_is_missing),
         ("a_key_is_kept_as_a_hash_does_what_its_role_may_and_ends_when_it_is_revoked", access::keys),
         ("wrong_keys_are_counted_before_they_cost_anything_and_buckets_go_by_key", access::wrong_keys),

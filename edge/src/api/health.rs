@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::clock::now;
 use crate::evidence::{self, Check};
+use crate::guard::{Call, Visit};
 use crate::models::Refused;
 use crate::{respond, standing};
 use sentinel_shared::Result;
@@ -17,7 +18,7 @@ use std::borrow::Cow;
 use worker::Response;
 
 /// `GET /health`: open to all, so it names settings and never shows them.
-pub(crate) async fn health(app: &App) -> Result<Response> {
+pub(crate) async fn health(Visit { app, .. }: Visit) -> Result<Response> {
     let missing = app.config.missing();
     let wrong: Vec<_> = app
         .config
@@ -56,7 +57,7 @@ pub(crate) async fn health(app: &App) -> Result<Response> {
 
 /// `GET /api/github`: asks GitHub for what reading logs needs, on the last failed run, and says what it met. What it met
 /// is recorded like what a delivery meets.
-pub(crate) async fn github(app: &App) -> Result<Response> {
+pub(crate) async fn github(Call { app, .. }: Call) -> Result<Response> {
     let App { config, database, github: standing, .. } = app;
     let last = database.ask(inferences::history(Scope::All, Filter::default(), 1)).await?.pop();
     let place = last.as_ref().map(|last| (last.repository.as_str(), last.subject.as_str()));

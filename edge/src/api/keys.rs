@@ -1,24 +1,24 @@
 //! Creates, lists and revokes the operator's keys. A key is shown once, when it is created.
 
-use crate::app::App;
 use crate::clock::now;
-use crate::{body, parameters, respond, session};
+use crate::guard::Call;
+use crate::{body, respond, session};
 use sentinel_shared::access::{NewKey, Token};
 use sentinel_shared::api::access::KeyCreated;
 use sentinel_shared::store::access;
 use sentinel_shared::{Error, Result};
-use worker::{Request, Response};
+use worker::Response;
 
 /// The largest request for a key that is read.
 const NEW_KEY_LIMIT_BYTES: usize = 4 * 1024;
 
 /// Answers `GET /api/keys` with all keys.
-pub(crate) async fn list(app: &App) -> Result<Response> {
+pub(crate) async fn list(Call { app, .. }: Call) -> Result<Response> {
     respond::json(200, &app.database.ask(access::keys()).await?)
 }
 
 /// `POST /api/keys` with `name`, `role` (`read` or `admin`) and where wanted `installation_id`.
-pub(crate) async fn make(mut request: Request, app: &App) -> Result<Response> {
+pub(crate) async fn make(Call { mut request, app, .. }: Call) -> Result<Response> {
     let new = NewKey::parse(&body::read(&mut request, NEW_KEY_LIMIT_BYTES).await?)?;
     let key = Token::key(&session::random()?);
     let stored = app.database.ask(access::make_key(&new, &key, now())).await?;
@@ -27,7 +27,7 @@ pub(crate) async fn make(mut request: Request, app: &App) -> Result<Response> {
 }
 
 /// `DELETE /api/keys?id=7`: the key and the browsers it signed in are refused from now on.
-pub(crate) async fn revoke(request: &Request, app: &App) -> Result<Response> {
-    let id = parameters::number(request, "id")?.ok_or(Error::ParameterMissing("id"))?;
+pub(crate) async fn revoke(Call { query, app, .. }: Call) -> Result<Response> {
+    let id = query.number("id")?.ok_or(Error::ParameterMissing("id"))?;
     respond::json(200, &app.database.ask(access::revoke_key(id, now())).await?)
 }

@@ -1,6 +1,6 @@
 //! `GET /metrics`. Totals come from the database, so they survive every isolate.
 
-use crate::app::App;
+use crate::guard::Call;
 use crate::respond;
 use sentinel_shared::access::Scope;
 use sentinel_shared::api::dashboard::WINDOW;
@@ -29,7 +29,7 @@ const FAMILIES: [(&str, &str, &str, &str); 8] = [
 ];
 
 /// `GET /metrics`, in the Prometheus text format.
-pub(crate) async fn metrics(app: &App) -> Result<Response> {
+pub(crate) async fn metrics(Call { app, .. }: Call) -> Result<Response> {
     let model = app.model().await?;
     let version = &model.manifest.model_version;
     let query = counters::counters()

@@ -2,9 +2,10 @@
 
 use crate::app::App;
 use crate::clock::now;
+use crate::guard::Call;
 use crate::respond;
 use sentinel_shared::Result;
-use sentinel_shared::access::{Principal, Scope};
+use sentinel_shared::access::Scope;
 use sentinel_shared::api::dashboard::{Dashboard, WINDOW};
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::drift::{Heatmap, Report};
@@ -17,19 +18,19 @@ use worker::Response;
 const HEATMAP_WINDOWS: u32 = 12;
 
 /// Answers `GET /api/dashboard` with the overview.
-pub(crate) async fn dashboard(app: &App, who: &Principal) -> Result<Response> {
+pub(crate) async fn dashboard(Call { app, who, .. }: Call) -> Result<Response> {
     let overview = overview(app, who.scope).await?;
     let manifest = &overview.model.manifest;
     respond::json(200, &Dashboard::new(&overview.totals, overview.report, manifest, now()))
 }
 
 /// Answers `GET /api/drift`, and `/api/psi`, the name that older clients know.
-pub(crate) async fn drift(app: &App, who: &Principal) -> Result<Response> {
+pub(crate) async fn drift(Call { app, who, .. }: Call) -> Result<Response> {
     respond::json(200, &overview(app, who.scope).await?.report)
 }
 
 /// `GET /api/drift/windows`: the last windows of inferences, each against the training records, with histograms.
-pub(crate) async fn drift_windows(app: &App, who: &Principal) -> Result<Response> {
+pub(crate) async fn drift_windows(Call { app, who, .. }: Call) -> Result<Response> {
     let model = app.model().await?;
     let version = &model.manifest.model_version;
     let both = store::drift::windows(who.scope, version, HEATMAP_WINDOWS)

@@ -1,7 +1,7 @@
 //! Signs browsers in and out.
 
-use crate::app::App;
 use crate::clock::now;
+use crate::guard::Visit;
 use crate::{body, respond, session};
 use sentinel_shared::access::{Principal, SESSION_SECONDS, Token};
 use sentinel_shared::api::access::{Credentials, Session, SignedOut};
@@ -13,7 +13,7 @@ use worker::{Request, Response};
 const SIGN_IN_LIMIT_BYTES: usize = 4 * 1024;
 
 /// `POST /api/session` with `key`: signs this browser in.
-pub(crate) async fn open(mut request: Request, app: &App) -> Result<Response> {
+pub(crate) async fn open(Visit { mut request, app, .. }: Visit) -> Result<Response> {
     session::same_origin(&request)?;
     app.limits.stranger(&request).await?;
     let body = body::read(&mut request, SIGN_IN_LIMIT_BYTES).await?;
@@ -34,8 +34,8 @@ pub(crate) async fn open(mut request: Request, app: &App) -> Result<Response> {
 }
 
 /// `GET /api/session`: who is signed in; nobody is no error.
-pub(crate) async fn show(request: &Request, app: &App) -> Result<Response> {
-    match session::principal(request, app).await {
+pub(crate) async fn show(Visit { request, app, .. }: Visit) -> Result<Response> {
+    match session::principal(&request, app).await {
         Ok(principal) => respond::json(200, &Session::from(principal)),
         Err(Error::ApiKeyRejected | Error::SessionOver) => respond::json(200, &Session::default()),
         Err(error) => Err(error),
@@ -43,13 +43,13 @@ pub(crate) async fn show(request: &Request, app: &App) -> Result<Response> {
 }
 
 /// `DELETE /api/session`: signs this browser out. Without a session there is nothing to end.
-pub(crate) async fn close(request: &Request, app: &App) -> Result<Response> {
-    session::same_origin(request)?;
-    if let Some(open) = session::cookie(request) {
+pub(crate) async fn close(Visit { request, app, .. }: Visit) -> Result<Response> {
+    session::same_origin(&request)?;
+    if let Some(open) = session::cookie(&request) {
         app.database.ask(access::close_session(&open)).await?;
     }
     let answer = respond::json(200, &SignedOut { status: "signed out".into() })?;
-    with_cookie(answer, &set_cookie(request, "", 0))
+    with_cookie(answer, &set_cookie(&request, "", 0))
 }
 
 /// <https://www.rfc-editor.org/rfc/rfc6265#section-4.1>. Secure wherever there is TLS: without it, on loopback, a

@@ -1,9 +1,8 @@
 //! Verdicts: the stored ones, what they were made from, and verdicts on demand.
 
-use crate::app::App;
 use crate::clock::now;
-use crate::{body, parameters, respond};
-use sentinel_shared::access::Principal;
+use crate::guard::Call;
+use crate::{body, respond};
 use sentinel_shared::api::verdict::PublicVerdict;
 use sentinel_shared::api::verdicts::{ClassifyRequest, Timeline};
 use sentinel_shared::excerpt::Excerpt;
@@ -12,18 +11,14 @@ use sentinel_shared::store::inferences::{self, Filter};
 use sentinel_shared::store::{self, DAY_SECONDS};
 use sentinel_shared::webhook::BODY_LIMIT_BYTES;
 use sentinel_shared::{Error, Result};
-use worker::{Request, Response};
+use worker::Response;
 
 /// The days that a timeline shows if the caller names none.
 const TIMELINE_DAYS: i64 = 14;
 
 /// `GET /api/timeline?days=1..90`: verdicts of each class, day by day.
-pub(crate) async fn timeline(request: &Request, app: &App, who: &Principal) -> Result<Response> {
-    let expected = "a whole number from 1 to 90";
-    let days = parameters::number(request, "days")?.unwrap_or(TIMELINE_DAYS);
-    if !(1..=90).contains(&days) {
-        return Err(Error::ParameterInvalid { name: "days", expected });
-    }
+pub(crate) async fn timeline(Call { query, app, who, .. }: Call) -> Result<Response> {
+    let days = query.within("days", &(1..=90), "a whole number from 1 to 90")?.unwrap_or(TIMELINE_DAYS);
     // Whole days, today's among them.
     let since = (now() / DAY_SECONDS - (days - 1)) * DAY_SECONDS;
     let counts = app.database.ask(inferences::classes_by_day(who.scope, since)).await?;
@@ -31,44 +26,36 @@ pub(crate) async fn timeline(request: &Request, app: &App, who: &Principal) -> R
 }
 
 /// `GET /api/history?limit=1..1000`, and of these only `repository=`, `class=`, `confidence_min=0..1`, `before=ID`.
-pub(crate) async fn history(request: &Request, app: &App, who: &Principal) -> Result<Response> {
-    let (repository, class) = (parameters::query(request, "repository"), parameters::query(request, "class"));
-    let confidence = parameters::query(request, "confidence_min").map_or(Some(0.0), |text| text.parse().ok());
+pub(crate) async fn history(Call { query, app, who, .. }: Call) -> Result<Response> {
+    let confidence = query.within("confidence_min", &(0.0..=1.0), "a number from 0 to 1")?;
     let filter = Filter {
-        repository: repository.as_deref(),
-        prediction: class.as_deref(),
-        confidence_min: confidence
-            .filter(|least| (0.0..=1.0).contains(least))
-            .ok_or(Error::ParameterInvalid { name: "confidence_min", expected: "a number from 0 to 1" })?,
-        before: parameters::number(request, "before")?,
+        repository: query.text("repository"),
+        prediction: query.text("class"),
+        confidence_min: confidence.unwrap_or(0.0),
+        before: query.number("before")?,
     };
-    let history = inferences::history(who.scope, filter, parameters::limit(request)?);
-    respond::json(200, &app.database.ask(history).await?)
+    respond::json(200, &app.database.ask(inferences::history(who.scope, filter, query.limit()?)).await?)
 }
 
 /// `GET /api/telemetry?after=ID&since=UNIX&corrected=true`: what verdicts were made from, a page at a time.
-pub(crate) async fn telemetry(request: &Request, app: &App, who: &Principal) -> Result<Response> {
-    let (after, since) = (parameters::number(request, "after")?, parameters::number(request, "since")?);
-    let corrected = parameters::query(request, "corrected").is_some_and(|value| value == "true");
+pub(crate) async fn telemetry(Call { query, app, who, .. }: Call) -> Result<Response> {
+    let (after, since) = (query.number("after")?, query.number("since")?);
+    let corrected = query.text("corrected") == Some("true");
     let page = store::telemetry::page(who.scope, after.unwrap_or(0), since.unwrap_or(0), corrected);
     respond::json(200, &app.database.ask(page).await?)
 }
 
 /// `GET /api/inference?repository=owner/name&subject=run:1:1`: where a 202 points to; or `?id=7`.
-pub(crate) async fn inference(request: &Request, app: &App, who: &Principal) -> Result<Response> {
-    let inference = match parameters::number(request, "id")? {
+pub(crate) async fn inference(Call { query, app, who, .. }: Call) -> Result<Response> {
+    let inference = match query.number("id")? {
         Some(id) => inferences::by_id(who.scope, id),
-        None => inferences::of_subject(
-            who.scope,
-            &parameters::needed(request, "repository")?,
-            &parameters::needed(request, "subject")?,
-        ),
+        None => inferences::of_subject(who.scope, query.needed("repository")?, query.needed("subject")?),
     };
     respond::json(200, &app.database.ask(inference).await?)
 }
 
 /// `POST /api/classify`: a log (`text/plain`, or JSON `log`) or a record (JSON `error_message` and its fields).
-pub(crate) async fn classify(mut request: Request, app: &App) -> Result<Response> {
+pub(crate) async fn classify(Call { mut request, app, .. }: Call) -> Result<Response> {
     let content_type = request.headers().get("content-type").ok().flatten().unwrap_or_default();
     let body = body::read(&mut request, BODY_LIMIT_BYTES).await?;
     let model = app.model().await?;

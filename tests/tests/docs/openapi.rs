@@ -38,6 +38,7 @@ use sentinel_shared::store::pauses::{Breaker, Reason};
 use sentinel_shared::store::queue::{JobRow, Wait};
 use sentinel_shared::store::telemetry::StoredTelemetry;
 use sentinel_shared::webhook::DeliveryKey;
+use sentinel_tests::routes::{ROUTES, Route};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,6 +61,26 @@ fn every_json_body_of_the_api_is_described_field_by_field_as_its_type_has_it() {
     }
     assert!(described.is_empty(), "these bodies have no type here: {:?}", described.keys());
     assert!(check.problems.is_empty(), "{}", check.problems.join("\n"));
+}
+
+#[test]
+fn every_route_of_the_worker_is_described_and_every_described_one_is_routed() {
+    let document: Value = serde_yaml_ng::from_str(&super::read("docs/openapi.yaml")).unwrap();
+    let mut described = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let is_open = operation["security"].as_array().is_some_and(Vec::is_empty);
+            described.insert((method.clone(), path.clone(), is_open));
+        }
+    }
+    // It is open, and says more to a caller with a key.
+    let is_open =
+        |route: &Route| route.needs == "Nothing" && (route.method, route.path) != ("Get", "/api/session");
+    let routed: BTreeSet<_> = ROUTES
+        .iter()
+        .map(|route| (route.method.to_lowercase(), route.path.to_owned(), is_open(route)))
+        .collect();
+    assert_eq!(described, routed);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::{KEY, Outcome, PYTEST_LOG, SECRET, World, database_call, same, text_log};
 use sentinel_tests::deliver::{self, Delivery};
 use sentinel_tests::github::Pull;
+use sentinel_tests::routes::{ROUTES, Route};
 use sentinel_tests::stack::Settings;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -440,26 +441,7 @@ pub(super) fn described(world: &World) -> Outcome {
         "{}",
         tail.lines().rev().take(12).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
     );
-    same(&(asked >= Some(500)), &true, &tail)?;
-    let routes: BTreeSet<String> =
-        routes().into_iter().map(|(method, path)| format!("{method} {path}")).collect();
-    let described = include_str!("../../../docs/openapi.yaml");
-    let mut path = "";
-    let mut listed = BTreeSet::new();
-    for line in described.lines() {
-        if let Some(named) = line.strip_prefix("  /") {
-            path = named.trim_end_matches(':');
-        } else if let Some(method) = line.strip_prefix("    ").filter(|_| !path.is_empty()) {
-            let method = method.split(':').next().unwrap_or_default();
-            if ["get", "post", "delete"].contains(&method) {
-                listed.insert(format!("{} /{path}", method.to_uppercase()));
-            }
-        }
-        if line == "components:" {
-            path = "";
-        }
-    }
-    same(&listed, &routes, &"what is described and what is routed")
+    same(&(asked >= Some(500)), &true, &tail)
 }
 
 // === two teams ===
@@ -516,21 +498,29 @@ impl Team {
     }
 }
 
-/// Method and path of every route of the worker, as its router has them.
-fn routes() -> Vec<(String, String)> {
-    let source = include_str!("../../../edge/src/router.rs");
-    let of_method = |line: &str| {
-        let method = line.trim().strip_prefix("(Method::")?.split(',').next()?.to_uppercase();
-        let paths: Vec<_> = line.split('"').skip(1).step_by(2).map(str::to_owned).collect();
-        Some(paths.into_iter().map(move |path| (method.clone(), path)))
-    };
-    source.lines().filter_map(of_method).flatten().filter(|(_, path)| path.starts_with('/')).collect()
+/// Every route is asked with every kind of key that does not suffice for it.
+pub(super) fn insufficient_keys(world: &World) -> Outcome {
+    let installation = Some(world.id());
+    let keys = [
+        ("nobody", String::new(), &["Key", "Admin", "All", "Operator"][..]),
+        ("a reader of all", world.key("read", None)?.0, &["Admin", "Operator"]),
+        ("a reader of one installation", world.key("read", installation)?.0, &["Admin", "All", "Operator"]),
+        ("an admin of one installation", world.key("admin", installation)?.0, &["All", "Operator"]),
+    ];
+    let mut asked = 0;
+    for (holder, key, closed) in keys {
+        for Route { method, path, needs } in ROUTES.iter().filter(|route| closed.contains(&route.needs)) {
+            let headers: &[_] = if key.is_empty() { &[] } else { &[("x-api-key", key.as_str())] };
+            let said = world.call(&method.to_uppercase(), path, headers, "")?;
+            same(&said.status, &403, &(holder, method, path, needs, &said.text))?;
+            asked += 1;
+        }
+    }
+    same(&(asked > 50), &true, &asked)
 }
 
 pub(super) fn isolated(world: &World) -> Outcome {
     let teams = [Team::settle(world, "zebrafinch")?, Team::settle(world, "kingfisher")?];
-    let routes = routes();
-    same(&(routes.len() > 28), &true, &routes)?;
     // What a curious reader could ask with: their own names and the other team's.
     let values = |team: &Team| {
         [
@@ -570,8 +560,10 @@ pub(super) fn isolated(world: &World) -> Outcome {
         let mut seen_mine = BTreeSet::new();
         for at in 0..REQUESTS {
             // Every route first as it is, then all at random.
-            let (method, path) = routes.get(at).unwrap_or_else(|| &routes[any(routes.len())]);
-            let query: Vec<String> = (0..if at < routes.len() { 0 } else { any(3) })
+            let Route { method, path, .. } =
+                ROUTES.get(at).copied().unwrap_or_else(|| ROUTES[any(ROUTES.len())]);
+            let method = &method.to_uppercase();
+            let query: Vec<String> = (0..if at < ROUTES.len() { 0 } else { any(3) })
                 .map(|_| format!("{}={}", names[any(names.len())], values[any(values.len())]))
                 .collect();
             let asked = format!("{path}{}{}", if query.is_empty() { "" } else { "?" }, query.join("&"));
@@ -594,7 +586,7 @@ pub(super) fn isolated(world: &World) -> Outcome {
             same(&text.contains(other.word), &false, &(method, &asked, &said.text))?;
             same(&(said.status < 500 || path == "/webhook/github"), &true, &(method, &asked, &said.text))?;
             if text.contains(mine.word) {
-                seen_mine.insert(path.clone());
+                seen_mine.insert(path);
             }
         }
         for path in ["/api/history", "/api/jobs", "/api/deliveries", "/api/feedback", "/api/telemetry"] {
