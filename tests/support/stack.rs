@@ -5,6 +5,7 @@
 //! anything, by Ctrl-C or killed.
 
 use anyhow::{Context, Result, bail};
+use std::ffi::OsString;
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -90,17 +91,41 @@ enum Ready {
 
 impl Programs {
     /// Reads the variables `cargo xtask` sets.
+    ///
+    /// # Errors
+    /// One of them is not set.
     pub fn from_env() -> Result<Self> {
+        Self::of(|name| std::env::var_os(name))?.context("SENTINEL_BIN is not set: run `cargo xtask test`")
+    }
+
+    /// The programs, or None where `cargo xtask` did not start this process. Only then may a test be left out.
+    ///
+    /// # Panics
+    /// `cargo xtask` started this process, and one of its variables is missing.
+    #[must_use]
+    pub fn or_skip() -> Option<Self> {
+        let programs =
+            Self::of(|name| std::env::var_os(name)).expect("`cargo xtask` sets all of its variables");
+        if programs.is_none() {
+            eprintln!("skipped: SENTINEL_BIN is not set; run `cargo xtask test`");
+        }
+        programs
+    }
+
+    /// Reads each variable with `lookup`. SENTINEL_TOOLS alone means nothing, because people set it for `cargo xtask`.
+    fn of(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Option<Self>> {
+        if lookup("SENTINEL_BIN").is_none() && lookup("SENTINEL_WORKER").is_none() {
+            return Ok(None);
+        }
         let path = |name: &str| {
-            let value = std::env::var_os(name)
-                .with_context(|| format!("{name} is not set: run `cargo xtask test`"))?;
+            let value = lookup(name).with_context(|| format!("{name} is not set: run `cargo xtask test`"))?;
             Ok::<_, anyhow::Error>(PathBuf::from(value))
         };
-        Ok(Self {
+        Ok(Some(Self {
             sentinel: path("SENTINEL_BIN")?,
             tools: path("SENTINEL_TOOLS")?,
             worker: path("SENTINEL_WORKER")?,
-        })
+        }))
     }
 
     /// Starts `sentinel db` on `file`; `port` 0 picks a free one.
@@ -370,4 +395,21 @@ pub fn work_folder(name: &str) -> Result<PathBuf> {
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_is_left_out_without_xtask_and_fails_where_xtask_forgot_something() {
+        let of = |set: &'static [&str]| Programs::of(|name| set.contains(&name).then(|| name.into()));
+        assert!(of(&[]).is_ok_and(|programs| programs.is_none()));
+        assert!(of(&["SENTINEL_TOOLS"]).is_ok_and(|programs| programs.is_none()));
+        for lacking in [&["SENTINEL_BIN"][..], &["SENTINEL_WORKER"], &["SENTINEL_BIN", "SENTINEL_WORKER"]] {
+            assert!(of(lacking).is_err(), "{lacking:?}");
+        }
+        let all = of(&["SENTINEL_BIN", "SENTINEL_TOOLS", "SENTINEL_WORKER"]);
+        assert!(all.is_ok_and(|programs| programs.is_some()));
+    }
 }

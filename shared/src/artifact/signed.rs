@@ -38,15 +38,21 @@ impl PublicKeys {
     /// Reads comma-separated keys of 64 hexadecimal digits.
     ///
     /// # Errors
-    /// [`Error::KeyInvalid`] naming the key that is none.
+    /// [`Error::KeyInvalid`] with the place of the key that is none. Its text is not quoted: it may be a private key.
     pub fn parse(text: &str) -> Result<Self> {
         let keys = text.split(',').map(str::trim).filter(|key| !key.is_empty());
-        let key = |key: &str| {
-            hex::decode(key.as_bytes())
-                .and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok())
-                .ok_or_else(|| Error::KeyInvalid(format!("{key:?} is no Ed25519 public key in hexadecimal")))
+        let key = |(at, key): (usize, &str)| {
+            let place = at + 1;
+            let bytes = hex::decode(key.as_bytes()).ok_or_else(|| {
+                let digits = key.chars().count();
+                Error::KeyInvalid(format!(
+                    "public key {place} has {digits} characters; it must be 64 hexadecimal digits"
+                ))
+            })?;
+            VerifyingKey::from_bytes(&bytes)
+                .map_err(|_| Error::KeyInvalid(format!("public key {place} is no Ed25519 public key")))
         };
-        keys.map(key).collect::<Result<_>>().map(Self)
+        keys.enumerate().map(key).collect::<Result<_>>().map(Self)
     }
 
     /// Whether there is no key, so that nobody may sign.
@@ -201,6 +207,19 @@ mod tests {
         assert!(refusal(&PublicKeys::default(), &signed).contains("not trusted"));
         assert!(refusal(&both, b"SNTLFB03").contains("not signed in this format"));
         assert!(PublicKeys::parse("xyz").is_err() && PublicKeys::parse("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_named_by_its_place_and_never_quoted() {
+        let good = key(1).public();
+        let private = format!("{}a private key", "07".repeat(20));
+        let no_point = (0u8..=255).map(|last| format!("{}{last:02x}", "ff".repeat(31)));
+        let no_point = no_point.into_iter().find(|text| PublicKeys::parse(text).is_err()).unwrap();
+        for (wrong, problem) in [(private, "53 characters"), (no_point, "no Ed25519 public key")] {
+            let error = PublicKeys::parse(&format!("{good}, {wrong}")).unwrap_err().to_string();
+            assert!(error.contains("public key 2") && error.contains(problem), "{error}");
+            assert!(!error.contains(&wrong[..8]), "{error}");
+        }
     }
 
     #[test]
