@@ -4,7 +4,7 @@
 use crate::config::Config;
 use crate::database::Database;
 use crate::known_keys::KnownKeys;
-use crate::limits::Limits;
+use crate::limits::RateLimits;
 use crate::models::Models;
 use crate::refusals::Refusals;
 use crate::standing::Standing;
@@ -18,7 +18,7 @@ pub(crate) struct App {
     pub(crate) database: Database,
     pub(crate) github: Standing,
     pub(crate) known_keys: KnownKeys,
-    pub(crate) limits: Limits,
+    pub(crate) limits: RateLimits,
     pub(crate) models: Models,
     pub(crate) refusals: Refusals,
 }
@@ -33,7 +33,7 @@ pub(crate) fn app(env: &Env) -> &'static App {
             config,
             github: Standing::default(),
             known_keys: KnownKeys::default(),
-            limits: Limits::of(env),
+            limits: RateLimits::of(env),
             models: Models::of(env),
             refusals: Refusals::default(),
         }

@@ -1,7 +1,7 @@
 //! Checks who asks, before a handler runs. A handler that needs a key takes a [`Call`], and only the check makes one.
 
 use crate::app::App;
-use crate::parameters::Query;
+use crate::parameters::Parameters;
 use crate::session;
 use sentinel_shared::Result;
 use sentinel_shared::access::Principal;
@@ -19,7 +19,7 @@ pub(crate) struct Call {
     pub(crate) request: Request,
     pub(crate) app: &'static App,
     pub(crate) who: Principal,
-    pub(crate) query: Query,
+    pub(crate) query: Parameters,
     /// Keeps other files from making a call that was not checked.
     _checked: (),
 }
@@ -42,7 +42,7 @@ impl Call {
     pub(crate) async fn admit(request: Request, app: &'static App, needs: Needs) -> Result<Self> {
         let who = session::principal(&request, app).await?;
         needs.met_by(&who)?;
-        let query = Query::of(&request);
+        let query = Parameters::of(&request);
         Ok(Self { request, app, who, query, _checked: () })
     }
 }

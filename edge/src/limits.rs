@@ -9,9 +9,9 @@ const LIMITERS: [&str; 2] = ["WEBHOOK_LIMITER", "API_LIMITER"];
 const LIMIT_WINDOW_SECONDS: u32 = 60;
 
 /// The rate limiters of the deployment, which are the isolate's and not a request's.
-pub(crate) struct Limits(Env);
+pub(crate) struct RateLimits(Env);
 
-impl Limits {
+impl RateLimits {
     pub(crate) fn of(env: &Env) -> Self {
         Self(env.clone())
     }

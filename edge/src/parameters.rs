@@ -13,9 +13,9 @@ const HISTORY_DEFAULT: u32 = 100;
 pub(crate) const FORM_LIMIT_BYTES: usize = 16 * 1024;
 
 /// The query of a request's URL, decoded. Of two parameters with one name, the first counts.
-pub(crate) struct Query(Vec<(String, String)>);
+pub(crate) struct Parameters(Vec<(String, String)>);
 
-impl Query {
+impl Parameters {
     pub(crate) fn of(request: &Request) -> Self {
         Self(request.url().map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default())
     }

@@ -4,7 +4,7 @@
 //! stored here. The person who created the App sees its secrets once, with the commands that store them.
 
 use crate::guard::Visit;
-use crate::parameters::Query;
+use crate::parameters::Parameters;
 use crate::{github, respond, session};
 use sentinel_shared::{Error, Result, hex};
 use serde::Deserialize;
@@ -37,7 +37,7 @@ struct Made {
 
 /// `GET /setup?org=NAME`: the form that makes the App, for a person or an organisation.
 pub(crate) async fn page(Visit { request, .. }: Visit) -> Result<Response> {
-    let query = Query::of(&request);
+    let query = Parameters::of(&request);
     let organisation = query.text("org").unwrap_or_default();
     let fits = |name: &str| {
         name.len() <= NAME_CHARS && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
@@ -78,7 +78,7 @@ pub(crate) async fn page(Visit { request, .. }: Visit) -> Result<Response> {
 /// must be the one this browser was given with the form: a stranger's link would install a stranger's App.
 pub(crate) async fn done(Visit { request, app, .. }: Visit) -> Result<Response> {
     app.limits.stranger(&request).await?;
-    let query = Query::of(&request);
+    let query = Parameters::of(&request);
     let code = query.needed("code")?;
     let fits = code.len() <= CODE_CHARS
         && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));

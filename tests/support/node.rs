@@ -5,12 +5,12 @@ use crate::github::{APP_ID, FakeGithub, TOKEN, app_key};
 use sentinel_node::database::server::Server;
 use sentinel_node::database::{Store, now};
 use sentinel_node::operate::metrics::Metrics;
-use sentinel_node::review::backend::ort::{Options as Backend, Provider};
+use sentinel_node::review::backend::ort::{BackendOptions, Provider};
 use sentinel_node::review::batcher::Limits;
 use sentinel_node::review::engine::Engine;
 use sentinel_node::review::github::{AppKey, Credentials, Github};
 use sentinel_node::review::model::ReviewModel;
-use sentinel_node::review::reviewer::{Leases, Options, Reviewer, Verdicts};
+use sentinel_node::review::reviewer::{Leases, Reviewer, ReviewerOptions, Verdicts};
 use sentinel_shared::access::Scope;
 use sentinel_shared::feedback::FeedbackRecord;
 use sentinel_shared::review::ReviewJob;
@@ -38,7 +38,7 @@ pub static RUNTIME: LazyLock<Runtime> =
 
 static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
     let _inside = RUNTIME.enter();
-    let options = Backend { provider: Provider::Cpu, sessions: Some(2), library: None };
+    let options = BackendOptions { provider: Provider::Cpu, sessions: Some(2), library: None };
     let limits = Limits { batch_tokens: 1024, max_wait: Duration::ZERO, queue_tokens: 1 << 20 };
     let model = ReviewModel::embedded().expect("the embedded model");
     Arc::new(
@@ -132,7 +132,7 @@ impl Rig {
             engine: Arc::clone(&ENGINE),
             explainer: None,
             metrics,
-            options: Options {
+            options: ReviewerOptions {
                 retry_after: Duration::ZERO,
                 verdicts: Verdicts::CheckRun,
                 dashboard_url: Some("https://sentinel.example".to_owned()),

@@ -10,13 +10,13 @@ use serde::Deserialize;
 use std::time::{Duration, Instant};
 
 #[derive(Deserialize)]
-struct Record {
+struct LabelledHunk {
     path: String,
     hunk: String,
 }
 
 /// The recorded hunks, or the first thousand of `SENTINEL_HUNKS` (JSON lines).
-fn records() -> Vec<Record> {
+fn records() -> Vec<LabelledHunk> {
     let recorded = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/hunks.jsonl").to_owned();
     let path = std::env::var("SENTINEL_HUNKS").unwrap_or(recorded);
     let text = std::fs::read_to_string(&path).expect("the hunks are there");
@@ -27,7 +27,7 @@ fn records() -> Vec<Record> {
 fn real_hunks_are_printed_as_they_were_read_and_survive_being_cut() {
     let encoder = Encoder::new(&ReviewModel::embedded().expect("a model")).expect("a tokenizer");
     let records = records();
-    for Record { path, hunk: text } in &records {
+    for LabelledHunk { path, hunk: text } in &records {
         let hunks = parse_patch(text).unwrap_or_else(|error| panic!("{path}: {error}"));
         let printed: String = hunks.iter().map(ToString::to_string).collect();
         let body = |text: &str| text.trim_end_matches('\n').split_once('\n').map(|(_, body)| body.to_owned());
@@ -50,7 +50,7 @@ fn real_hunks_are_printed_as_they_were_read_and_survive_being_cut() {
 fn five_megabytes_are_read_in_a_fifth_of_a_second_and_every_hunk_is_accounted_for() {
     let mut diff = String::new();
     let records = records();
-    for (at, Record { path, hunk }) in records.iter().cycle().enumerate() {
+    for (at, LabelledHunk { path, hunk }) in records.iter().cycle().enumerate() {
         if diff.len() > 5_000_000 {
             break;
         }

@@ -5,7 +5,7 @@
 #[path = "docs/openapi.rs"]
 mod openapi;
 
-use sentinel_node::learn::evaluation::classifier::{Report, WordBaseline};
+use sentinel_node::learn::evaluation::classifier::{ClassifierReport, WordBaseline};
 use sentinel_node::learn::failure_model;
 use sentinel_node::learn::labelled_runs;
 use serde_json::Value;
@@ -28,7 +28,7 @@ fn report() -> Value {
     let bundle = failure_model::load(None).unwrap();
     let baseline = WordBaseline::parse(read("models/failure/baseline.json").as_bytes()).unwrap();
     let records = labelled_runs::read(&root("tests/fixtures/ci_logs/validation.jsonl")).unwrap();
-    serde_json::to_value(Report::of(&bundle, &baseline, &records).unwrap()).unwrap()
+    serde_json::to_value(ClassifierReport::of(&bundle, &baseline, &records).unwrap()).unwrap()
 }
 
 /// The figures of one row of a table: `0.793 ± 0.009` of `| full | 0.793 ± 0.009 | … |`.

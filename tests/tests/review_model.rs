@@ -1,6 +1,6 @@
 //! The review model as trainers and evaluators use it: `sentinel eval review` and `sentinel encode`.
 
-use sentinel_node::review::backend::ort::{Options, Pool, Provider};
+use sentinel_node::review::backend::ort::{BackendOptions, Pool, Provider};
 use sentinel_node::review::model::ReviewModel;
 use sentinel_tests::stack::work_folder;
 use serde_json::{Value, json};
@@ -134,7 +134,7 @@ fn a_model_without_an_output_that_is_expected_is_refused_by_name() {
         (0..onnx.len() - name.len()).filter(|at| &onnx[*at..at + name.len()] == name).collect();
     assert!(!places.is_empty());
     places.iter().for_each(|at| onnx[*at..at + name.len()].copy_from_slice(other));
-    let options = Options { provider: Provider::Cpu, sessions: Some(1), library: None };
+    let options = BackendOptions { provider: Provider::Cpu, sessions: Some(1), library: None };
     let refused = Pool::load(&model, &options).err().expect("it can't be served").to_string();
     assert!(refused.contains("needs_comment"), "{refused}");
 }

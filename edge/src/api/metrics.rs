@@ -4,7 +4,7 @@ use crate::guard::Call;
 use crate::respond;
 use sentinel_shared::access::Scope;
 use sentinel_shared::api::dashboard::WINDOW;
-use sentinel_shared::drift::Report;
+use sentinel_shared::drift::DriftReport;
 use sentinel_shared::evidence::GithubStanding;
 use sentinel_shared::store::{counters, drift, evidence, inferences};
 use sentinel_shared::{Error, Result};
@@ -38,7 +38,7 @@ pub(crate) async fn metrics(Call { app, .. }: Call) -> Result<Response> {
         .and(evidence::trouble());
     let (((counters, totals), window), trouble) = app.database.ask(query).await?;
     let troubled = |state| u64::from(trouble.as_ref().is_some_and(|trouble| trouble.state == state));
-    let drift = Report::of(&model.baseline, &window);
+    let drift = DriftReport::of(&model.baseline, &window);
     let mut text = String::new();
     for (family, help, label, name) in FAMILIES {
         let _ = write!(text, "# HELP {family} {help}\n# TYPE {family} counter\n");

@@ -8,7 +8,7 @@ use sentinel_shared::Result;
 use sentinel_shared::access::Scope;
 use sentinel_shared::api::dashboard::{Dashboard, WINDOW};
 use sentinel_shared::artifact::ModelBundle;
-use sentinel_shared::drift::{Heatmap, Report};
+use sentinel_shared::drift::{DriftReport, Heatmap};
 use sentinel_shared::store;
 use sentinel_shared::store::inferences::{self, Totals};
 use std::sync::Arc;
@@ -45,12 +45,12 @@ pub(crate) async fn overview(app: &App, scope: Scope) -> Result<Overview> {
     let version = &model.manifest.model_version;
     let both = inferences::totals(scope, WINDOW).and(store::drift::window(scope, version));
     let (totals, window) = app.database.ask(both).await?;
-    let report = Report::of(&model.baseline, &window);
+    let report = DriftReport::of(&model.baseline, &window);
     Ok(Overview { totals, report, model })
 }
 
 pub(crate) struct Overview {
     pub(crate) totals: Totals,
-    pub(crate) report: Report,
+    pub(crate) report: DriftReport,
     pub(crate) model: Arc<ModelBundle>,
 }

@@ -4,7 +4,7 @@ use crate::clock::now;
 use crate::guard::Visit;
 use crate::{body, respond, session};
 use sentinel_shared::access::{Principal, SESSION_SECONDS, Token};
-use sentinel_shared::api::access::{Credentials, Session, SignedOut};
+use sentinel_shared::api::access::{SessionHolder, SignInRequest, SignedOut};
 use sentinel_shared::store::access::{self, SignIn};
 use sentinel_shared::{Error, Result};
 use worker::{Request, Response};
@@ -17,7 +17,7 @@ pub(crate) async fn open(Visit { mut request, app, .. }: Visit) -> Result<Respon
     session::same_origin(&request)?;
     app.limits.stranger(&request).await?;
     let body = body::read(&mut request, SIGN_IN_LIMIT_BYTES).await?;
-    let Credentials { key } = serde_json::from_slice(&body)
+    let SignInRequest { key } = serde_json::from_slice(&body)
         .map_err(|error| Error::JsonInvalid(format!("line {}", error.line())))?;
     let key = key.ok_or(Error::FieldMissing("key"))?;
     let principal = session::holder(&request, app, &key).await?;
@@ -36,8 +36,8 @@ pub(crate) async fn open(Visit { mut request, app, .. }: Visit) -> Result<Respon
 /// `GET /api/session`: who is signed in; nobody is no error.
 pub(crate) async fn show(Visit { request, app, .. }: Visit) -> Result<Response> {
     match session::principal(&request, app).await {
-        Ok(principal) => respond::json(200, &Session::from(principal)),
-        Err(Error::ApiKeyRejected | Error::SessionOver) => respond::json(200, &Session::default()),
+        Ok(principal) => respond::json(200, &SessionHolder::from(principal)),
+        Err(Error::ApiKeyRejected | Error::SessionOver) => respond::json(200, &SessionHolder::default()),
         Err(error) => Err(error),
     }
 }
@@ -63,7 +63,7 @@ fn set_cookie(request: &Request, value: &str, seconds: i64) -> String {
 }
 
 fn signed_in(principal: Principal, cookie: &str) -> Result<Response> {
-    with_cookie(respond::json(200, &Session::from(principal))?, cookie)
+    with_cookie(respond::json(200, &SessionHolder::from(principal))?, cookie)
 }
 
 fn with_cookie(mut answer: Response, cookie: &str) -> Result<Response> {

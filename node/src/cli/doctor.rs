@@ -3,7 +3,7 @@
 use crate::operate::worker_api::{Worker, agent};
 use anyhow::Result;
 use clap::Args;
-use sentinel_shared::api::access::Session;
+use sentinel_shared::api::access::SessionHolder;
 use sentinel_shared::api::dashboard::Dashboard;
 use sentinel_shared::api::health::{GithubCheck, GithubState, Health, HealthStatus, WrongSetting};
 use sentinel_shared::api::problem::Problem;
@@ -196,11 +196,11 @@ impl Doctor {
     fn key(&self) -> CheckResult {
         let about = "API key";
         match self.ask("/api/session", true) {
-            Ok(Session { name: Some(name), rights }) => {
+            Ok(SessionHolder { name: Some(name), rights }) => {
                 let role = rights.map_or("no role", |rights| rights.role.label());
                 works(about, format!("{name} ({role})"))
             }
-            Ok(Session { name: None, .. }) => broken(
+            Ok(SessionHolder { name: None, .. }) => broken(
                 about,
                 "the worker does not know this key: is SENTINEL_API_KEY the one that was put, and not revoked?"
                     .into(),

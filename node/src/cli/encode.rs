@@ -2,7 +2,7 @@
 //! else.
 
 use crate::learn::evaluation::controls::bag;
-use crate::learn::labelled_hunks::{Input, Record};
+use crate::learn::labelled_hunks::{Input, LabelledHunk};
 use crate::learn::labelled_runs;
 use crate::learn::near_duplicates::Seen;
 use crate::review::model::ReviewModel;
@@ -56,7 +56,7 @@ impl Encode {
             BufWriter::new(File::create(out).with_context(|| format!("creating {}", out.display()))?);
         let seen = self.seen()?;
         let (mut records, mut pieces, mut unread, mut near) = (0, 0, 0, 0);
-        for (at, record) in labelled_runs::records::<Record>(&self.data)?.enumerate() {
+        for (at, record) in labelled_runs::records::<LabelledHunk>(&self.data)?.enumerate() {
             let record = record?;
             records += 1;
             let place = || format!("{}, record {}", self.data.display(), at + 1);
@@ -77,7 +77,7 @@ impl Encode {
     fn seen(&self) -> Result<Seen> {
         let mut seen = Seen::default();
         for file in &self.apart_from {
-            for record in labelled_runs::records::<Record>(file)? {
+            for record in labelled_runs::records::<LabelledHunk>(file)? {
                 if let Some(input) = record?.input().with_context(|| file.display().to_string())? {
                     seen.insert(&input.hunk);
                 }
@@ -91,7 +91,7 @@ impl Encode {
         out: &mut impl Write,
         encoder: &Encoder,
         at: usize,
-        record: &Record,
+        record: &LabelledHunk,
         input: &Input<'_>,
     ) -> Result<usize> {
         let repair = record.repair()?;

@@ -1,11 +1,11 @@
 //! `sentinel eval`: scores a model on labelled data, next to its baselines.
 
-use crate::learn::evaluation::classifier::{Report, WordBaseline};
+use crate::learn::evaluation::classifier::{ClassifierReport, WordBaseline};
 use crate::learn::evaluation::controls::Controls;
 use crate::learn::evaluation::review;
 use crate::learn::failure_model;
 use crate::learn::labelled_runs;
-use crate::review::backend::ort::{Options, Pool, Provider};
+use crate::review::backend::ort::{BackendOptions, Pool, Provider};
 use crate::review::model::ReviewModel;
 use crate::review::tokenizer::Encoder;
 use anyhow::{Context, Result};
@@ -87,7 +87,7 @@ impl ClassifierEval {
             None => BASELINE.to_vec(),
         };
         let records = labelled_runs::read(&self.data)?;
-        let report = Report::of(&bundle, &WordBaseline::parse(&baseline)?, &records)?;
+        let report = ClassifierReport::of(&bundle, &WordBaseline::parse(&baseline)?, &records)?;
         if self.json {
             stdout!("{}", printed_json(&serde_json::to_string_pretty(&report)?));
         } else {
@@ -101,7 +101,7 @@ impl ReviewEval {
     fn run(self) -> Result<()> {
         let model = ReviewModel::load(self.model.as_deref())?;
         let encoder = Encoder::new(&model)?;
-        let options = Options { provider: self.provider, sessions: None, library: None };
+        let options = BackendOptions { provider: self.provider, sessions: None, library: None };
         let mut pool = Pool::load(&model, &options)?;
         let (judged, abstained) = review::judge(
             &encoder,
@@ -118,7 +118,7 @@ impl ReviewEval {
             }
             out.flush()?;
         }
-        let report = review::Report::of(&model.manifest, &judged, abstained);
+        let report = review::ReviewReport::of(&model.manifest, &judged, abstained);
         if self.json {
             stdout!("{}", printed_json(&serde_json::to_string_pretty(&report)?));
         } else {

@@ -6,7 +6,7 @@ use crate::operate::hidden::Hidden;
 use crate::operate::listener;
 use crate::operate::mcp_tools::Tools;
 use crate::operate::worker_api::Worker;
-use crate::review::backend::ort::{Options, Provider};
+use crate::review::backend::ort::{BackendOptions, Provider};
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::extract::{Request, State};
@@ -75,7 +75,7 @@ impl Mcp {
 
     async fn serve(self) -> Result<()> {
         let worker = self.url.zip(self.api_key).map(|(url, api_key)| Worker { url, api_key });
-        let backend = Options { provider: self.provider, sessions: None, library: self.onnxruntime };
+        let backend = BackendOptions { provider: self.provider, sessions: None, library: self.onnxruntime };
         let tools =
             Tools::new(failure_model::load(self.model.as_deref())?, worker, backend, self.review_model);
         let stop = stopped()?;

@@ -1,7 +1,7 @@
 //! `sentinel mine`: makes labelled hunks from a team's own history.
 
-use crate::learn::labelled_hunks::Record;
-use crate::learn::mine::{Options, mine, split};
+use crate::learn::labelled_hunks::LabelledHunk;
+use crate::learn::mine::{MineOptions, mine, split};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use sentinel_shared::text::printed_json;
@@ -45,7 +45,7 @@ impl Mine {
     pub(super) fn run(self) -> Result<()> {
         let whole = self.repo.canonicalize().with_context(|| format!("opening {}", self.repo.display()))?;
         let folder = whole.file_name().map(|name| name.to_string_lossy().into_owned());
-        let options = Options {
+        let options = MineOptions {
             name: self.name.or(folder).unwrap_or_else(|| "repository".to_owned()),
             commits: self.commits,
             settled_days: self.settled_days.into(),
@@ -88,7 +88,7 @@ impl Mine {
     }
 }
 
-fn write(path: &Path, records: &[&Record]) -> Result<()> {
+fn write(path: &Path, records: &[&LabelledHunk]) -> Result<()> {
     let mut out = BufWriter::new(File::create(path).with_context(|| format!("creating {}", path.display()))?);
     for record in records {
         writeln!(out, "{}", serde_json::to_string(record)?)?;

@@ -1,7 +1,7 @@
 //! `sentinel retrain`: trains a candidate from people's corrections, or says why it does not.
 
 use super::replay::Diff;
-use crate::learn::evaluation::classifier::{Report, WordBaseline};
+use crate::learn::evaluation::classifier::{ClassifierReport, WordBaseline};
 use crate::learn::failure_model;
 use crate::learn::labelled_runs;
 use crate::operate::worker_api::Worker;
@@ -136,8 +136,9 @@ impl Retrain {
         let baseline = std::fs::read(self.out.join("baseline.json")).context("reading baseline.json")?;
         let baseline = WordBaseline::parse(&baseline)?;
         let records = labelled_runs::read(validation)?;
-        let report =
-            |bundle| Ok::<_, anyhow::Error>(serde_json::to_value(Report::of(bundle, &baseline, &records)?)?);
+        let report = |bundle| {
+            Ok::<_, anyhow::Error>(serde_json::to_value(ClassifierReport::of(bundle, &baseline, &records)?)?)
+        };
         let (before, after) = (report(active)?, report(candidate)?);
         let mut reasons = Vec::new();
         stdout!("{:<24}{:>10}{:>10}", format!("validation, n {}", records.len()), "in use", "candidate");

@@ -1,6 +1,6 @@
 //! `sentinel review`: reads a diff and prints findings.
 
-use crate::review::backend::ort::{Options, Provider};
+use crate::review::backend::ort::{BackendOptions, Provider};
 use crate::review::engine::Engine;
 use crate::review::policy;
 use anyhow::{Context, Result, ensure};
@@ -118,7 +118,8 @@ impl Review {
     }
 
     async fn review(&self, plan: &Plan<'_>, policy: &Policy) -> Result<ReviewResult> {
-        let options = Options { provider: self.provider, sessions: None, library: self.onnxruntime.clone() };
+        let options =
+            BackendOptions { provider: self.provider, sessions: None, library: self.onnxruntime.clone() };
         let engine = Engine::alone(self.model.as_deref(), &options)?;
         let deadline = Instant::now() + Duration::from_secs(3600);
         Ok(engine.review("", plan, policy, &BTreeSet::new(), deadline).await?)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// One hunk with its label in hindsight.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Record {
+pub struct LabelledHunk {
     /// The repository as `owner/name`; used for reports and splits only.
     pub repo: String,
     /// The path in the new tree.
@@ -47,7 +47,7 @@ pub struct Repair {
     pub category: Category,
 }
 
-impl Record {
+impl LabelledHunk {
     /// The model's input; None if the model has not learned the language.
     ///
     /// # Errors

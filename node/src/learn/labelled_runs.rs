@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// One labelled failure. Fields that tell the label (`tool`, `note`) are not read.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Record {
+pub struct LabelledRun {
     /// The record's id, unique in its file.
     pub id: String,
     /// The cause that a careful maintainer would name.
@@ -46,7 +46,7 @@ pub struct Record {
     pub attempt: Option<f64>,
 }
 
-impl Record {
+impl LabelledRun {
     /// The excerpt of the record's log.
     #[must_use]
     pub fn lines(&self) -> Excerpt {
@@ -77,8 +77,8 @@ impl Record {
 ///
 /// # Errors
 /// The file cannot be read, or a line is not a record; the error names both.
-pub fn read(path: &Path) -> Result<Vec<Record>> {
-    let records: Vec<Record> = records(path)?.collect::<Result<_>>()?;
+pub fn read(path: &Path) -> Result<Vec<LabelledRun>> {
+    let records: Vec<LabelledRun> = records(path)?.collect::<Result<_>>()?;
     anyhow::ensure!(!records.is_empty(), "{} has no record", path.display());
     Ok(records)
 }
@@ -115,7 +115,7 @@ mod tests {
     fn stored_telemetry_is_taken_as_it_is() {
         let line =
             r#"{"id":"inference-7","label":"Timeout","telemetry":{"text":"err_sig_dns","retry_count":1.0}}"#;
-        let record: Record = serde_json::from_str(line).unwrap();
+        let record: LabelledRun = serde_json::from_str(line).unwrap();
         let telemetry = record.telemetry(&Patterns::compile(Vec::new()).unwrap());
         assert_eq!((telemetry.text.as_str(), telemetry.retry_count), ("err_sig_dns", Some(1.0)));
     }

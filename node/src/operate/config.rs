@@ -195,9 +195,9 @@ impl Config {
 
     /// The options for running the model.
     #[must_use]
-    pub fn backend(&self) -> ort::Options {
+    pub fn backend(&self) -> ort::BackendOptions {
         let Settings { provider, sessions, onnxruntime, .. } = &self.settings;
-        ort::Options { provider: *provider, sessions: *sessions, library: onnxruntime.clone() }
+        ort::BackendOptions { provider: *provider, sessions: *sessions, library: onnxruntime.clone() }
     }
 
     /// The limits of the queue and of batches on `provider`.

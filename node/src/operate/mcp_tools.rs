@@ -4,7 +4,7 @@
 //! The other three ask a worker, if one is configured. `sentinel mcp` chooses the transport.
 
 use crate::operate::worker_api::{Worker, url_encoded};
-use crate::review::backend::ort::Options;
+use crate::review::backend::ort::BackendOptions;
 use crate::review::engine::Engine;
 use anyhow::{Context, Result, ensure};
 use rmcp::handler::server::wrapper::Parameters;
@@ -43,7 +43,7 @@ pub struct Tools(Arc<Shared>);
 struct Shared {
     model: ModelBundle,
     worker: Option<Worker>,
-    backend: Options,
+    backend: BackendOptions,
     review_model: Option<PathBuf>,
     engine: OnceCell<Engine>,
 }
@@ -98,7 +98,7 @@ impl Tools {
     pub fn new(
         model: ModelBundle,
         worker: Option<Worker>,
-        backend: Options,
+        backend: BackendOptions,
         review_model: Option<PathBuf>,
     ) -> Self {
         Self(Arc::new(Shared { model, worker, backend, review_model, engine: OnceCell::new() }))

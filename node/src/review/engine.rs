@@ -3,9 +3,9 @@
 
 use crate::operate::metrics::Metrics;
 use crate::review::backend::Sequence;
-use crate::review::backend::ort::{Options, Pool, Provider};
+use crate::review::backend::ort::{BackendOptions, Pool, Provider};
 use crate::review::batcher::{Batcher, Caller, Limits, WhenFull};
-use crate::review::model::{Manifest, ReviewModel};
+use crate::review::model::{ReviewManifest, ReviewModel};
 use crate::review::tokenizer::Encoder;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
@@ -32,7 +32,7 @@ const IN_FLIGHT: usize = 16;
 /// A loaded model with its queue.
 pub struct Engine {
     /// The model's version, calibration and thresholds.
-    pub manifest: Manifest,
+    pub manifest: ReviewManifest,
     /// The hardware that runs the model.
     pub provider: Provider,
     /// The queue in front of the model.
@@ -57,7 +57,7 @@ impl Engine {
     /// A model or a runtime that does not load.
     pub fn start(
         model: &ReviewModel,
-        options: &Options,
+        options: &BackendOptions,
         limits: impl FnOnce(Provider) -> Limits,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
@@ -107,7 +107,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Self::start`] and [`ReviewModel::load`].
-    pub fn alone(model: Option<&Path>, options: &Options) -> anyhow::Result<Self> {
+    pub fn alone(model: Option<&Path>, options: &BackendOptions) -> anyhow::Result<Self> {
         let limits = Limits { batch_tokens: 2048, max_wait: Duration::ZERO, queue_tokens: 1 << 20 };
         Self::start(&ReviewModel::load(model)?, options, |_| limits, Arc::new(Metrics::default()))
     }

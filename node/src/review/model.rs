@@ -22,13 +22,13 @@ const TOKENS_MAX: usize = 2048;
 
 /// Describes a model and how its outputs are read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct ReviewManifest {
     /// The version, as `review_v<major>.<minor>`.
     pub model_version: String,
     /// The longest sequence, in tokens.
     pub max_tokens: usize,
     /// The calibration of the needs-comment logit.
-    pub calibration: Calibration,
+    pub calibration: ReviewCalibration,
     /// The probability from which a finding of each severity is shown. A severity without a threshold is never shown.
     pub thresholds: BTreeMap<Severity, f32>,
     /// The SHA-256 of each file, in hexadecimal.
@@ -37,7 +37,7 @@ pub struct Manifest {
 
 /// Turns a logit into a probability that is right on unseen data: `1 / (1 + exp(-(a·x + b)))` (Platt scaling).
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Calibration {
+pub struct ReviewCalibration {
     /// The slope of the logistic curve.
     pub a: f32,
     /// The intercept of the logistic curve.
@@ -47,7 +47,7 @@ pub struct Calibration {
 /// A model whose files match its manifest.
 pub struct ReviewModel {
     /// Version, calibration and thresholds of the model.
-    pub manifest: Manifest,
+    pub manifest: ReviewManifest,
     /// The bytes of `tokenizer.json`.
     pub tokenizer: Cow<'static, [u8]>,
     /// The bytes of `model.onnx`.
@@ -113,7 +113,7 @@ impl ReviewModel {
     }
 
     fn checked(manifest: &[u8], files: [Cow<'static, [u8]>; 3]) -> Result<Self> {
-        let manifest: Manifest = serde_json::from_slice(manifest).context("its manifest.json")?;
+        let manifest: ReviewManifest = serde_json::from_slice(manifest).context("its manifest.json")?;
         ensure!(
             (64..=TOKENS_MAX).contains(&manifest.max_tokens),
             "max_tokens must be from 64 to {TOKENS_MAX}"

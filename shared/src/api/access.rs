@@ -7,14 +7,14 @@ use std::borrow::Cow;
 
 /// The body of `POST /api/session`.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Credentials {
+pub struct SignInRequest {
     /// The key to sign in with.
     pub key: Option<String>,
 }
 
 /// The answer of `GET` and `POST /api/session`: who is signed in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Session {
+pub struct SessionHolder {
     /// The name of the key; None if nobody is signed in.
     pub name: Option<String>,
     /// What this key may; None if nobody is signed in.
@@ -47,7 +47,7 @@ pub struct KeyCreated {
     pub stored: KeyRow,
 }
 
-impl From<Principal> for Session {
+impl From<Principal> for SessionHolder {
     fn from(who: Principal) -> Self {
         let rights = Rights { role: who.role, installation_id: who.scope.installation() };
         Self { name: Some(who.name), rights: Some(rights) }

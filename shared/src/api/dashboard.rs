@@ -3,7 +3,7 @@
 use crate::api::models::Registry;
 use crate::artifact::Manifest;
 use crate::classifier::Calibration;
-use crate::drift::{FeatureDrift, Report};
+use crate::drift::{DriftReport, FeatureDrift};
 use crate::github::rfc3339;
 use crate::store::inferences::Totals;
 use crate::store::models::{Activation, ModelRow};
@@ -58,7 +58,7 @@ pub struct ModelHealth {
 impl Dashboard {
     /// Builds the overview from `totals`, the drift `report` and the manifest of the serving model.
     #[must_use]
-    pub fn new(totals: &Totals, report: Report, manifest: &Manifest, now: i64) -> Self {
+    pub fn new(totals: &Totals, report: DriftReport, manifest: &Manifest, now: i64) -> Self {
         Self {
             health: ModelHealth::of(totals, &report, now),
             drift_heatmap: report.features,
@@ -73,7 +73,7 @@ impl Dashboard {
 }
 
 impl ModelHealth {
-    fn of(totals: &Totals, report: &Report, now: i64) -> Self {
+    fn of(totals: &Totals, report: &DriftReport, now: i64) -> Self {
         let (retrain, drifted) = (needs_retraining(totals, report), report.drifted());
         let (badge, label, color) = match (retrain, drifted) {
             (true, _) => ("🔴", "Training Required", "#ef4444"),
@@ -98,7 +98,7 @@ impl Registry {
     #[must_use]
     pub fn new(
         totals: &Totals,
-        report: &Report,
+        report: &DriftReport,
         serving: &Manifest,
         models: Vec<ModelRow>,
         activations: Vec<Activation>,
@@ -115,7 +115,7 @@ impl Registry {
 
 /// Whether to retrain: a numeric feature has drifted severely, or the confidence over a full window is low. A moved
 /// category or class mix deserves a look, but is no reason to retrain.
-fn needs_retraining(totals: &Totals, report: &Report) -> bool {
+fn needs_retraining(totals: &Totals, report: &DriftReport) -> bool {
     let doubt = totals.recent >= u64::from(WINDOW)
         && totals.recent_confidence.is_some_and(|mean| mean < CONFIDENCE_FLOOR);
     doubt || report.features.iter().any(|feature| feature.is_drifted && feature.p_value.is_none())
@@ -128,7 +128,7 @@ mod tests {
 
     fn badge(recent: u64, confidence: f64) -> Cow<'static, str> {
         let totals = Totals { recent, recent_confidence: Some(confidence), ..Totals::default() };
-        ModelHealth::of(&totals, &Report::of(&Baseline::default(), &Window::default()), 0).label
+        ModelHealth::of(&totals, &DriftReport::of(&Baseline::default(), &Window::default()), 0).label
     }
 
     #[test]
@@ -144,7 +144,7 @@ mod tests {
             let reference = Reference { feature: "x".into(), bins, counts: vec![100, 100] };
             let mut window = Window::default();
             (0..150).for_each(|_| window.add([("x".to_owned(), 1)]));
-            let report = Report::of(&Baseline { features: vec![reference] }, &window);
+            let report = DriftReport::of(&Baseline { features: vec![reference] }, &window);
             ModelHealth::of(&Totals::default(), &report, 0).label
         };
         assert_eq!(label(Bins::Levels(vec!["a".into()])), "Drift Detected");

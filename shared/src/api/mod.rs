@@ -6,7 +6,7 @@
 //!
 //! Many answers are rows of [`crate::store`] as they are stored. They are not repeated here: [`Inference`],
 //! [`StoredTelemetry`], [`FeedbackRecord`], [`FeedbackStats`], [`JobRow`], [`Breaker`], [`DeliveryRow`] and [`KeyRow`].
-//! [`NewKey`] and [`FeedbackRequest`] are requests that are read in other modules, and [`Report`] and [`Heatmap`] are
+//! [`NewKey`] and [`FeedbackRequest`] are requests that are read in other modules, and [`DriftReport`] and [`Heatmap`] are
 //! answers that [`crate::drift`] makes.
 //!
 //! A reader ignores fields that it does not know. A field that is added later gets `#[serde(default)]`, so that a newer
@@ -22,7 +22,7 @@
 //! [`DeliveryRow`]: crate::store::deliveries::DeliveryRow
 //! [`KeyRow`]: crate::store::access::KeyRow
 //! [`NewKey`]: crate::access::NewKey
-//! [`Report`]: crate::drift::Report
+//! [`DriftReport`]: crate::drift::DriftReport
 //! [`Heatmap`]: crate::drift::Heatmap
 
 pub mod access;

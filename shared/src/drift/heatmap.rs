@@ -1,7 +1,7 @@
 //! The drift of several past windows side by side.
 
 use super::baseline::{Baseline, Reference};
-use super::report::Report;
+use super::report::DriftReport;
 use super::window::Window;
 use crate::github::rfc3339;
 use serde::{Deserialize, Serialize};
@@ -15,18 +15,18 @@ pub struct Heatmap {
     /// The baseline that the windows are compared with.
     pub reference: Vec<Reference>,
     /// The windows, one for each column of the heatmap.
-    pub windows: Vec<Column>,
+    pub windows: Vec<HeatmapColumn>,
 }
 
 /// One window of the heatmap.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Column {
+pub struct HeatmapColumn {
     /// When the first inference of the window was made, as RFC 3339.
     pub from: Option<String>,
     /// When the last inference of the window was made, as RFC 3339.
     pub to: Option<String>,
     /// The comparison with the baseline. It has no features if there are too few inferences.
-    pub report: Report,
+    pub report: DriftReport,
     /// The number of inferences in each bin of each feature, in the reference's order.
     pub counts: Vec<Vec<u64>>,
 }
@@ -40,10 +40,10 @@ impl Heatmap {
         times: &BTreeMap<u32, (i64, i64)>,
         model_version: &str,
     ) -> Self {
-        let column = |(ago, window): (&u32, &Window)| Column {
+        let column = |(ago, window): (&u32, &Window)| HeatmapColumn {
             from: times.get(ago).map(|(first, _)| rfc3339(*first)),
             to: times.get(ago).map(|(_, last)| rfc3339(*last)),
-            report: Report::of(baseline, window),
+            report: DriftReport::of(baseline, window),
             counts: baseline.features.iter().map(|reference| window.of(reference)).collect(),
         };
         Self {

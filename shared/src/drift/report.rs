@@ -53,7 +53,7 @@ pub struct FeatureDrift {
 
 /// The comparison of a window with the baseline. The badge, `/api/drift` and the heatmap all show it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct DriftReport {
     /// `insufficient_data`, `Healthy`, `Drift Detected`.
     pub status: Cow<'static, str>,
     /// The number of inferences in the window.
@@ -66,7 +66,7 @@ pub struct Report {
     pub features: Vec<FeatureDrift>,
 }
 
-impl Report {
+impl DriftReport {
     /// Compares `window` with `baseline`.
     #[must_use]
     pub fn of(baseline: &Baseline, window: &Window) -> Self {

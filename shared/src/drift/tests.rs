@@ -49,11 +49,11 @@ fn window(baseline: &Baseline, random: &mut Lcg, n: u64, moved: &str, shift: u32
 fn twenty_unshifted_windows_raise_no_flag_and_a_shift_is_seen_within_two_hundred() {
     let (baseline, mut random) = (shipped(), Lcg(42));
     for _ in 0..20 {
-        let report = Report::of(&baseline, &window(&baseline, &mut random, 200, "", 0));
+        let report = DriftReport::of(&baseline, &window(&baseline, &mut random, 200, "", 0));
         assert_eq!((report.status.as_ref(), report.drifted()), ("Healthy", 0), "{report:?}");
     }
     for reference in &baseline.features {
-        let report = Report::of(&baseline, &window(&baseline, &mut random, 200, &reference.feature, 2));
+        let report = DriftReport::of(&baseline, &window(&baseline, &mut random, 200, &reference.feature, 2));
         let row = report.features.iter().find(|row| row.feature == reference.feature).unwrap();
         assert!(row.is_drifted, "{row:?}");
         assert_eq!(report.status, "Drift Detected");
@@ -63,7 +63,7 @@ fn twenty_unshifted_windows_raise_no_flag_and_a_shift_is_seen_within_two_hundred
 #[test]
 fn a_short_window_says_nothing() {
     let baseline = shipped();
-    let report = Report::of(&baseline, &window(&baseline, &mut Lcg(1), WINDOW_MIN - 1, "confidence", 3));
+    let report = DriftReport::of(&baseline, &window(&baseline, &mut Lcg(1), WINDOW_MIN - 1, "confidence", 3));
     assert_eq!((report.status.as_ref(), report.features.len()), ("insufficient_data", 0));
 }
 

@@ -110,7 +110,7 @@ SELECT hook, id, event, repository, status, attempts, received_at, finished_at F
 WHERE hook = ?1 AND id = ?2 AND (?3 IS NULL OR installation_id = ?3)";
 
 #[derive(Deserialize)]
-struct StatusRow {
+struct DeliveryStatusRow {
     status: DeliveryStatus,
 }
 
@@ -143,12 +143,13 @@ pub fn accept(
     ];
     let begin = Change::of(statement(BEGIN_DELIVERY, row)).count("deliveries", event).affected();
     let status = statement(DELIVERY_STATUS, [text(&key.hook), text(&key.id)]);
-    let accepted =
-        begin.and(Query::reading(status).only()).map(|(inserted, row): (_, StatusRow)| match row.status {
+    let accepted = begin.and(Query::reading(status).only()).map(|(inserted, row): (_, DeliveryStatusRow)| {
+        match row.status {
             _ if inserted > 0 => Accepted::New,
             DeliveryStatus::Queued => Accepted::Queued,
             DeliveryStatus::Done | DeliveryStatus::Failed => Accepted::Done,
-        });
+        }
+    });
     accepted.and(models::active())
 }
 

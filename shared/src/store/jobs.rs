@@ -58,13 +58,13 @@ pub struct ReviewResult {
 }
 
 #[derive(Deserialize)]
-struct StatusRow {
+struct JobStatusRow {
     status: JobStatus,
 }
 
 /// How the one job stands that a statement answers for; None where it answers for none.
 pub(super) fn status(answer: Query<Rows>) -> Query<Option<JobStatus>> {
-    answer.first::<StatusRow>().map(|row| row.map(|row| row.status))
+    answer.first::<JobStatusRow>().map(|row| row.map(|row| row.status))
 }
 
 // === impl JobKind, JobStatus ===

@@ -6,7 +6,7 @@
 
 use sentinel_shared::Error;
 use sentinel_shared::access::{NewKey, Principal, Role};
-use sentinel_shared::api::access::{Credentials, KeyCreated, Session, SignedOut};
+use sentinel_shared::api::access::{KeyCreated, SessionHolder, SignInRequest, SignedOut};
 use sentinel_shared::api::dashboard::{Dashboard, ModelHealth};
 use sentinel_shared::api::deliveries::{Forgotten, RedeliverAnswer};
 use sentinel_shared::api::feedback::{FeedbackAnswer, FeedbackStatus};
@@ -20,7 +20,9 @@ use sentinel_shared::api::verdict::PublicVerdict;
 use sentinel_shared::api::verdicts::{ClassifyRequest, Timeline};
 use sentinel_shared::api::webhook::{DeliveryAnswer, KnownJob, Pong};
 use sentinel_shared::classifier::{Calibration, RankedClass, Term};
-use sentinel_shared::drift::{Bins, Column, DriftLevel, FeatureDrift, Heatmap, Reference, Report};
+use sentinel_shared::drift::{
+    Bins, DriftLevel, DriftReport, FeatureDrift, Heatmap, HeatmapColumn, Reference,
+};
 use sentinel_shared::evidence::GithubStanding;
 use sentinel_shared::excerpt::Line;
 use sentinel_shared::failure::FailureClass;
@@ -347,12 +349,12 @@ fn open() -> Vec<(&'static str, Vec<Value>)> {
         (
             "get /api/session 200, post /api/session 200",
             vec![
-                of(Session::from(principal)),
-                of(Session::from(Principal::operator())),
-                of(Session::default()),
+                of(SessionHolder::from(principal)),
+                of(SessionHolder::from(Principal::operator())),
+                of(SessionHolder::default()),
             ],
         ),
-        ("post /api/session request", vec![of(Credentials { key: some("k") })]),
+        ("post /api/session request", vec![of(SignInRequest { key: some("k") })]),
         ("delete /api/session 200", vec![of(SignedOut { status: "signed out".into() })]),
         ("problem", vec![of(Problem::from(&Error::NotFound))]),
         (
@@ -415,7 +417,7 @@ fn inferences() -> Vec<Inference> {
     vec![full, empty]
 }
 
-fn drift() -> Report {
+fn drift() -> DriftReport {
     let full = FeatureDrift {
         feature: "os".into(),
         method: "chi_square".into(),
@@ -426,7 +428,7 @@ fn drift() -> Report {
         sample_size: 100,
     };
     let empty = FeatureDrift { method: "psi".into(), p_value: None, ..full.clone() };
-    Report {
+    DriftReport {
         status: "Healthy".into(),
         sample_size: 100,
         required: 100,
@@ -505,8 +507,8 @@ fn verdicts() -> Vec<(&'static str, Vec<Value>)> {
     };
     let uncorrected = StoredTelemetry { corrected: None, telemetry: Telemetry::default(), ..stored.clone() };
     let reference = |bins| Reference { feature: "os".into(), bins, counts: vec![1] };
-    let column = Column { from: some(WHEN), to: some(WHEN), report: drift(), counts: vec![vec![1]] };
-    let undated = Column { from: None, to: None, ..column.clone() };
+    let column = HeatmapColumn { from: some(WHEN), to: some(WHEN), report: drift(), counts: vec![vec![1]] };
+    let undated = HeatmapColumn { from: None, to: None, ..column.clone() };
     let heatmap = Heatmap {
         model_version: "v1".into(),
         reference: vec![reference(Bins::Edges(vec![0.5])), reference(Bins::Levels(vec!["linux".into()]))],

@@ -4,7 +4,7 @@
 //! baselines read the same excerpt: the majority class, the first pattern that matches (in the order of the labelling
 //! rules), and 600 plain words with logistic regression, fitted on the same training split.
 
-use crate::learn::labelled_runs::Record;
+use crate::learn::labelled_runs::LabelledRun;
 use anyhow::{Context, Result};
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::classifier::{Explanation, Prediction};
@@ -19,7 +19,7 @@ const ECE_BINS: usize = 10;
 
 /// The figures of one model on one set.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct ClassifierReport {
     /// The version of the model that was scored.
     pub model_version: String,
     #[serde(flatten)]
@@ -100,12 +100,12 @@ pub struct WordBaseline {
 
 // === impl Report ===
 
-impl Report {
+impl ClassifierReport {
     /// Evaluates `bundle` and the baselines on `records`.
     ///
     /// # Errors
     /// As [`ModelBundle::classify`].
-    pub fn of(bundle: &ModelBundle, baseline: &WordBaseline, records: &[Record]) -> Result<Self> {
+    pub fn of(bundle: &ModelBundle, baseline: &WordBaseline, records: &[LabelledRun]) -> Result<Self> {
         let mut predictions = Vec::with_capacity(records.len());
         let mut by_words = Vec::with_capacity(records.len());
         let mut by_patterns = Vec::with_capacity(records.len());
@@ -212,13 +212,13 @@ impl Report {
 // === impl WholeLog ===
 
 impl WholeLog {
-    fn of(bundle: &ModelBundle, records: &[Record], by_model: &[FailureClass]) -> Result<Self> {
+    fn of(bundle: &ModelBundle, records: &[LabelledRun], by_model: &[FailureClass]) -> Result<Self> {
         let (mut lines_max, mut kept, mut with_errors, mut same, mut right) =
             (0, 0.0, 0usize, 0usize, 0usize);
         for (at, record) in records.iter().enumerate() {
             let log = job_log(records, at);
             lines_max = lines_max.max(log.lines().count());
-            let inside = Record { excerpt: log, ..record.clone() };
+            let inside = LabelledRun { excerpt: log, ..record.clone() };
             let found = inside.lines();
             let own: Vec<_> =
                 record.lines().lines.into_iter().filter(|line| reports_error(&line.text)).collect();
@@ -245,9 +245,9 @@ impl WholeLog {
 }
 
 /// Writes a job log: steps made from the following records, then the record's own step, then a clean-up step.
-fn job_log(records: &[Record], at: usize) -> String {
+fn job_log(records: &[LabelledRun], at: usize) -> String {
     const STEPS_BEFORE: usize = 6;
-    let harmless = |record: &Record| -> Vec<String> {
+    let harmless = |record: &LabelledRun| -> Vec<String> {
         record.excerpt.lines().filter(|line| !reports_error(line)).map(str::to_owned).collect()
     };
     let mut lines = Vec::new();
@@ -296,8 +296,12 @@ impl WordBaseline {
 // === impl Scores ===
 
 impl Scores {
-    fn of(records: &[Record], predicted: &[FailureClass], belongs: impl Fn(&Record) -> bool) -> Self {
-        let (chosen, answers): (Vec<&Record>, Vec<FailureClass>) =
+    fn of(
+        records: &[LabelledRun],
+        predicted: &[FailureClass],
+        belongs: impl Fn(&LabelledRun) -> bool,
+    ) -> Self {
+        let (chosen, answers): (Vec<&LabelledRun>, Vec<FailureClass>) =
             records.iter().zip(predicted).filter(|(record, _)| belongs(record)).unzip();
         let share = |right: usize| right as f64 / chosen.len().max(1) as f64;
         let strict = chosen.iter().zip(&answers).filter(|(record, answer)| record.label == **answer).count();
@@ -339,7 +343,7 @@ impl ClassScores {
 impl Selective {
     fn of(
         threshold: f32,
-        records: &[Record],
+        records: &[LabelledRun],
         predictions: &[Prediction],
         answers: impl Fn(&Prediction) -> bool,
     ) -> Self {
@@ -355,7 +359,7 @@ impl Selective {
         }
     }
 
-    fn surest(coverage: f64, records: &[Record], predictions: &[Prediction]) -> Self {
+    fn surest(coverage: f64, records: &[LabelledRun], predictions: &[Prediction]) -> Self {
         let mut confidences: Vec<f32> = predictions.iter().map(|prediction| prediction.confidence).collect();
         confidences.sort_by(|a, b| b.total_cmp(a));
         let last = ((coverage * confidences.len() as f64).round() as usize).clamp(1, confidences.len()) - 1;
@@ -385,12 +389,12 @@ fn lowers(
     (!named.is_empty()).then(|| classifier.forest().class_score(&row, class) < score)
 }
 
-fn is_defensible(record: &Record, answer: FailureClass) -> bool {
+fn is_defensible(record: &LabelledRun, answer: FailureClass) -> bool {
     record.label == answer || record.alt_label == Some(answer)
 }
 
 fn confusion<'a>(
-    records: impl IntoIterator<Item = &'a Record>,
+    records: impl IntoIterator<Item = &'a LabelledRun>,
     predicted: &[FailureClass],
 ) -> Vec<Vec<usize>> {
     let mut counts = vec![vec![0; FailureClass::ALL.len()]; FailureClass::ALL.len()];
@@ -400,11 +404,13 @@ fn confusion<'a>(
     counts
 }
 
-fn subsets(records: &[Record], predicted: &[FailureClass]) -> BTreeMap<&'static str, Scores> {
-    let origin = |record: &Record| record.origin.clone().unwrap_or_default();
-    let retyped = |record: &Record| matches!(origin(record).as_str(), "quoted-in-file" | "scanner-fixture");
-    let actions =
-        |record: &Record| matches!(origin(record).as_str(), "gha-committed-log" | "cidiff" | "deploy-log");
+fn subsets(records: &[LabelledRun], predicted: &[FailureClass]) -> BTreeMap<&'static str, Scores> {
+    let origin = |record: &LabelledRun| record.origin.clone().unwrap_or_default();
+    let retyped =
+        |record: &LabelledRun| matches!(origin(record).as_str(), "quoted-in-file" | "scanner-fixture");
+    let actions = |record: &LabelledRun| {
+        matches!(origin(record).as_str(), "gha-committed-log" | "cidiff" | "deploy-log")
+    };
     let all = [
         ("without_quoted", Scores::of(records, predicted, |record| !retyped(record))),
         ("github_actions_like", Scores::of(records, predicted, actions)),
@@ -412,11 +418,11 @@ fn subsets(records: &[Record], predicted: &[FailureClass]) -> BTreeMap<&'static 
     all.into_iter().filter(|(_, scores)| scores.n > 0).collect()
 }
 
-fn first_match(patterns: &Patterns, record: &Record) -> Option<FailureClass> {
+fn first_match(patterns: &Patterns, record: &LabelledRun) -> Option<FailureClass> {
     patterns.matches(&record.excerpt).first().map(|pattern| pattern.suggests)
 }
 
-fn ece(records: &[Record], predictions: &[Prediction]) -> f64 {
+fn ece(records: &[LabelledRun], predictions: &[Prediction]) -> f64 {
     let mut bins = [(0usize, 0f64, 0usize); ECE_BINS];
     for (record, prediction) in records.iter().zip(predictions) {
         let confidence = f64::from(prediction.confidence);

@@ -6,9 +6,9 @@ use super::controls::{Controls, bag};
 use super::measures::{
     average_precision, bootstrap, calibration, macro_f1, mean, precision_of_top, roc_auc, share,
 };
-use crate::learn::labelled_hunks::{Record, Repair};
+use crate::learn::labelled_hunks::{LabelledHunk, Repair};
 use crate::review::backend::{Backend, Batch, Sequence};
-use crate::review::model::{Calibration, Manifest};
+use crate::review::model::{ReviewCalibration, ReviewManifest};
 use crate::review::tokenizer::Encoder;
 use anyhow::{Context, Result, ensure};
 use rand::SeedableRng;
@@ -69,7 +69,7 @@ pub struct Judged {
 
 /// The figures of one model on one set.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct ReviewReport {
     /// The version of the model that was scored.
     pub model_version: String,
     /// The number of hunks that were scored.
@@ -164,10 +164,10 @@ struct Part {
 /// A line is not a record, or the runtime failed.
 pub fn judge(
     encoder: &Encoder,
-    calibration: Calibration,
+    calibration: ReviewCalibration,
     sessions: &mut [Box<dyn Backend>],
     controls: &Controls,
-    records: impl Iterator<Item = Result<Record>>,
+    records: impl Iterator<Item = Result<LabelledHunk>>,
 ) -> Result<(Vec<Judged>, usize)> {
     let mut judged = Vec::new();
     let mut pieces: Vec<Piece> = Vec::new();
@@ -243,7 +243,7 @@ type Scored = (usize, Score, f32, Vec<usize>);
 /// Runs every piece through the sessions, with pieces of similar length together.
 fn run(
     sessions: &mut [Box<dyn Backend>],
-    calibration: Calibration,
+    calibration: ReviewCalibration,
     mut pieces: Vec<Piece>,
 ) -> Result<Vec<Scored>> {
     ensure!(!sessions.is_empty(), "no session of the runtime");
@@ -280,10 +280,10 @@ fn run(
 
 // === impl Report ===
 
-impl Report {
+impl ReviewReport {
     /// The figures of `judged`, at the model's own thresholds.
     #[must_use]
-    pub fn of(manifest: &Manifest, judged: &[Judged], abstained: usize) -> Self {
+    pub fn of(manifest: &ReviewManifest, judged: &[Judged], abstained: usize) -> Self {
         let by = |score: fn(&Judged) -> f64| -> Vec<(f64, bool)> {
             judged.iter().map(|record| (score(record), record.positive)).collect()
         };
@@ -394,7 +394,7 @@ impl Report {
 }
 
 impl NeedsComment {
-    fn of(manifest: &Manifest, judged: &[Judged], scored: &[(f64, bool)]) -> Self {
+    fn of(manifest: &ReviewManifest, judged: &[Judged], scored: &[(f64, bool)]) -> Self {
         let policy = Policy::default();
         let shown: Vec<&Judged> = judged
             .iter()

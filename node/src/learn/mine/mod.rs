@@ -10,7 +10,7 @@ pub mod history;
 pub mod origins;
 pub mod rules;
 
-use crate::learn::labelled_hunks::Record;
+use crate::learn::labelled_hunks::LabelledHunk;
 use anyhow::Result;
 use history::{Commit, History};
 use origins::{Changes, Origin, Origins, Reading};
@@ -49,7 +49,7 @@ const NEGATIVES: f64 = 1.5;
 
 /// The settings of `sentinel mine`.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct MineOptions {
     /// The name of the repository in the records.
     pub name: String,
     /// The number of commits of the mainline that are read, the newest first.
@@ -62,9 +62,9 @@ pub struct Options {
 #[derive(Debug, Default)]
 pub struct Mined {
     /// Repaired and harmless hunks that can be compared.
-    pub records: Vec<(i64, Record)>,
+    pub records: Vec<(i64, LabelledHunk)>,
     /// Repaired hunks that are too young to have harmless ones beside them.
-    pub recent: Vec<(i64, Record)>,
+    pub recent: Vec<(i64, LabelledHunk)>,
     /// The number of commits that were read.
     pub commits: usize,
     /// The number of commits that repair something, according to their message.
@@ -110,7 +110,7 @@ struct Miner {
 ///
 /// # Errors
 /// There is no repository, or git failed.
-pub fn mine(repository: &Path, options: &Options, progress: impl Fn(usize)) -> Result<Mined> {
+pub fn mine(repository: &Path, options: &MineOptions, progress: impl Fn(usize)) -> Result<Mined> {
     let mut history = History::open(repository, options.commits)?;
     let mut miner = Miner { origins: Origins::default(), hunks: Vec::new(), mined: Mined::default(), end: 0 };
     while let Some(commit) = history.advance()? {
@@ -224,7 +224,7 @@ impl Miner {
         }
     }
 
-    fn records(mut self, options: &Options) -> Mined {
+    fn records(mut self, options: &MineOptions) -> Mined {
         let settled = self.end - options.settled_days * DAY;
         let mut positives = Vec::new();
         let mut harmless: BTreeMap<(String, bool), Vec<&Followed>> = BTreeMap::new();
@@ -289,9 +289,9 @@ impl Followed {
             + apart(self.removed, other.removed)
     }
 
-    fn record(&self, options: &Options, repair: Option<&Repair>) -> Record {
+    fn record(&self, options: &MineOptions, repair: Option<&Repair>) -> LabelledHunk {
         let harmless = 1 + u32::from(self.early == 0 && self.touched.is_none());
-        Record {
+        LabelledHunk {
             repo: options.name.clone(),
             path: self.path.clone(),
             hunk: rules::without_addresses(&self.text),
@@ -389,7 +389,7 @@ impl Followed {
 
 /// Splits by time: the oldest records for training, the next for validation, the newest for testing.
 #[must_use]
-pub fn split(records: &[(i64, Record)]) -> [Vec<&Record>; 3] {
+pub fn split(records: &[(i64, LabelledHunk)]) -> [Vec<&LabelledHunk>; 3] {
     let (learn, choose) = (records.len() * 8 / 10, records.len() * 9 / 10);
     [&records[..learn], &records[learn..choose], &records[choose..]]
         .map(|part| part.iter().map(|(_, record)| record).collect())

@@ -15,7 +15,7 @@ use crate::operate::readiness::Readiness;
 use crate::review::engine::Engine;
 use crate::review::github::{DEADLINE, Github};
 use crate::review::model::ReviewModel;
-use crate::review::reviewer::{Explainer, Leases, Options, Reviewer};
+use crate::review::reviewer::{Explainer, Leases, Reviewer, ReviewerOptions};
 use anyhow::{Context, Result};
 use duties::{LOOK_EVERY, PULL_EVERY, ask_for_missed, hear, watch_queue, work};
 use port::router;
@@ -87,7 +87,7 @@ impl Node {
             store,
             engine: Arc::clone(&engine),
             metrics: Arc::clone(&metrics),
-            options: Options {
+            options: ReviewerOptions {
                 retry_after: Duration::from_secs(settings.retry_seconds),
                 verdicts: settings.verdicts,
                 dashboard_url: settings

@@ -2,7 +2,7 @@
 
 pub mod ort;
 
-use crate::review::model::Calibration;
+use crate::review::model::ReviewCalibration;
 use sentinel_shared::review::Category;
 use sentinel_shared::review::Score;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ impl Batch {
 impl Logits {
     /// Turns the logits into probabilities. The first is calibrated.
     #[must_use]
-    pub fn score(&self, calibration: Calibration) -> Score {
+    pub fn score(&self, calibration: ReviewCalibration) -> Score {
         let needs_comment = 1.0 / (1.0 + (-(calibration.a * self.needs_comment + calibration.b)).exp());
         Score {
             needs_comment,
@@ -95,7 +95,7 @@ mod tests {
             category: [3.0; 12],
             lines: vec![1.0],
         };
-        let score = logits.score(Calibration { a: 2.0, b: 0.0 });
+        let score = logits.score(ReviewCalibration { a: 2.0, b: 0.0 });
         assert!((score.needs_comment - 0.5).abs() < 1e-6);
         assert!((score.severity.iter().sum::<f32>() - 1.0).abs() < 1e-6);
         assert!((score.category[3] - 1.0 / 12.0).abs() < 1e-6);

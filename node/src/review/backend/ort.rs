@@ -37,7 +37,7 @@ pub enum Provider {
 
 /// The options for making sessions.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct BackendOptions {
     /// The provider, or `Auto` to choose one.
     pub provider: Provider,
     /// The number of sessions; None for one per core on a CPU, two on a GPU.
@@ -78,7 +78,7 @@ impl Pool {
     ///
     /// # Errors
     /// No library, a provider that was asked for by name and does not work, or a model that does not load.
-    pub fn load(model: &ReviewModel, options: &Options) -> Result<Self> {
+    pub fn load(model: &ReviewModel, options: &BackendOptions) -> Result<Self> {
         let library = library(options.library.as_deref())?;
         let environment = ort::init_from(&library)
             .with_context(|| format!("loading {}", library.display()))?

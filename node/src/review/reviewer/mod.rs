@@ -42,7 +42,7 @@ pub enum Verdicts {
 
 /// The settings of a reviewer.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ReviewerOptions {
     /// The pause before the second try. It doubles with each try.
     pub retry_after: Duration,
     /// How verdicts are published.
@@ -66,7 +66,7 @@ pub struct Reviewer {
     /// The metrics that each job updates.
     pub metrics: Arc<Metrics>,
     /// The settings of the reviewer.
-    pub options: Options,
+    pub options: ReviewerOptions,
 }
 
 /// The result of one call of [`Reviewer::review_once`].
