@@ -1,7 +1,7 @@
 //! Converts between messages and the types of `sentinel_shared`. No other file knows both.
 
 use crate::v1;
-use sentinel_shared::github::RepositoryName;
+use sentinel_shared::github::{CommitSha, RepositoryName};
 use sentinel_shared::review::policy::Speech;
 use sentinel_shared::review::receipt::Receipt;
 use sentinel_shared::review::{Finding, ReviewJob, Severity, render};
@@ -28,12 +28,16 @@ impl TryFrom<v1::ReviewJob> for ReviewJob {
             return Err(Error::FieldMissing("job.id"));
         }
         let repository = RepositoryName::parse(&job.repository)?.into();
+        let commit = |sha: &str| match sha {
+            "" => Ok(None),
+            sha => CommitSha::parse(sha).map(|sha| Some(sha.into())),
+        };
         Ok(Self {
             key: job.id,
             repository,
             number: job.number,
-            base_sha: Some(job.base_sha).filter(|sha| !sha.is_empty()),
-            head_sha: Some(job.head_sha).filter(|sha| !sha.is_empty()),
+            base_sha: commit(&job.base_sha)?,
+            head_sha: commit(&job.head_sha)?,
             installation_id: Some(job.installation_id).filter(|id| *id > 0),
         })
     }
@@ -128,6 +132,13 @@ mod tests {
         let elsewhere =
             v1::ReviewJob { id: "x".into(), repository: "../user".into(), ..v1::ReviewJob::default() };
         assert!(ReviewJob::try_from(elsewhere).is_err());
+        let no_commit = v1::ReviewJob {
+            id: "x".into(),
+            repository: "o/r".into(),
+            head_sha: "../../user".into(),
+            ..v1::ReviewJob::default()
+        };
+        assert!(ReviewJob::try_from(no_commit).is_err());
     }
 
     #[test]

@@ -5,8 +5,10 @@
 //! <https://docs.github.com/rest/actions/workflow-jobs>. [`answer`] says what the status of an answer means.
 
 pub mod answer;
+mod commit;
 mod repository;
 
+pub use commit::CommitSha;
 pub use repository::RepositoryName;
 
 use crate::failure::Conclusion;

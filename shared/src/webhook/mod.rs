@@ -8,7 +8,7 @@ mod records;
 mod tests;
 
 use crate::failure::{FailureRecord, bounded};
-use crate::github::{Actor, Payload, RepositoryName};
+use crate::github::{Actor, CommitSha, Payload, RepositoryName};
 use crate::review::ReviewJob;
 use crate::review::command::Command;
 use crate::signature::Verified;
@@ -216,12 +216,12 @@ fn decide_pull_request(payload: Payload) -> Result<Action> {
     if payload.number != Some(pull.number) {
         return Err(Error::FieldMissing("number of its pull request"));
     }
-    let head = bounded(&pull.head.sha);
+    let (base, head) = (CommitSha::parse(&pull.base.sha)?, String::from(CommitSha::parse(&pull.head.sha)?));
     Ok(Action::Review(Box::new(ReviewJob {
         key: ReviewJob::key_of(&repository, pull.number, &head),
         repository,
         number: pull.number,
-        base_sha: Some(bounded(&pull.base.sha)),
+        base_sha: Some(base.into()),
         head_sha: Some(head),
         installation_id: payload.installation.and_then(|installation| installation.id),
     })))

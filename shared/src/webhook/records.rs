@@ -1,7 +1,7 @@
 //! Turns a completed run, job or check into its [`FailureRecord`], or into nothing if it did not fail.
 
 use crate::failure::{Conclusion, FIELD_CHARS, FailureRecord, Subject, bounded};
-use crate::github::{CheckRun, WorkflowJob, WorkflowRun, unix_seconds};
+use crate::github::{CheckRun, CommitSha, WorkflowJob, WorkflowRun, unix_seconds};
 use crate::{Error, Result};
 
 /// The part of an event that says where it comes from.
@@ -23,7 +23,7 @@ pub(super) fn run_record(origin: Origin, run: WorkflowRun) -> Result<Option<Fail
         job: None,
         conclusion,
         summary: None,
-        head_sha: run.head_sha.as_deref().map(bounded),
+        head_sha: commit(run.head_sha.as_deref()),
         html_url: run.html_url.as_deref().map(bounded),
         started_at: run.run_started_at.as_deref().and_then(unix_seconds),
         ended_at: run.updated_at.as_deref().and_then(unix_seconds),
@@ -43,7 +43,7 @@ pub(super) fn job_record(origin: Origin, job: &WorkflowJob) -> Result<Option<Fai
         job: job.name.as_deref().map(bounded),
         conclusion,
         summary: None,
-        head_sha: job.head_sha.as_deref().map(bounded),
+        head_sha: commit(job.head_sha.as_deref()),
         html_url: job.html_url.as_deref().map(bounded),
         started_at: job.started_at.as_deref().and_then(unix_seconds),
         ended_at: job.completed_at.as_deref().and_then(unix_seconds),
@@ -67,7 +67,7 @@ pub(super) fn check_record(origin: Origin, check: CheckRun) -> Result<Option<Fai
         job: check.name.as_deref().map(bounded),
         conclusion,
         summary: summary.filter(|text| !text.is_empty()),
-        head_sha: check.head_sha.as_deref().map(bounded),
+        head_sha: commit(check.head_sha.as_deref()),
         html_url: check.html_url.as_deref().map(bounded),
         started_at: check.started_at.as_deref().and_then(unix_seconds),
         ended_at: check.completed_at.as_deref().and_then(unix_seconds),
@@ -78,4 +78,9 @@ pub(super) fn check_record(origin: Origin, check: CheckRun) -> Result<Option<Fai
 /// The beginning of a text of several lines.
 fn summary_part(text: &str) -> String {
     crate::text::lines(text).chars().take(FIELD_CHARS).collect()
+}
+
+/// The commit that a run tested, if it has a usable name. A verdict without one is stored and not told on GitHub.
+fn commit(sha: Option<&str>) -> Option<String> {
+    sha.and_then(|sha| CommitSha::parse(sha).ok()).map(String::from)
 }
