@@ -38,7 +38,10 @@ class Worker(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         if url.path == "/api/registry":
-            self.answer({"latest": "lgbm_v3.2", "models": [{"model_version": "lgbm_v3.7"}]})
+            manifest = json.loads((ROOT / "models/failure/manifest.json").read_text())
+            newest = {"model_version": "lgbm_v3.7", "status": "candidate", "digest": "00" * 32, "manifest": manifest, "uploaded_by": "a-key"}
+            models = [newest | {"timestamp": "2026-01-01T00:00:00Z"}]
+            self.answer({"latest": "lgbm_v3.2", "retrain_suggested": True, "serving": manifest, "models": models, "activations": []})
         elif url.path == "/api/telemetry":
             after = int(parse_qs(url.query)["after"][0])
             self.answer([stored(number) for number in range(after + 1, CORRECTIONS + 1)])
@@ -47,7 +50,7 @@ class Worker(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.pushed.append(self.rfile.read(int(self.headers["content-length"])))
-        self.answer({"model_version": "lgbm_v3.8"})
+        self.answer({"model_version": "lgbm_v3.8", "digest": "00" * 32, "status": "registered"})
 
     def answer(self, document: object) -> None:
         body = json.dumps(document).encode()

@@ -364,7 +364,7 @@ fn open() -> Vec<(&'static str, Vec<Value>)> {
                 of(DeliveryAnswer::Ignored { reason: "muted".into() }),
                 of(DeliveryAnswer::Duplicate(KnownJob { job: job.clone(), is: Some(JobStatus::Done) })),
                 of(DeliveryAnswer::Duplicate(KnownJob::default())),
-                of(DeliveryAnswer::Done { inference: inference.clone() }),
+                of(DeliveryAnswer::Done { inference }),
                 of(DeliveryAnswer::Done { inference: Box::new(inferences().swap_remove(1)) }),
                 of(DeliveryAnswer::Muted { repository: repository.clone(), number: 7 }),
                 of(DeliveryAnswer::Uninstalled { keys_revoked: 1, jobs_ended: 2 }),
@@ -658,7 +658,7 @@ fn operations() -> Vec<(&'static str, Vec<Value>)> {
         check: GithubStanding::Limited,
         repository: some("o/r"),
     };
-    let untried = GithubCheck { since: None, repository: None, ..check.clone() };
+    let untried = GithubCheck { since: None, repository: None, ..check };
     let key = KeyRow {
         id: 1,
         name: "ci".into(),

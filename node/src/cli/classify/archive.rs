@@ -106,7 +106,10 @@ fn job(file: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn told(names: &[&str]) -> Vec<(Option<String>, Vec<(usize, Option<String>)>)> {
+    /// The name of a job, with the place and the step of each of its files.
+    type Told = (Option<String>, Vec<(usize, Option<String>)>);
+
+    fn told(names: &[&str]) -> Vec<Told> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let parts = |log: Log| log.parts.into_iter().map(|part| (part.at, part.step)).collect();
         logs(&names).into_iter().map(|log| (log.job.clone(), parts(log))).collect()
