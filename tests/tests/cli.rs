@@ -102,8 +102,13 @@ fn jobs_are_listed_and_retried_by_key() {
     assert_eq!(text(&dead.stdout), "0 job(s)\n");
 }
 
-/// A worker that answers `/health` with this, and knows nothing else.
-fn worker(health: Value) -> String {
+/// A worker that answers `/health` with this state and these wrong settings, and knows nothing else.
+fn worker(status: &str, wrong: &[Value]) -> String {
+    let health = json!({
+        "status": status, "service": "sentinel-dashboard", "model_version": null, "model_source": null,
+        "model_refused": null, "missing": [], "wrong": wrong, "unlimited": [], "evidence": "log",
+        "github": { "state": "works" },
+    });
     let health = move || async move { axum::Json(health) };
     let router = axum::Router::new().route("/health", axum::routing::get(health));
     RUNTIME.block_on(async {
@@ -120,7 +125,7 @@ fn doctor_tells_of_each_setting_that_the_worker_cannot_follow_and_what_to_do() {
         json!({ "setting": "SENTINEL_RETENTION_DAYS", "problem": "it must be a whole number of days; nothing is forgotten" }),
         json!({ "setting": "SENTINEL_PUBLISH_VERDICTS", "problem": "it must be on or off\n::error ::owned" }),
     ];
-    let url = worker(json!({ "status": "degraded", "evidence": "log", "wrong": wrong, "missing": [] }));
+    let url = worker("degraded", &wrong);
     let doctor = ["doctor", "--url", &url, "--api-key", "key"];
     let Some(output) = sentinel(&doctor, "") else { return };
     let said = text(&output.stdout);
@@ -141,7 +146,7 @@ fn doctor_tells_of_each_setting_that_the_worker_cannot_follow_and_what_to_do() {
         json["checks"].as_array().into_iter().flatten().filter(|check| check["about"] == "settings");
     assert_eq!((settings.count(), &json["works"]), (2, &false.into()), "{json}");
     // None is told of where none is wrong.
-    let url = worker(json!({ "status": "healthy", "evidence": "log", "wrong": [], "missing": [] }));
+    let url = worker("healthy", &[]);
     let output = sentinel(&["doctor", "--url", &url, "--api-key", "key"], "").expect("the program is there");
     assert!(!text(&output.stdout).contains("settings"), "{}", text(&output.stdout));
 }
@@ -154,7 +159,7 @@ fn a_command_whose_reader_goes_away_ends_quietly() {
         rig
     });
     let database = format!("http://{}", rig.address);
-    let worker = worker(json!({ "status": "healthy" }));
+    let worker = worker("healthy", &[]);
     let commands: [(&[&str], &str); 8] = [
         (&["model", "show"], ""),
         (&["classify", "-"], LOG),
