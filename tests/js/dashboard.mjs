@@ -143,8 +143,12 @@ try {
   await page.getByRole("button", { name: "A sample" }).click();
   await page.getByRole("button", { name: "Classify" }).click();
   await page.getByRole("status").filter({ hasText: "in this browser" }).waitFor();
-  assert.equal(await page.locator("#playground-verdict .verdict").textContent(), "Dependency Error");
+  assert.match(await page.locator("#playground-verdicts .verdict").textContent(), /^(Probably )?Dependency Error$/);
   await page.screenshot({ path: join(pictures, "playground.png") });
+  await page.locator("#log-file").setInputFiles(join(import.meta.dirname, "../fixtures/logs/gh-log.log"));
+  await page.locator("#playground-verdicts article").nth(2).waitFor();
+  assert.deepEqual(await page.locator("#playground-verdicts .place").allTextContents(), ["lint", "test (22) / Unit tests", "build / Compile"]);
+  assert.deepEqual((await page.locator("#playground-verdicts .verdict").allTextContents()).slice(0, 2), ["No failure found", "Test Failure"]);
   await page.getByLabel("Job log or diff").fill("--- a/x.js\n+++ b/x.js\n@@ -1 +1,2 @@\n a\n+  debugger;\n");
   await page.getByRole("button", { name: "Classify" }).click();
   await page.locator("#playground-findings").filter({ hasText: "x.js:2 bug" }).waitFor();

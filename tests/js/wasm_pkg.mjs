@@ -1,4 +1,5 @@
-// The npm package in Node, as it is packed and installed: node wasm_pkg.mjs PACKAGE GOLDENS LOG WRANGLER_FOLDER
+// The npm package in Node, as it is packed and installed: node wasm_pkg.mjs PACKAGE GOLDENS LOG WRANGLER_FOLDER LOGS
+// LOGS is a folder of logs, archives and `native.json`, which holds what the native build says about each.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createHmac } from "node:crypto";
@@ -7,7 +8,19 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const [folder, goldens, log, tools] = process.argv.slice(2);
+const [folder, goldens, log, tools, logs] = process.argv.slice(2);
+/** Equal, but for the last digits of a float. */
+function alike(ours, expected, where) {
+  if (typeof expected === "number" && !Number.isInteger(expected)) {
+    assert.ok(Math.abs(ours - expected) <= 1e-4, `${where}: ${ours} for ${expected}`);
+  } else if (expected && typeof expected === "object") {
+    assert.deepEqual(Object.keys(ours), Object.keys(expected), where);
+    for (const key of Object.keys(expected)) alike(ours[key], expected[key], `${where}.${key}`);
+  } else {
+    assert.equal(ours, expected, where);
+  }
+}
+
 const place = mkdtempSync(join(tmpdir(), "sentinel-npm-"));
 const run = (program, ...args) => execFileSync(program, args, { cwd: place, encoding: "utf8" });
 try {
@@ -39,6 +52,25 @@ try {
   assert.throws(() => sentinel.classify({}), /give a log/);
   assert.equal(sentinel.model.classes.length, 10);
   assert.equal(sentinel.excerpt("a\nerror: b\n").log_lines, 2);
+  assert.equal(sentinel.words("err_resolv", "unable to resolve it"), "“resolve” in an error line");
+  assert.equal(verdict.jobs.length, 1);
+  assert.throws(() => sentinel.classify(""), /this is empty/);
+  assert.throws(() => sentinel.classify(new Uint8Array(1000)), /this is not a text log/);
+
+  // The same as the native build, over every format.
+  const native = JSON.parse(readFileSync(join(logs, "native.json"), "utf8"));
+  for (const [name, expected] of Object.entries(native)) {
+    const bytes = readFileSync(join(logs, name));
+    alike(await sentinel.classifyFile(bytes), expected, name);
+    alike(await sentinel.classifyFile(new Blob([bytes])), expected, name);
+    if (name.endsWith(".log")) alike(sentinel.classify(bytes), expected, name);
+  }
+  const archive = readFileSync(join(logs, "root.zip"));
+  for (const cut of [10, 100, archive.length - 30]) {
+    await assert.rejects(sentinel.classifyFile(archive.subarray(0, cut)), /no complete .zip archive/, `cut at ${cut}`);
+  }
+  await assert.rejects(sentinel.classifyFile(archive, { job: "none" }), /no job is called none; there are: lint, test/);
+  assert.equal((await sentinel.classifyFile(archive, { job: "test" })).jobs.length, 1);
   const diff = "--- a/x.js\n+++ b/x.js\n@@ -1 +1,2 @@\n a\n+  debugger;\n";
   assert.deepEqual(sentinel.checkDiff(diff).map(({ path, line }) => [path, line]), [["x.js", 2]]);
   assert.throws(() => sentinel.checkDiff("@@ -1,9 +1,9 @@\n+x\n"));

@@ -11,13 +11,17 @@ export type FailureClass =
   | "Test Failure"
   | "Timeout";
 
-/** A job log and what is known of its job. */
-export interface Log {
-  log: string;
+/** What the caller knows of a job. */
+export interface Known {
   /** The name of the failed step. */
   step?: string;
-  /** The name of the failed job. */
+  /** The name of the job. If there are several jobs, only this one is told. */
   job?: string;
+}
+
+/** A log of one or several jobs: raw, or as `gh run view --log` prints it; UTF-8 or UTF-16. */
+export interface Log extends Known {
+  log: string | ArrayBuffer | Uint8Array;
 }
 
 /** An error message and what is known of its run. */
@@ -46,10 +50,34 @@ export interface Verdict {
   model_version: string;
 }
 
+/** One job of a log. Without a failure, only `job`, `step`, `found`, `prediction` and `log` are there. */
+export interface JobVerdict extends Omit<Verdict, "prediction" | "model_version"> {
+  /** Null if the log does not say. */
+  job: string | null;
+  step: string | null;
+  /** False where nothing says that the job failed; `prediction` is null then. */
+  found: boolean;
+  prediction: FailureClass | "Unknown" | null;
+  /** The deciding line and at most two before and after it; secrets are taken out. */
+  around: { number: number; text: string }[];
+  log: { lines: number; bytes: number };
+}
+
+/** The verdicts on all jobs of a log, as `sentinel classify --json` gives them. */
+export interface Verdicts extends Partial<Omit<JobVerdict, "prediction">> {
+  jobs: JobVerdict[];
+  /** This and the other fields of a single job stand here too, if there is only one. */
+  prediction?: FailureClass | "Unknown" | null;
+  model_version: string;
+}
+
 export interface Excerpt {
   /** At most 80 lines, in log order; `number` counts from 1. */
   lines: { number: number; text: string }[];
   log_lines: number;
+  job: string | null;
+  step: string | null;
+  found: boolean;
 }
 
 /** What a check that needs no model found in a diff. */
@@ -70,12 +98,18 @@ export declare class Sentinel {
   constructor(model: Uint8Array);
   /** The model's manifest: version, classes, features, metrics, data. */
   readonly model: { readonly model_version: string; readonly classes: readonly FailureClass[]; readonly [field: string]: unknown };
-  /** Why a job failed. */
-  classify(input: string | Log | Record): Verdict;
+  /** Why the jobs of a log failed. Throws if it is empty or no text. */
+  classify(input: string | ArrayBuffer | Uint8Array | Log): Verdicts;
+  /** Why a run failed that is known by one message. */
+  classify(input: Record): Verdict;
+  /** The same for a file: a log, a `.gz`, or the `.zip` archive of a run that GitHub offers. */
+  classifyFile(file: Blob | ArrayBuffer | Uint8Array, known?: Known): Promise<Verdicts>;
   /** The probabilities of an 884-number feature vector, in the order of `model.classes`. */
   predict(features: ArrayLike<number>): Float32Array;
-  /** The lines of a log that matter. */
-  excerpt(log: string): Excerpt;
+  /** The lines of each job that matter. The fields of a single job stand beside `jobs` too. */
+  excerpt(log: string | ArrayBuffer | Uint8Array): Partial<Excerpt> & { jobs: Excerpt[] };
+  /** A term of a verdict as a person reads it. `text` is the excerpt, where whole words are looked up. */
+  words(term: string, text?: string): string;
   /** What the certain checks find in a unified diff: conflict markers, focused tests, debugger calls. */
   checkDiff(diff: string): Finding[];
   /** Whether `X-Hub-Signature-256` signs `body`; compared in constant time. */

@@ -143,16 +143,30 @@ fn package(tools: &Tools, target: &Path, size: Size) -> Result<()> {
     if size == Size::Optimised {
         run(Command::new(tools.node_bin("wasm-opt")).arg(&wasm).args(WASM_OPT).arg("-o").arg(&wasm))?;
     }
-    for file in
-        ["package.json", "README.md", "index.d.ts", "browser.js", "classifier.js", "node.js", "worker.js"]
-    {
+    for file in [
+        "package.json",
+        "README.md",
+        "index.d.ts",
+        "archive.js",
+        "browser.js",
+        "classifier.js",
+        "node.js",
+        "worker.js",
+    ] {
         std::fs::copy(sources.join(file), out.join(file)).with_context(|| format!("copying {file}"))?;
     }
     std::fs::copy(root().join("LICENSE"), out.join("LICENSE")).context("copying the licence")?;
     std::fs::copy(root().join("models/failure/compiled.bundle"), out.join("model.bin"))?;
     let public = root().join("edge/public/classifier");
     std::fs::create_dir_all(&public)?;
-    for file in ["browser.js", "classifier.js", "sentinel_wasm.js", "sentinel_wasm_bg.wasm", "model.bin"] {
+    for file in [
+        "archive.js",
+        "browser.js",
+        "classifier.js",
+        "sentinel_wasm.js",
+        "sentinel_wasm_bg.wasm",
+        "model.bin",
+    ] {
         std::fs::copy(out.join(file), public.join(file)).with_context(|| format!("copying {file}"))?;
     }
     Ok(())

@@ -1,5 +1,5 @@
 // The classifier in this browser: what is pasted goes nowhere.
-import { lineOf, termsOf, topOf } from "./failures.js";
+import { topOf } from "./failures.js";
 import { at, element, percent, shade } from "./page.js";
 import { finding } from "./reviews.js";
 
@@ -19,38 +19,66 @@ function classifier() {
 }
 
 export function prepare() {
+  const [form, chosen] = [at("playground-form"), at("log-file")];
   at("sample").addEventListener("click", () => (at("log").value = SAMPLE));
-  at("playground-form").addEventListener("submit", async (event) => {
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const said = at("playground-said");
-    said.textContent = "Loading the model …";
-    at("playground-verdict").hidden = at("playground-findings").hidden = true;
-    try {
-      const model = await classifier();
-      const text = at("log").value;
-      const started = performance.now();
-      const isDiff = /^(diff --git |--- |Index: )/m.test(text) && /^@@ /m.test(text);
-      const answer = isDiff ? model.checkDiff(text) : model.classify(text);
-      const milliseconds = (performance.now() - started).toFixed(1);
-      if (isDiff) showFindings(answer);
-      else show(answer);
-      said.textContent = `${isDiff ? "The checks ran" : `${answer.model_version} judged`} in this browser, ${milliseconds} ms. Nothing was sent.`;
-    } catch (error) {
-      said.textContent = error.message;
-    }
+    const text = at("log").value;
+    const isDiff = /^(diff --git |--- |Index: )/m.test(text) && /^@@ /m.test(text);
+    judge(isDiff ? (model) => showFindings(model.checkDiff(text)) : (model) => show(model, model.classify(text)));
+  });
+  chosen.addEventListener("change", () => chosen.files[0] && judgeFile(chosen.files[0]));
+  form.addEventListener("dragover", (event) => event.preventDefault());
+  form.addEventListener("drop", (event) => {
+    const [file] = event.dataTransfer.files;
+    if (!file) return;
+    event.preventDefault();
+    judgeFile(file);
   });
 }
 
-function show(verdict) {
-  const place = at("playground-verdict");
+const judgeFile = (file) => judge(async (model) => show(model, await model.classifyFile(file)));
+
+/** Loads the model, and says what `act` made of the log or why it could not. */
+async function judge(act) {
+  const said = at("playground-said");
+  said.textContent = "Loading the model …";
+  at("playground-verdicts").replaceChildren();
+  at("playground-findings").hidden = true;
+  try {
+    const model = await classifier();
+    const started = performance.now();
+    const judged = (await act(model)) ?? "The checks ran";
+    said.textContent = `${judged} in this browser, ${(performance.now() - started).toFixed(1)} ms. Nothing was sent.`;
+  } catch (error) {
+    said.textContent = error.message;
+  }
+}
+
+function show(model, { jobs, model_version: version }) {
+  at("playground-verdicts").replaceChildren(...jobs.map((job) => verdict(model, job)));
+  return `${version} judged`;
+}
+
+function verdict(model, job) {
+  const place = at("job-verdict").content.cloneNode(true);
   const fill = (selector, text) => (place.querySelector(selector).textContent = text);
-  fill(".verdict", verdict.prediction);
-  fill(".confidence", percent(verdict.confidence));
-  place.querySelector(".confidence").className = `confidence ${shade(verdict.confidence)}`;
-  fill(".line", lineOf(verdict.line) ?? "No line stands out.");
-  place.querySelector(".terms").replaceChildren(...termsOf(verdict.terms));
-  fill(".top", topOf(verdict.top));
-  place.hidden = false;
+  fill(".place", [job.job, job.step].filter(Boolean).join(" / "));
+  if (!job.found) {
+    fill(".verdict", "No failure found");
+    place.querySelector(".why").remove();
+    return place;
+  }
+  const [{ class: likeliest }] = job.top;
+  fill(".verdict", job.prediction === "Unknown" ? `Probably ${likeliest}` : likeliest);
+  fill(".confidence", percent(job.confidence));
+  place.querySelector(".confidence").className = `confidence ${shade(job.confidence)}`;
+  const around = job.around.map(({ number, text }) => `${number === job.line.number ? ">" : " "} ${number}: ${text}`);
+  fill(".line", around.join("\n") || "No line stands out.");
+  const lines = job.around.map(({ text }) => text).join("\n");
+  place.querySelector(".terms").replaceChildren(...job.terms.map(({ term }) => element("span", model.words(term, lines), "term")));
+  fill(".top", topOf(job.top));
+  return place;
 }
 
 function showFindings(findings) {

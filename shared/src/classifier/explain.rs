@@ -9,7 +9,7 @@ use crate::features::{BLOCKS, FeatureVector, Patterns, Pipeline};
 use crate::redact::redact;
 use crate::text;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// The largest number of terms in an explanation.
 pub const TERMS: usize = 5;
@@ -92,9 +92,11 @@ fn deciding_line<'a>(
         let reports_error = mask_line(&line.text, &mut text);
         let prefixes = if reports_error { &["", ERROR_PREFIX][..] } else { &[""] };
         patterns.push_terms(&line.text, prefixes, &mut text);
-        let columns = pipeline.tfidf.counts(&text);
+        let counts = pipeline.tfidf.counts(&text);
+        // In one order, because a sum of floats depends on it, and with it which of two equal lines is named.
+        let columns: BTreeSet<_> = counts.keys().collect();
         let strength: f32 = columns
-            .keys()
+            .into_iter()
             .filter_map(|column| drops.get(&(BLOCKS[2].start + *column as usize)))
             .filter(|drop| **drop > 0.0)
             .sum();

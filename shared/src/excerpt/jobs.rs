@@ -50,6 +50,36 @@ impl JobLog {
         let after = self.steps.partition_point(|(first, _)| *first <= number);
         self.steps.get(after.checked_sub(1)?)?.1.as_deref()
     }
+
+    /// The jobs called `asked`, if there are several and one is asked for.
+    ///
+    /// # Errors
+    /// A sentence that names the jobs there are.
+    pub fn select(jobs: Vec<Self>, asked: Option<&str>) -> Result<Vec<Self>, String> {
+        let Some(asked) = asked.filter(|_| jobs.len() > 1) else { return Ok(jobs) };
+        let (found, others): (Vec<_>, Vec<_>) =
+            jobs.into_iter().partition(|job| job.name.as_deref() == Some(asked));
+        if found.is_empty() {
+            let names: Vec<_> = others.iter().filter_map(|job| job.name.as_deref()).collect();
+            return Err(format!("no job is called {asked}; there are: {}", names.join(", ")));
+        }
+        Ok(found)
+    }
+
+    /// Why the jobs of a stream are no log, if they are none.
+    #[must_use]
+    pub fn problem(jobs: &[Self]) -> Option<&'static str> {
+        if jobs.iter().any(|job| job.excerpt.binary) {
+            return Some("this is not a text log");
+        }
+        (!jobs.iter().any(Self::says_something)).then_some("this is empty")
+    }
+
+    /// Whether the log has a line with anything in it.
+    #[must_use]
+    pub fn says_something(&self) -> bool {
+        self.excerpt.lines.iter().any(|line| !line.text.trim().is_empty())
+    }
 }
 
 // === impl Jobs ===

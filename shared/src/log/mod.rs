@@ -9,6 +9,7 @@
 //!
 //! Memory is bounded whatever is pushed: at most [`LINE_BYTES`] of a line and [`NAME_CHARS`] of a name are held.
 
+pub mod archive;
 mod encoding;
 mod long;
 mod marker;

@@ -1,9 +1,9 @@
 //! Reads logs where people have them: files, archives, compressed files, folders, standard input.
 
-use super::archive::{self, FILES_MAX, Log};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use flate2::read::MultiGzDecoder;
 use sentinel_shared::excerpt::{Excerpt, ExcerptFinder, JobLog, Jobs};
+use sentinel_shared::log::archive::{self, FILES_MAX, Log};
 use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{Cursor, Read, Seek};
@@ -95,13 +95,10 @@ fn whole(log: impl Read) -> Result<Input> {
     pieces(log, |piece| jobs.push(piece))?;
     let left_out = jobs.left_out();
     let jobs = jobs.finish();
-    ensure!(!jobs.iter().any(|job| job.excerpt.binary), "this is not a text log; {WHERE_FROM}");
-    ensure!(jobs.iter().any(says_something), "this is empty; {WHERE_FROM}");
+    if let Some(problem) = JobLog::problem(&jobs) {
+        bail!("{problem}; {WHERE_FROM}");
+    }
     Ok(Input { jobs, left_out })
-}
-
-fn says_something(job: &JobLog) -> bool {
-    job.excerpt.lines.iter().any(|line| !line.text.trim().is_empty())
 }
 
 fn zipped(archive: impl Read + Seek) -> Result<Input> {
@@ -151,7 +148,7 @@ fn several(
             ensure!(left > 0, "it holds more than {} GiB of logs", UNPACKED_MAX_BYTES >> 30);
         }
         all.left_out += jobs.left_out();
-        all.jobs.extend(jobs.finish().into_iter().filter(says_something));
+        all.jobs.extend(jobs.finish().into_iter().filter(JobLog::says_something));
     }
     ensure!(!all.jobs.is_empty(), "its logs are empty; {WHERE_FROM}");
     Ok(all)

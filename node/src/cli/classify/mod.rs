@@ -1,20 +1,18 @@
 //! `sentinel classify`: reads job logs and prints a verdict on each job.
 
-mod archive;
 mod input;
 mod report;
 
 pub(super) use input::read_excerpt;
 
 use crate::learn::failure_model;
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::Args;
 use input::Input;
 use report::Report;
 use sentinel_shared::artifact::{JobVerdict, ModelBundle};
 use sentinel_shared::excerpt::JobLog;
 use sentinel_shared::text::{printed_json, printed_lines};
-use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -71,15 +69,11 @@ impl Classify {
                 Err(error) => return Err(error),
             }
         }
-        let jobs = self.asked_for(jobs)?;
+        let jobs = JobLog::select(jobs, self.job.as_deref()).map_err(anyhow::Error::msg)?;
         let model = failure_model::load(self.model.as_deref())?;
         let verdicts = self.verdicts(&model, jobs)?;
         if self.json {
-            let mut told = model.jobs_json(&verdicts);
-            if verdicts.is_empty() {
-                told["jobs"] = json!([]);
-            }
-            stdout!("{}", printed_json(&format!("{told:#}")));
+            stdout!("{}", printed_json(&format!("{:#}", model.jobs_json(&verdicts))));
         } else {
             let mut report = Report::new();
             for verdict in &verdicts {
@@ -87,17 +81,6 @@ impl Classify {
             }
         }
         Ok(code)
-    }
-
-    fn asked_for(&self, mut jobs: Vec<JobLog>) -> Result<Vec<JobLog>> {
-        let Some(asked) = &self.job else { return Ok(jobs) };
-        if jobs.len() < 2 {
-            return Ok(jobs);
-        }
-        let names: Vec<_> = jobs.iter().filter_map(|job| job.name.clone()).collect();
-        jobs.retain(|job| job.name.as_ref() == Some(asked));
-        ensure!(!jobs.is_empty(), "no job is called {asked}; there are: {}", names.join(", "));
-        Ok(jobs)
     }
 
     fn verdicts(&self, model: &ModelBundle, jobs: Vec<JobLog>) -> Result<Vec<JobVerdict>> {

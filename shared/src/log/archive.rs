@@ -3,31 +3,34 @@
 //! GitHub's archive of a run has `<number>_<job>.txt` at its root, and `<job>/<number>_<step>.txt` for the steps
 //! (<https://docs.github.com/rest/actions/workflow-runs#download-workflow-run-logs>). The names are never used as paths.
 
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// The largest number of files that are read. A run of GitHub Actions has at most 256 jobs in a matrix.
-pub(super) const FILES_MAX: usize = 2000;
+pub const FILES_MAX: usize = 2000;
 
 /// A log in one or several files.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Log {
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Log {
     /// The name of the job, if the file's name tells it.
-    pub(super) job: Option<String>,
-    pub(super) parts: Vec<Part>,
+    pub job: Option<String>,
+    /// The files, in order.
+    pub parts: Vec<Part>,
 }
 
 /// A file of a log.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Part {
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Part {
     /// Which of the names it is.
-    pub(super) at: usize,
+    pub at: usize,
     /// The name of the step, if the file's name tells it.
-    pub(super) step: Option<String>,
+    pub step: Option<String>,
 }
 
 /// The logs among files with these names, `/` between folders. Files at the root hold whole jobs; if there are none,
 /// each folder is a job and its files are steps.
-pub(super) fn logs(names: &[String]) -> Vec<Log> {
+#[must_use]
+pub fn logs(names: &[String]) -> Vec<Log> {
     let mut files: Vec<(usize, Vec<&str>)> = names
         .iter()
         .enumerate()
