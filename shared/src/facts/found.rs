@@ -31,7 +31,8 @@ pub struct Facts {
     /// How many tests failed in all: what the tools' summaries say, or else the number of distinct names.
     #[serde(skip_serializing_if = "is_zero")]
     pub failing_tests_total: u32,
-    /// Places in the repository, at most [`PLACES_MAX`]: first those of errors, then stack frames; each in order.
+    /// Places in the repository, at most [`PLACES_MAX`]: first those of errors, then the innermost stack frames of
+    /// exceptions, with what was thrown, then other frames; each in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<Place>,
     /// The exit code of the step, or else the last one that a program in it reported.
@@ -201,6 +202,8 @@ enum Run {
 #[derive(Debug, Default)]
 pub(super) struct Places {
     errors: Vec<Place>,
+    /// The innermost frames of exceptions, with what was thrown.
+    thrown: Vec<Place>,
     frames: Vec<Place>,
 }
 
@@ -312,60 +315,63 @@ impl Tests {
 // === impl Places ===
 
 impl Places {
+    /// Whether no frame is taken any more.
+    pub(super) fn has_all_frames(&self) -> bool {
+        self.thrown.len() >= PLACES_MAX && self.frames.len() >= PLACES_MAX
+    }
+
     /// Whether no place is taken any more.
     pub(super) fn is_full(&self) -> bool {
-        self.errors.len() >= PLACES_MAX && self.frames.len() >= PLACES_MAX
+        self.errors.len() >= PLACES_MAX && self.has_all_frames()
     }
 
-    /// Notes a place, and returns whether it is a new one. The same place again only brings its message, if that was
-    /// missing.
-    pub(super) fn add(&mut self, place: Place) -> bool {
+    /// Notes a place. The same place again only brings its message, if that was missing.
+    pub(super) fn add(&mut self, place: Place) {
         let places = match place.kind {
             PlaceKind::Error => &mut self.errors,
+            PlaceKind::Frame if place.message.is_some() => &mut self.thrown,
             PlaceKind::Frame => &mut self.frames,
         };
-        let is_same = |known: &&mut Place| {
-            known.line == place.line && known.column == place.column && known.path == place.path
-        };
-        if let Some(known) = places.iter_mut().find(is_same) {
+        if let Some(known) = places.iter_mut().find(|known| known.is_at(&place)) {
             known.message = known.message.take().or(place.message);
-            return false;
-        }
-        let has_room = places.len() < PLACES_MAX;
-        if has_room {
+        } else if places.len() < PLACES_MAX {
             places.push(place);
         }
-        has_room
     }
 
-    /// Gives the last place of a kind a message, if it has none.
-    pub(super) fn explain_last(&mut self, kind: PlaceKind, message: &str) {
-        let places = if kind == PlaceKind::Error { &mut self.errors } else { &mut self.frames };
-        if let Some(place) = places.last_mut()
+    /// Gives the last error a message, if it has none.
+    pub(super) fn explain_last(&mut self, message: &str) {
+        if let Some(place) = self.errors.last_mut()
             && place.message.is_none()
         {
             place.message = Some(kept(message));
         }
     }
 
-    /// The places: errors first. A frame on the line of an error is left out.
+    /// The places: errors first, then the frames that threw. A frame on the line of an error is left out.
     pub(super) fn finish(self) -> Vec<Place> {
         let mut places: Vec<Place> = Vec::new();
-        for mut place in self.errors.into_iter().chain(self.frames) {
+        for mut place in self.errors.into_iter().chain(self.thrown).chain(self.frames) {
             place.path = shown(&place.path);
             place.message =
                 place.message.map(|message| shown(&message)).filter(|message| !message.is_empty());
             let is_told = |known: &Place| {
-                known.line == place.line
-                    && known.path == place.path
-                    && (place.kind == PlaceKind::Frame || known.column == place.column)
-                    && (known.kind == PlaceKind::Error || known.column == place.column)
+                known.is_at(&place)
+                    || known.path == place.path
+                        && known.line == place.line
+                        && (known.kind, place.kind) == (PlaceKind::Error, PlaceKind::Frame)
             };
             if places.len() < PLACES_MAX && !places.iter().any(is_told) {
                 places.push(place);
             }
         }
         places
+    }
+}
+
+impl Place {
+    fn is_at(&self, other: &Self) -> bool {
+        self.line == other.line && self.column == other.column && self.path == other.path
     }
 }
 

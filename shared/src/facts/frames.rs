@@ -79,7 +79,8 @@ pub(super) fn read(line: Line<'_>, compilers: &mut Compilers, places: &mut Place
     let text = line.trimmed;
     if let Some(rest) = text.strip_prefix("File \"") {
         if let Some(place) = python(rest) {
-            compilers.is_in_traceback = places.add(place);
+            compilers.innermost = Some(place.clone());
+            places.add(place);
         }
         return;
     }
@@ -97,7 +98,8 @@ pub(super) fn read(line: Line<'_>, compilers: &mut Compilers, places: &mut Place
     if let Some(mut place) = frame {
         if place.path.ends_with(".py") {
             // pytest: `path:12: in name`, and the exception behind the frames.
-            compilers.is_in_traceback = places.add(place) && line.trimmed.contains(": in ");
+            compilers.innermost = line.trimmed.contains(": in ").then(|| place.clone());
+            places.add(place);
             return;
         }
         place.message = compilers.exception.take();

@@ -15,11 +15,12 @@ pub(super) struct Line<'a> {
 impl<'a> Line<'a> {
     /// Reads a line.
     pub(super) fn of(line: &'a str) -> Self {
-        let cut = if line.len() > LINE_BYTES_MAX {
-            &line[..line.floor_char_boundary(LINE_BYTES_MAX)]
-        } else {
-            line
-        };
+        let mut cut = line;
+        if line.len() > LINE_BYTES_MAX {
+            cut = &line[..line.floor_char_boundary(LINE_BYTES_MAX)];
+            // The last word may be a part of a secret.
+            cut = &cut[..cut.rfind(' ').unwrap_or(0)];
+        }
         let text = without_prefix(trim_end(cut));
         Self { text, trimmed: trim_start(text) }
     }

@@ -37,7 +37,7 @@ use Family::{
 };
 
 /// How a line begins, blanks aside, and who reads it. Those with the same first byte stand together.
-const STARTS: [(&str, &[Family]); 78] = [
+const STARTS: [(&str, &[Family]); 79] = [
     ("\"", &[Places]),
     ("# ", &[JavaScript, Frames]),
     ("#0", &[Frames]),
@@ -87,6 +87,7 @@ const STARTS: [(&str, &[Family]); 78] = [
     ("[ERROR]", &[Jvm, Places]),
     ("[error]", &[Jvm, Places]),
     ("[javac]", &[Places]),
+    ("[junit]", &[Jvm]),
     ("[xUnit", &[Dotnet]),
     ("at ", &[Frames]),
     ("console.", &[Places]),

@@ -77,7 +77,8 @@ impl FactFinder {
         if of_places != 0 && !self.places.is_full() {
             self.compilers.read(line, wanted & Family::Positions.bit() != 0, &mut self.places);
         }
-        if wanted & Family::Frames.bit() != 0 && self.compilers.heeds_frames() {
+        let wants_frames = wanted & Family::Frames.bit() != 0 && !self.places.has_all_frames();
+        if wants_frames && self.compilers.heeds_frames() {
             frames::read(line, &mut self.compilers, &mut self.places);
         }
         if wanted & Family::Numbers.bit() != 0 {

@@ -130,8 +130,8 @@ pub(super) struct Compilers {
     is_exception_next: bool,
     /// Inside of what a test printed, as Jest tells it: its frames are of no failure.
     is_printed: bool,
-    /// The last place is a frame of Python, whose exception stands behind its frames.
-    pub(super) is_in_traceback: bool,
+    /// The last frame of Python, whose exception stands behind its frames.
+    pub(super) innermost: Option<Place>,
     /// The last line was one that pytest marks.
     is_marked: bool,
 }
@@ -203,7 +203,7 @@ impl Compilers {
         let text = line.trimmed;
         self.is_marked &= text.starts_with("E ");
         if std::mem::take(&mut self.is_message_next) && !text.starts_with(['/', '|', '>']) {
-            places.explain_last(PlaceKind::Error, text);
+            places.explain_last(text);
         }
         if self.row(line, places) || php(text, places) || rust_panic(text, places, &mut self.is_message_next)
         {
@@ -358,6 +358,16 @@ impl Compilers {
         true
     }
 
+    /// Tells what Python's last frame threw. Returns whether there was a frame.
+    fn throw(&mut self, exception: &str, places: &mut Places) -> bool {
+        let frame = self.innermost.take();
+        let is_thrown = frame.is_some();
+        if let Some(frame) = frame {
+            places.add(Place { message: Some(kept(exception)), ..frame });
+        }
+        is_thrown
+    }
+
     /// Keeps a message whose place follows.
     fn remember(&mut self, line: Line<'_>, places: &mut Places) {
         let text = line.trimmed;
@@ -377,16 +387,10 @@ impl Compilers {
             // pytest marks the lines of an exception. The first one says what it is.
             if !std::mem::replace(&mut self.is_marked, true) {
                 self.exception = Some(kept(told));
-                if std::mem::take(&mut self.is_in_traceback) {
-                    places.explain_last(PlaceKind::Frame, told);
-                }
+                self.throw(told, places);
             }
-        } else if is_exception(text) {
-            if line.indent() == 0 && std::mem::take(&mut self.is_in_traceback) {
-                places.explain_last(PlaceKind::Frame, text);
-            } else {
-                self.exception = Some(kept(text));
-            }
+        } else if is_exception(text) && (line.indent() > 0 || !self.throw(text, places)) {
+            self.exception = Some(kept(text));
         }
     }
 }

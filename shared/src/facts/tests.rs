@@ -132,9 +132,9 @@ fn unittest_names_failures_by_module_class_and_method() {
     assert_places(
         &facts,
         &[
-            "frame tests/test_load.py:12",
             "frame shop/load.py:4 KeyError: 'SHOP_DATA_DIR'",
             "frame tests/test_cart.py:8 AssertionError: 7 != 8",
+            "frame tests/test_load.py:12",
         ],
     );
 }
@@ -170,6 +170,8 @@ fn mocha_joins_the_titles_of_suites_and_test() {
     assert_tests(&facts, Tool::Mocha, &names, 2);
     assert_places(&facts, &["frame test/cart.js:12:14 AssertionError [ERR_ASSERTION]: 7 == 8"]);
     assert_eq!(facts.limit_seconds, Some(2.0));
+    let untitled = "  1 failing\n\n  1)\n\n       Cart\n         adds up:\n     Error: 7";
+    assert_tests(&Facts::of(untitled.lines()), Tool::Mocha, &["Cart › adds up"], 1);
 }
 
 #[test]
@@ -248,6 +250,9 @@ fn surefire_names_tests_with_their_classes() {
         ],
     );
     assert_tests(&facts_of!("surefire-2"), Tool::Surefire, &["org.example.shop.CartTest.addsUp"], 1);
+    let results = "Failed tests:   addsUp(org.example.CartTest): expected 8\n\nTests in error: \n  loads(org.example.CartTest): no rates\n\nTests run: 3, Failures: 1, Errors: 1, Skipped: 0";
+    let names = ["org.example.CartTest.addsUp", "org.example.CartTest.loads"];
+    assert_tests(&Facts::of(results.lines()), Tool::Surefire, &names, 2);
 }
 
 #[test]
@@ -258,8 +263,8 @@ fn gradle_names_tests_and_not_its_tasks() {
     assert_places(
         &facts,
         &[
-            "frame CartTest.java:21",
             "frame org/example/shop/Rates.java:14 java.lang.IllegalStateException: no rates",
+            "frame CartTest.java:21",
         ],
     );
 }

@@ -1,7 +1,7 @@
 //! Jest, Vitest, Mocha, Cypress, node:test, other TAP producers, and Bun.
 
-use crate::facts::found::{Source, Tests, Tool};
-use crate::facts::line::{Line, count_before, number, numbered};
+use crate::facts::found::{Source, TEXT_MAX, Tests, Tool};
+use crate::facts::line::{Line, count_before, number};
 use crate::facts::paths::is_source;
 
 /// The deepest nesting of suites that a name tells.
@@ -38,6 +38,7 @@ pub(super) struct JavaScript {
 struct Mocha {
     is_cypress: bool,
     left: u32,
+    is_in_item: bool,
     /// The titles of the failure that is read, and how far the last was indented.
     titles: Vec<String>,
     indent: usize,
@@ -182,31 +183,29 @@ impl JavaScript {
 
 impl Mocha {
     fn read(&mut self, line: Line<'_>, tests: &mut Tests) {
-        let item = numbered(line.trimmed).filter(|_| line.indent() <= 4 && line.indent() > 0);
+        let (text, indent) = (line.trimmed, line.indent());
+        let item =
+            number(text).and_then(|(_, rest)| rest.strip_prefix(')')).filter(|_| (1..=4).contains(&indent));
         let title = match item {
             Some(first) => {
                 self.titles.clear();
-                first
+                self.is_in_item = true;
+                first.trim()
             }
             // A title stands further in than the one before.
-            None if !self.titles.is_empty()
-                && line.indent() > self.indent
-                && self.titles.len() < TITLES_MAX =>
-            {
-                line.trimmed
-            }
+            None if self.is_in_item && indent > self.indent && self.titles.len() < TITLES_MAX => text,
             None => return,
         };
-        self.indent = line.indent();
-        let (title, is_last) = match title.strip_suffix(':') {
-            Some(title) => (title, true),
-            None => (title, false),
-        };
-        self.titles.push(title.chars().take(crate::facts::found::TEXT_MAX).collect());
+        self.indent = indent;
+        let (title, is_last) = title.strip_suffix(':').map_or((title, false), |title| (title, true));
+        if !title.is_empty() {
+            self.titles.push(title.chars().take(TEXT_MAX).collect());
+        }
         if is_last {
             let tool = if self.is_cypress { Tool::Cypress } else { Tool::Mocha };
             tests.add(tool, Source::Report, &self.titles.join(" › "));
             self.titles.clear();
+            self.is_in_item = false;
             self.left -= 1;
         }
     }

@@ -8,12 +8,19 @@ use crate::facts::line::{Line, count_after, count_before};
 pub(super) struct Jvm {
     /// The class of Surefire's last `Tests run: … <<< FAILURE! - in Class`.
     class: String,
+    /// Below `Failed tests:` or `Tests in error:`.
+    is_in_results: bool,
 }
 
 impl Jvm {
+    /// Whether the next line may be one of Surefire's results.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_in_results
+    }
+
     pub(super) fn read(&mut self, line: Line<'_>, tests: &mut Tests) {
         let text = line.trimmed;
-        let plain = ["[ERROR] ", "[error] ", "[info] ", "[INFO] ", "[WARNING] "]
+        let plain = ["[ERROR] ", "[error] ", "[info] ", "[INFO] ", "[WARNING] ", "[junit] "]
             .iter()
             .find_map(|level| text.strip_prefix(level))
             .unwrap_or(text)
@@ -21,13 +28,25 @@ impl Jvm {
         if let Some(head) = before_mark(plain) {
             self.surefire(plain, head, tests);
         } else if plain.starts_with("Tests run:") {
+            self.is_in_results = false;
             let counted = ["Failures: ", "Errors: "].iter().filter_map(|label| count_after(plain, label));
             let failed = counted.fold(0, u32::saturating_add);
             if failed > 0 && !plain.contains("Time elapsed") {
                 tests.summary(Tool::Surefire, failed);
             }
+        } else if let Some(rest) =
+            plain.strip_prefix("Failed tests:").or_else(|| plain.strip_prefix("Tests in error:"))
+        {
+            self.is_in_results = true;
+            old_result(rest.trim_start(), tests);
+        } else if self.is_in_results && line.indent() > 0 {
+            old_result(plain, tests);
         } else if let Some(name) = plain.strip_suffix(" FAILED") {
-            gradle(name, tests);
+            match name.strip_prefix("Test ") {
+                // Ant: `[junit] Test org.example.AppTest FAILED`
+                Some(class) if class.contains('.') => tests.add(Tool::Surefire, Source::Heading, class),
+                _ => gradle(name, tests),
+            }
         } else if let Some((name, _)) = plain.split_once(" *** FAILED ***") {
             tests.add(Tool::Scalatest, Source::Report, name.trim_start_matches("- "));
         } else if plain.starts_with("Failed: Total ") {
@@ -73,6 +92,19 @@ impl Jvm {
 fn before_mark(text: &str) -> Option<&str> {
     let (head, mark) = text.split_at(memchr::memmem::find(text.as_bytes(), b" <<< ")?);
     (mark.starts_with(" <<< FAILURE!") || mark.starts_with(" <<< ERROR!")).then_some(head)
+}
+
+/// A line of Surefire's results before version 2.13: `name(org.example.AppTest): message`.
+fn old_result(plain: &str, tests: &mut Tests) {
+    let Some((test, rest)) = plain.split_once('(') else { return };
+    let Some((class, _)) = rest.split_once(')') else { return };
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'$'))
+    };
+    if is_name(test) && is_name(class) && class.contains('.') {
+        tests.add(Tool::Surefire, Source::Heading, &format!("{class}.{test}"));
+    }
 }
 
 /// A line of Surefire's results: `AppTest.name:12 expected: …` or `AppTest.name » NullPointer …`.

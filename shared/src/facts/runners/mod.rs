@@ -89,6 +89,7 @@ impl Runners {
             (self.javascript.is_open(), Family::JavaScript),
             (self.playwright.is_open(), Family::Playwright),
             (self.go.is_open(), Family::Go),
+            (self.jvm.is_open(), Family::Jvm),
             (self.ruby.is_open(), Family::Ruby),
             (self.native.is_open(), Family::Native),
         ] {

@@ -7,8 +7,8 @@ use crate::facts::line::{Line, between, count_after, count_before};
 /// (<https://docs.pytest.org/en/stable/how-to/output.html>).
 pub(super) fn pytest(line: Line<'_>, tests: &mut Tests) {
     let text = line.trimmed;
-    if let Some(rest) = text.strip_prefix("FAILED ").or_else(|| text.strip_prefix("ERROR ")) {
-        if let Some(name) = id(rest) {
+    if let Some(rest) = ["FAILED ", "ERROR ", "FAIL "].iter().find_map(|result| text.strip_prefix(result)) {
+        if let Some(name) = id(rest).filter(|name| !text.starts_with("FAIL ") || name.contains("::")) {
             tests.add(Tool::Pytest, Source::Report, name);
         }
     } else if text.starts_with("___") {

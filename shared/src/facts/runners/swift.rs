@@ -13,6 +13,11 @@ pub(super) fn read(line: Line<'_>, tests: &mut Tests) {
             let name = name.trim_start_matches("-[").trim_end_matches(']').replace(' ', ".");
             tests.add(Tool::Xctest, Source::Report, &name);
         }
+    } else if let Some((name, _)) = text.strip_prefix("✗ ").and_then(|rest| rest.split_once(", ")) {
+        // xcpretty: `✗ testName, message`
+        if name.starts_with("test") && !name.contains(' ') {
+            tests.add(Tool::Xctest, Source::Progress, name);
+        }
     } else if text.starts_with("Executed ") {
         // Each suite repeats the number of those in it.
         if let Some(failed) = count_before(text, " failure") {
