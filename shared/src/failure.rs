@@ -147,6 +147,58 @@ impl FailureClass {
         Self::ALL.into_iter().find(|class| class.name() == name)
     }
 
+    /// What to do about it, in one or two sentences, where neither a signature nor a kind says it better.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Build => {
+                "Mend the code at the place that the first error names. Later errors often follow from it."
+            }
+            Self::Configuration => {
+                "Mend the workflow or the tool's settings at the place that the message names."
+            }
+            Self::Dependency => {
+                "Check the names and versions of the packages, and that the lock file fits them."
+            }
+            Self::Deployment => {
+                "Read the platform's answer and its own log. Check what it refused before running again."
+            }
+            Self::Network => {
+                "Run again. If it repeats, check that the host is reachable from the runner, or let the step retry."
+            }
+            Self::Permission => {
+                "Check that the token or key is set, not expired, and has the right that the step needs."
+            }
+            Self::Resource => "Lower what the step needs of memory, disk or requests, or give it more.",
+            Self::SecurityScan => {
+                "Read the findings and mend or update what they name. Record a false finding with a reason."
+            }
+            Self::Test => "Run the named test alone and compare what it expected with what it got.",
+            Self::Timeout => "Find out why it was slow or hung. If it needs the time, raise the limit.",
+        }
+    }
+
+    /// The page of GitHub's documentation about it.
+    #[must_use]
+    pub fn docs(self) -> &'static str {
+        match self {
+            Self::Build | Self::Test => "https://docs.github.com/actions/tutorials/build-and-test-code",
+            Self::Configuration | Self::Timeout => {
+                "https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax"
+            }
+            Self::Dependency => {
+                "https://docs.github.com/actions/reference/workflows-and-actions/dependency-caching"
+            }
+            Self::Deployment => {
+                "https://docs.github.com/actions/reference/workflows-and-actions/deployments-and-environments"
+            }
+            Self::Network => "https://www.githubstatus.com/",
+            Self::Permission => "https://docs.github.com/actions/tutorials/authenticate-with-github_token",
+            Self::Resource => "https://docs.github.com/actions/reference/runners/github-hosted-runners",
+            Self::SecurityScan => "https://docs.github.com/code-security",
+        }
+    }
+
     /// Position in the model's output.
     #[must_use]
     pub fn index(self) -> usize {

@@ -4,7 +4,7 @@
 //!
 //! * Failed runs: [`signature`] and [`webhook`] turn bytes into an action, [`excerpt`] finds the lines of a log that
 //!   matter, [`evidence`] says how long to wait for a missing log, [`features`] turns those lines into 884 numbers, and
-//!   [`classifier`] turns the numbers into a verdict. [`drift`] compares many verdicts with the training data.
+//!   [`classifier`] turns the numbers into a verdict, [`kind`] names what is under its class. [`drift`] compares many verdicts with the training data.
 //! * Pull requests: [`diff`] parses hunks, and [`review`] turns a model's scores into a review.
 //! * Both: [`store`] has the SQL, [`api`] the JSON of the worker's HTTP API, and [`access`] says who may see what.
 //!
@@ -16,6 +16,7 @@
 pub mod access;
 pub mod api;
 pub mod artifact;
+pub mod cause;
 pub mod classifier;
 pub mod diff;
 pub mod drift;
@@ -28,6 +29,7 @@ pub mod features;
 pub mod feedback;
 pub mod github;
 pub mod hex;
+pub mod kind;
 pub mod log;
 pub mod redact;
 pub mod review;

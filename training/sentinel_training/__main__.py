@@ -4,6 +4,7 @@ from sentinel_shared import commands
 from sentinel_shared.commands import Command
 
 COMMANDS = {
+    "lines": Command("lines", "fit the scorer that says which line of a log is the cause"),
     "train": Command("train", "fit the classifier and write the model's folder and the fixtures that go with it"),
     "retrain": Command("retrain", "fit a candidate on the records and on people's corrections"),
     "card": Command("card", "cross-validate the recipe with and without each of its parts, and write the model card"),

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 # How often an answer that is given should be right, over all classes and for any one of them.
-SELECTIVE_ACCURACY = 0.90
-CLASS_PRECISION = 0.75
+SELECTIVE_ACCURACY = 0.95
+CLASS_PRECISION = 0.85
 # Fewer answers than this say nothing about a class.
 CLASS_ANSWERS_MIN = 8
 THRESHOLDS = np.round(np.arange(0.20, 0.96, 0.01), 2)
@@ -20,12 +20,15 @@ class Calibration:
     class_abstain_below: list[float]
 
     @classmethod
-    def fit(cls, raw: np.ndarray, target: np.ndarray) -> "Calibration":
-        """From raw scores of records that the model has not seen."""
+    def fit(cls, raw: np.ndarray, target: np.ndarray, second: np.ndarray) -> "Calibration":
+        """From raw scores of records that the model has not seen. `second` is the other label that could be defended: an answer
+        of either is right enough to be given, but the confidence is that of the first."""
         temperature = best_temperature(raw, target)
         probabilities = softmax(raw, temperature)
-        abstain_below = threshold(probabilities, target)
-        return cls(temperature, abstain_below, class_thresholds(probabilities, target, abstain_below))
+        answer = probabilities.argmax(axis=1)
+        right = (answer == target) | (answer == second)
+        abstain_below = threshold(probabilities, right)
+        return cls(temperature, abstain_below, class_thresholds(probabilities, right, abstain_below))
 
     def probabilities(self, raw: np.ndarray) -> np.ndarray:
         return softmax(raw, self.temperature)
@@ -52,9 +55,9 @@ def best_temperature(raw: np.ndarray, target: np.ndarray) -> float:
     return float(grid[int(np.argmin(losses))])
 
 
-def threshold(probabilities: np.ndarray, target: np.ndarray) -> float:
+def threshold(probabilities: np.ndarray, right: np.ndarray) -> float:
     """The lowest confidence from which answers are right often enough."""
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == target
+    confidence = probabilities.max(axis=1)
     for candidate in THRESHOLDS:
         answered = confidence >= candidate
         if answered.any() and right[answered].mean() >= SELECTIVE_ACCURACY:
@@ -62,7 +65,7 @@ def threshold(probabilities: np.ndarray, target: np.ndarray) -> float:
     return float(THRESHOLDS[-1])
 
 
-def class_thresholds(probabilities: np.ndarray, target: np.ndarray, floor: float) -> list[float]:
+def class_thresholds(probabilities: np.ndarray, right: np.ndarray, floor: float) -> list[float]:
     """Per class, the lowest confidence, not under `floor`, from which its answers are right often enough."""
     confidence, answer = probabilities.max(axis=1), probabilities.argmax(axis=1)
     chosen = []
@@ -70,7 +73,7 @@ def class_thresholds(probabilities: np.ndarray, target: np.ndarray, floor: float
         at = floor
         for candidate in THRESHOLDS[THRESHOLDS >= floor]:
             answered = (answer == label) & (confidence >= candidate)
-            if answered.sum() < CLASS_ANSWERS_MIN or (target[answered] == label).mean() >= CLASS_PRECISION:
+            if answered.sum() < CLASS_ANSWERS_MIN or right[answered].mean() >= CLASS_PRECISION:
                 break
             at = float(candidate)
         chosen.append(at)

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightgbm
@@ -14,7 +14,7 @@ from sentinel_shared import tables
 from . import baseline, data, drift, model
 from .calibration import Calibration, calibration_error
 from .corpus import Corpus
-from .crossvalidation import OLDER_WEIGHT, fit_split, out_of_fold, target_of
+from .crossvalidation import OLDER_WEIGHT, fit_split, out_of_fold, target_of, with_whole
 
 # Below this the model is not written.
 GATE_MACRO_F1 = 0.65
@@ -53,22 +53,61 @@ def fit(corpus: Corpus, calibration_records: data.Records | None = None) -> Cand
         # A correction always counts: what is held out of its repository is then neither learned from nor scored.
         held_out &= ~np.isin(records.groups, corpus.feedback.groups)
     features = corpus.work / "features.json"
-    forest, training, older = fit_split(corpus, ~validation, held_out, features)
+    held_groups = records.groups[held_out]
+    forest, training, older = fit_split(corpus, records.groups[validation], held_groups, features)
 
+    # Without the validation split: each record and each whole log by a model of the other folds.
+    others = replace(corpus.only(~validation), whole=whole_without(corpus, records.groups[validation]))
+    scored = with_whole(others)
+    scores = out_of_fold(others, CALIBRATION_SEED)
     unseen_scores = np.empty((len(records.rows), len(tables.CLASSES)))
-    unseen_scores[~validation] = out_of_fold(corpus.only(~validation), CALIBRATION_SEED)
+    unseen_scores[~validation] = scores[: (~validation).sum()]
     unseen_scores[validation] = raw_scores(forest, corpus, records.take(validation), features)
-    if calibration_records is None:
-        scores, target = unseen_scores[~validation], target_of(training.labels)
-        calibrated_on = {"records": len(training.rows), "scores": "out of fold, of the training records"}
-    else:
+    if calibration_records is not None:
         refuse_known(corpus, calibration_records)
-        scores, target = raw_scores(forest, corpus, calibration_records, features), target_of(calibration_records.labels)
-        calibrated_on = {"records": len(calibration_records.rows), "scores": "the model's, of records set aside"}
-    calibration = Calibration.fit(scores, target)
+        scored, scores = calibration_records, raw_scores(forest, corpus, calibration_records, features)
+        calibrated_on = {"records": len(scored.rows), "scores": "the model's, of records set aside"}
+    elif others.whole is not None:
+        # What is served; and only logs that nobody had read when the signatures were written.
+        unread = np.array([row.get("full_log") is not None and not row.get("read_before") for row in scored.rows])
+        scored, scores = scored.take(unread), scores[unread]
+        calibrated_on = {"records": len(scored.rows), "scores": "out of fold, of whole logs that the signatures' author had not read"}
+    else:
+        calibrated_on = {"records": len(scored.rows), "scores": "out of fold, of the training records"}
+    calibration = Calibration.fit(scores, target_of(scored.labels), alternatives(scored))
+    if others.whole is not None:
+        whole_metrics = served_metrics(scored, calibration.probabilities(scores), calibration)
     held = records.take(held_out)
     metrics = validation_metrics(held, calibration.probabilities(unseen_scores[held_out]), calibration)
+    if others.whole is not None:
+        metrics["whole_logs"] = whole_metrics
     return Candidate(forest, features, training, older, held, calibration, calibrated_on, unseen_scores, metrics)
+
+
+def whole_without(corpus: Corpus, groups: np.ndarray) -> data.Records | None:
+    return corpus.whole and corpus.whole.take(~np.isin(corpus.whole.groups, groups))
+
+
+def alternatives(records: data.Records) -> np.ndarray:
+    """The number of each record's second label, or that of the first where it has none."""
+    return target_of(np.array([row.get("alt_label") or label for row, label in zip(records.rows, records.labels)]))
+
+
+def served_metrics(records: data.Records, probabilities: np.ndarray, calibration: Calibration) -> dict:
+    """On whole logs, each scored out of fold; the lines were ranked by a scorer that had not seen their repository either."""
+    predicted, target = probabilities.argmax(axis=1), target_of(records.labels)
+    strict = predicted == target
+    lenient = strict | (predicted == alternatives(records))
+    answered = calibration.is_answered(probabilities)
+    figures = {
+        "strict_accuracy": strict.mean(),
+        "lenient_accuracy": lenient.mean(),
+        "macro_f1": f1_score(target, predicted, average="macro"),
+        "answered": answered.mean(),
+        "answered_accuracy": strict[answered].mean(),
+        "answered_lenient": lenient[answered].mean(),
+    }
+    return {"n": len(records.rows), **{name: round(float(value), 4) for name, value in figures.items()}}
 
 
 def raw_scores(forest: lightgbm.LGBMClassifier, corpus: Corpus, records: data.Records, features: Path) -> np.ndarray:
@@ -135,6 +174,7 @@ def manifest(candidate: Candidate, corpus: Corpus, folder: Path, version: str, s
         "data": {
             "train.jsonl": data.sha256(sources / "train.jsonl"),
             "train_more.jsonl": data.sha256(sources / "train_more.jsonl"),
+            **({"whole_logs.jsonl": data.sha256(sources / "whole_logs.jsonl")} if corpus.whole else {}),
             "training_records": len(candidate.training.rows),
             "down_weighted_records": len(candidate.older.rows),
             "down_weight": OLDER_WEIGHT,

@@ -18,10 +18,11 @@ from sentinel_shared.tables import CLASSES
 
 from . import data
 from .calibration import Calibration, calibration_error, reliability_bins
-from .corpus import Corpus, Sources, add_source_arguments
-from .crossvalidation import FOLDS, VARIANTS, figures, out_of_fold, target_of
+from .corpus import Corpus, opened
+from .crossvalidation import FOLDS, VARIANTS, figures, out_of_fold, target_of, with_whole
+from .sources import Sources, add_source_arguments
 
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: Options) -> None:
-    with options.open() as corpus:
+    with opened(options) as corpus:
         write(corpus, options.model)
 
 
 def write(corpus: Corpus, folder: Path) -> None:
-    records, classes = corpus.records, np.array(CLASSES)
+    records, classes = with_whole(corpus), np.array(CLASSES)
     target = target_of(records.labels)
     calibration = Calibration(**json.loads((folder / "manifest.json").read_text())["calibration"])
     scores = {variant.name: [out_of_fold(corpus, seed, variant) for seed in SEEDS] for variant in VARIANTS}
@@ -74,7 +75,7 @@ def accuracy_at_coverage(probabilities: np.ndarray, target: np.ndarray, coverage
 
 
 def markdown(corpus: Corpus, card: dict, predicted: np.ndarray) -> str:
-    records, older = corpus.records, corpus.older
+    records, older = with_whole(corpus), corpus.older
     names = list(card["ablation"]["full"])
     lines = [
         f"{len(records.rows)} records from {len(set(records.groups))} repositories or families of them, and {len(older.rows)} older ones.",

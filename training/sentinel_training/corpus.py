@@ -1,8 +1,6 @@
 """The records that a model is fitted on, and the program that computes their features."""
 
-import argparse
 import json
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,42 +10,26 @@ import numpy as np
 
 from sentinel_shared.tables import CLASSES
 
-from . import ROOT, data
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sources:
-    """Where the records are, and what turns them into features."""
-
-    data: Path
-    model: Path
-    sentinel: Path
-    work: Path | None
-
-    @contextmanager
-    def open(self) -> Iterator["Corpus"]:
-        with workspace(self.work) as work:
-            yield Corpus.read(self.data, self.model / "patterns.toml", self.sentinel, work)
-
-
-def add_source_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, help="folder of train.jsonl and train_more.jsonl")
-    add_program_arguments(parser)
-
-
-def add_program_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, default=ROOT / "models/failure", help="the model's folder, with patterns.toml")
-    parser.add_argument("--sentinel", type=Path, default=ROOT / "target/debug/sentinel", help="the Rust program")
-    parser.add_argument("--work", type=Path, help="where to leave intermediate files; a temporary folder if not given")
+from . import data, lines
+from .sources import Sources, workspace
 
 
 @contextmanager
-def workspace(folder: Path | None) -> Iterator[Path]:
-    """The folder, or a temporary one."""
-    with tempfile.TemporaryDirectory() as temporary:
-        work = folder or Path(temporary)
-        work.mkdir(parents=True, exist_ok=True)
-        yield work
+def opened(sources: Sources) -> Iterator["Corpus"]:
+    """The corpus of these sources, with a working folder."""
+    with workspace(sources.work) as work:
+        yield Corpus.read(sources.data, sources.model / "patterns.toml", sources.sentinel, work)
+
+
+def fold_scorers(folder: Path, sentinel: Path, work: Path) -> list[Path] | None:
+    """Scorers of lines for the training records; None if the folder has no whole logs to fit them on."""
+    if not (folder / "whole_logs.jsonl").exists():
+        return None
+    fitted = lines.read(folder, sentinel, work)
+    paths = [work / f"fold{number}.forest" for number in range(lines.FOLDS)]
+    for number, path in enumerate(paths):
+        path.write_bytes(lines.to_bytes(fitted.fit(number), fitted.numbers.shape[1]))
+    return paths
 
 
 @dataclass
@@ -58,20 +40,26 @@ class Corpus:
     patterns: Path
     sentinel: Path
     work: Path
+    # Whole logs, which are what is served.
+    whole: data.Records | None = None
+    # One scorer of lines for each fold; see `lines`.
+    scorers: list[Path] | None = None
     # What people corrected on a running worker.
     feedback: data.Records | None = None
 
     @classmethod
     def read(cls, folder: Path, patterns: Path, sentinel: Path, work: Path) -> "Corpus":
-        records, older = (data.read(folder / name, patterns, sentinel, work) for name in ("train.jsonl", "train_more.jsonl"))
+        scorers = fold_scorers(folder, sentinel, work)
+        records, older = (data.read(folder / name, patterns, sentinel, work, scorers) for name in ("train.jsonl", "train_more.jsonl"))
+        whole = data.read(folder / "whole_logs.jsonl", patterns, sentinel, work, scorers) if scorers else None
         absent = sorted(set(CLASSES) - set(map(str, records.labels)))
         if absent:
             raise SystemExit(f"{folder / 'train.jsonl'} has no record of {', '.join(absent)}")
-        return cls(records, older, patterns, sentinel, work)
+        return cls(records, older, patterns, sentinel, work, whole, scorers)
 
     def read_more(self, path: Path) -> data.Records:
         """Records of another file, by the same patterns."""
-        return data.read(path, self.patterns, self.sentinel, self.work)
+        return data.read(path, self.patterns, self.sentinel, self.work, self.scorers)
 
     def only(self, chosen: np.ndarray) -> "Corpus":
         """Without the records that are not chosen; older records and feedback stay."""

@@ -1,6 +1,7 @@
 """Out-of-fold scores: every record is scored by a model that has not seen its repository."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +37,7 @@ class Variant:
 
 
 def is_pseudo(term: str) -> bool:
-    return any(word.removeprefix("err_").startswith(("sig_", "cue_")) for word in term.split())
+    return any(word.removeprefix("err_").removeprefix("top_").startswith(("sig_", "cue_")) for word in term.split())
 
 
 VARIANTS = [
@@ -64,16 +65,23 @@ def fit_features(training: data.Records, older: data.Records, path: Path, varian
 
 
 def weights(training: data.Records, older: data.Records, variant: Variant) -> np.ndarray:
-    return np.r_[np.ones(len(training.rows)), np.full(len(older.rows), variant.older_weight)]
+    """A repository with many whole logs counts less for each of them."""
+    count = Counter(group for group, row in zip(training.groups, training.rows) if row.get("full_log"))
+    own = [1 / np.sqrt(count[group]) if row.get("full_log") else 1.0 for group, row in zip(training.groups, training.rows)]
+    return np.r_[own, np.full(len(older.rows), variant.older_weight)]
+
+
+def with_whole(corpus: Corpus) -> data.Records:
+    """The records and, where there are any, the whole logs."""
+    return corpus.records if corpus.whole is None else corpus.records.joined(corpus.whole)
 
 
 def fit_split(
-    corpus: Corpus, chosen: np.ndarray, held_out: np.ndarray, features: Path, variant: Variant = Variant()
+    corpus: Corpus, outside: np.ndarray, held: np.ndarray, features: Path, variant: Variant = Variant()
 ) -> tuple[lightgbm.LGBMClassifier, data.Records, data.Records]:
-    """Fits on the chosen records, and on the older ones and people's corrections from other repositories than the
-    held-out ones. The forest, the chosen records, and the older ones it was fitted on."""
-    held = corpus.records.groups[held_out]
-    training = corpus.records.take(chosen)
+    """Fits on the records and whole logs of repositories that are not `outside`, and on the older records and people's
+    corrections of repositories that are not `held`. The forest, and the two kinds of records it was fitted on."""
+    training = with_whole(corpus).take(~np.isin(with_whole(corpus).groups, outside))
     older = corpus.older.take(~np.isin(corpus.older.groups, held) & (variant.older_weight > 0))
     fit_features(training, older, features, variant)
     rows, labels, weight = training.rows + older.rows, np.r_[training.labels, older.labels], weights(training, older, variant)
@@ -89,15 +97,15 @@ def fit_split(
 
 
 def out_of_fold(corpus: Corpus, seed: int, variant: Variant = Variant()) -> np.ndarray:
-    """Raw scores, one row a record, from five folds by repository."""
-    records = corpus.records
+    """Raw scores, one row a record (and after them one a whole log), from five folds by repository."""
+    records = with_whole(corpus)
     raw = np.empty((len(records.rows), len(CLASSES)))
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     features = corpus.work / "fold.features.json"
     for number, (inside, outside) in enumerate(folds.split(records.texts, records.labels, records.groups), 1):
         chosen = np.zeros(len(records.rows), dtype=bool)
         chosen[inside] = True
-        forest, _, _ = fit_split(corpus, chosen, ~chosen, features, variant)
+        forest, _, _ = fit_split(corpus, records.groups[~chosen], records.groups[~chosen], features, variant)
         held = model.blanked(corpus.matrix(records.take(~chosen).rows, features), variant.blank)
         raw[outside] = forest.booster_.predict(held, raw_score=True)
         print(f"{variant.name}: seed {seed}, fold {number} of {FOLDS}", flush=True)

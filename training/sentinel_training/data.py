@@ -14,7 +14,7 @@ from sentinel_shared.tables import NUMERICS
 # Licences whose records may be copied into the repository, with their notice.
 REDISTRIBUTABLE = {"MIT", "BSD-3-Clause", "Apache-2.0", "MPL-2.0", "Unlicense"}
 # Origins whose logs are of GitHub Actions; and those that are retyped or expected output, which flatter every method.
-ACTIONS_LIKE = ["gha-committed-log", "cidiff", "deploy-log"]
+ACTIONS_LIKE = ["gha-committed-log", "cidiff", "deploy-log", "whole-log"]
 QUOTED = ["quoted-in-file", "scanner-fixture"]
 # Fixed before this split was scored, and never changed to improve a figure.
 SPLIT_SEED = 42
@@ -37,14 +37,31 @@ class Records:
         telemetry = [row for row, wanted in zip(self.telemetry, chosen) if wanted]
         return Records(rows, telemetry, self.texts[chosen], self.numerics[chosen], self.labels[chosen], self.groups[chosen])
 
+    def joined(self, other: "Records") -> "Records":
+        both = [(self.texts, other.texts), (self.numerics, other.numerics), (self.labels, other.labels), (self.groups, other.groups)]
+        return Records(self.rows + other.rows, self.telemetry + other.telemetry, *(np.concatenate(pair) for pair in both))
 
-def read(path: Path, patterns: Path, sentinel: Path, work: Path) -> Records:
-    """Reads labelled JSON lines, and has Rust turn each into masked text."""
+
+def read(path: Path, patterns: Path, sentinel: Path, work: Path, scorers: list[Path] | None = None) -> Records:
+    """Reads labelled JSON lines, and has Rust turn each into masked text.
+
+    `scorers` rank the lines of each log, one for each fold of `lines.fold`, which has not seen that fold's repositories; the
+    program's own ranks them if there are none.
+    """
     rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-    out = work / f"{path.stem}.telemetry.jsonl"
-    command: list[Path | str] = [sentinel, "features", "--data", path, "--patterns", patterns, "--out", out]
-    subprocess.run(command, check=True)
-    telemetry = [json.loads(line)["telemetry"] for line in out.read_text().splitlines()]
+    folds = [int(hashlib.sha1((row.get("repo") or row["id"]).encode()).hexdigest(), 16) % len(scorers or [0]) for row in rows]
+    telemetry: list[dict] = [{}] * len(rows)
+    for number, scorer in enumerate(scorers or [None]):
+        part, out = work / f"{path.stem}.{number}.jsonl", work / f"{path.stem}.{number}.telemetry.jsonl"
+        members = [at for at, fold in enumerate(folds) if fold == number]
+        if not members:
+            continue
+        part.write_text("".join(json.dumps(rows[at]) + "\n" for at in members))
+        command: list[Path | str] = [sentinel, "features", "--data", part, "--patterns", patterns, "--out", out]
+        subprocess.run(command + (["--scorer", scorer] if scorer else []), check=True)
+        for at, line in zip(members, out.read_text().splitlines()):
+            telemetry[at] = json.loads(line)["telemetry"]
+            rows[at]["telemetry"] = telemetry[at]
     return Records(
         rows,
         telemetry,
@@ -58,7 +75,8 @@ def read(path: Path, patterns: Path, sentinel: Path, work: Path) -> Records:
 def matrix(rows: list[dict], fitted: Path, patterns: Path, sentinel: Path, work: Path) -> np.ndarray:
     """The features of `rows`, one row each, computed by Rust."""
     data, out = work / "rows.jsonl", work / "matrix.npy"
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    kept = ("id", "label", "telemetry")
+    data.write_text("".join(json.dumps({name: row[name] for name in kept}) + "\n" for row in rows))
     command: list[Path | str] = [sentinel, "features", "--data", data, "--patterns", patterns, "--fitted", fitted, "--out", out]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     return np.load(out)

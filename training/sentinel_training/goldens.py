@@ -16,7 +16,7 @@ from sentinel_shared.tables import BLOCKS, CATEGORY_COLUMNS, FLAGS, NUMERICS
 
 from . import ROOT, data, vocabulary
 from .calibration import Calibration
-from .corpus import add_program_arguments, workspace
+from .sources import add_program_arguments, workspace
 
 # Telemetry no record has: every numeric, every kind of level, flags, an empty text, a name beyond ASCII.
 SYNTHETIC = [

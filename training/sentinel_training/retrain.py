@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import candidate
-from .corpus import Sources, add_source_arguments
+from .corpus import opened
+from .sources import Sources, add_source_arguments
 from .train import add_calibration
 
 
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: Options) -> None:
-    with options.open() as corpus:
+    with opened(options) as corpus:
         corpus = replace(corpus, feedback=corpus.read_more(options.feedback))
         calibration_records = corpus.read_more(options.calibration) if options.calibration else None
         fitted = candidate.fit(corpus, calibration_records)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import ROOT, candidate, drift, goldens
-from .corpus import Sources, add_source_arguments
+from .corpus import opened
+from .sources import Sources, add_source_arguments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ def add_calibration(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: Options) -> None:
-    with options.open() as corpus:
+    with opened(options) as corpus:
         calibration_records = corpus.read_more(options.calibration) if options.calibration else None
         fitted = candidate.fit(corpus, calibration_records)
         candidate.check_gate(fitted)

@@ -25,9 +25,11 @@ HAS_LEARNER = importlib.util.find_spec("lightgbm") is not None
 CORRECTED = "err_cherwell ticket not in stat implement\nerr_releas gat refus the window"
 CORRECTIONS = 12
 KEY = "01" * 32
+# The version of the model in the repository.
+SERVING = json.loads((ROOT / "models/failure/manifest.json").read_text())["model_version"]
 # Of the candidate's forest: how many leaves, and the sum of their values without signs. Within 3 %, since other versions of
 # scikit-learn choose a few other terms for the vocabulary.
-RECORDED_LEAVES, RECORDED_SUM = 3984, 163.589
+RECORDED_LEAVES, RECORDED_SUM = 3845, 152.542
 
 
 class Worker(BaseHTTPRequestHandler):
@@ -39,9 +41,10 @@ class Worker(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         if url.path == "/api/registry":
             manifest = json.loads((ROOT / "models/failure/manifest.json").read_text())
-            newest = {"model_version": "lgbm_v3.7", "status": "candidate", "digest": "00" * 32, "manifest": manifest, "uploaded_by": "a-key"}
+            newest = {"model_version": "lgbm_v4.7", "status": "candidate", "digest": "00" * 32, "manifest": manifest, "uploaded_by": "a-key"}
             models = [newest | {"timestamp": "2026-01-01T00:00:00Z"}]
-            self.answer({"latest": "lgbm_v3.2", "retrain_suggested": True, "serving": manifest, "models": models, "activations": []})
+            latest = {"latest": SERVING, "retrain_suggested": True, "serving": manifest}
+            self.answer(latest | {"models": models, "activations": []})
         elif url.path == "/api/telemetry":
             after = int(parse_qs(url.query)["after"][0])
             self.answer([stored(number) for number in range(after + 1, CORRECTIONS + 1)])
@@ -50,7 +53,7 @@ class Worker(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.pushed.append(self.rfile.read(int(self.headers["content-length"])))
-        self.answer({"model_version": "lgbm_v3.8", "digest": "00" * 32, "status": "registered"})
+        self.answer({"model_version": "lgbm_v4.8", "digest": "00" * 32, "status": "registered"})
 
     def answer(self, document: object) -> None:
         body = json.dumps(document).encode()
@@ -67,7 +70,7 @@ class Worker(BaseHTTPRequestHandler):
 def stored(number: int) -> dict:
     return {
         "id": number, "repository": "o/gated", "subject": f"run:{number}:1", "prediction": "Unknown", "confidence": 0.2,
-        "model_version": "lgbm_v3.2", "corrected": "Deployment Failure", "telemetry": {"text": CORRECTED, "repository": "o/gated"},
+        "model_version": SERVING, "corrected": "Deployment Failure", "telemetry": {"text": CORRECTED, "repository": "o/gated"},
     }
 
 
@@ -94,14 +97,14 @@ class Retrain(unittest.TestCase):
         )
 
     def test_a_candidate_is_fitted_found_no_worse_signed_and_uploaded(self) -> None:
-        self.assertIn("lgbm_v3.8 is no worse than lgbm_v3.2", self.output)
-        self.assertIn("lgbm_v3.8 is a candidate", self.output)
+        self.assertIn(f"lgbm_v4.8 is no worse than {SERVING}", self.output)
+        self.assertIn("lgbm_v4.8 is a candidate", self.output)
         [pushed] = Worker.pushed
         self.assertGreater(len(pushed), 100_000)
 
     def test_the_candidate_loads_compiles_and_says_what_was_corrected(self) -> None:
         manifest = json.loads(sentinel("model", "show", "--model", self.candidate))
-        self.assertEqual(manifest["model_version"], "lgbm_v3.8")
+        self.assertEqual(manifest["model_version"], "lgbm_v4.8")
         self.assertEqual(manifest["data"]["corrections"], CORRECTIONS)
         sentinel("model", "compile", "--model", self.candidate, "--out", self.folder / "compiled.bundle")
         self.assertGreater((self.folder / "compiled.bundle").stat().st_size, 100_000)

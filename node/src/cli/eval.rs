@@ -30,7 +30,8 @@ enum EvalTarget {
     Review(ReviewEval),
 }
 
-/// Score the failure classifier on JSON lines with `excerpt` and `label` (and `alt_label`, `step_name`, `job_name`).
+/// Score the failure classifier on JSON lines with `label`, and `full_log` (the whole log) or `excerpt`
+/// (and `alt_label`, `step_name`, `job_name`, `cause_line`).
 #[derive(Debug, Args)]
 struct ClassifierEval {
     /// The labelled records: JSON lines, plain or gzip.

@@ -2,10 +2,11 @@
 //! else.
 
 use crate::learn::failure_model;
-use crate::learn::labelled_runs;
+use crate::learn::labelled_runs::{self, LabelledRun};
 use anyhow::{Context, Result};
 use clap::Args;
 use sentinel_shared::features::{Patterns, Pipeline, WIDTH};
+use sentinel_shared::{cause, excerpt};
 use serde_json::json;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -28,6 +29,14 @@ pub(super) struct Features {
     /// The features.json with the fitted transformers; makes the matrix.
     #[arg(long)]
     fitted: Option<PathBuf>,
+    /// Write the candidate lines of each log instead: a matrix with one row per line (as `--out`), and beside it, with
+    /// the ending `.jsonl`, the record, the number and the text of each line.
+    #[arg(long, conflicts_with = "fitted")]
+    lines: bool,
+    /// Rank the lines of each log with this scorer instead of the embedded one: training ranks the lines of a record with
+    /// a scorer that has not seen the record.
+    #[arg(long)]
+    scorer: Option<PathBuf>,
     /// The file to write.
     #[arg(long)]
     out: PathBuf,
@@ -35,6 +44,10 @@ pub(super) struct Features {
 
 impl Features {
     pub(super) fn run(self) -> Result<()> {
+        if let Some(path) = &self.scorer {
+            let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+            cause::use_scorer(&bytes).with_context(|| path.display().to_string())?;
+        }
         let patterns = match &self.patterns {
             Some(path) => {
                 let text =
@@ -44,6 +57,9 @@ impl Features {
             None => failure_model::load(None)?.patterns,
         };
         let records = labelled_runs::read(&self.data)?;
+        if self.lines {
+            return self.write_lines(&records);
+        }
         let file = File::create(&self.out).with_context(|| format!("creating {}", self.out.display()))?;
         let mut out = BufWriter::new(file);
         match &self.fitted {
@@ -57,7 +73,7 @@ impl Features {
                 let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
                 let pipeline: Pipeline = serde_json::from_slice(&bytes).context("the fitted transformers")?;
                 pipeline.validate()?;
-                write_npy_header(&mut out, records.len())?;
+                write_npy_header(&mut out, records.len(), WIDTH)?;
                 for record in &records {
                     for value in pipeline.transform(&record.telemetry(&patterns)).values() {
                         out.write_all(&value.to_le_bytes())?;
@@ -69,11 +85,39 @@ impl Features {
         stderr!("{} records written to {}", records.len(), self.out.display());
         Ok(())
     }
+
+    fn write_lines(&self, records: &[LabelledRun]) -> Result<()> {
+        let mut rows = Vec::new();
+        let beside = self.out.with_extension("jsonl");
+        let mut texts = BufWriter::new(File::create(&beside).with_context(|| beside.display().to_string())?);
+        for record in records {
+            let (kept, steps) = excerpt::candidates(record.log().as_bytes(), record.job_in_log());
+            for (step, line, row) in cause::rows(&kept, steps) {
+                let line = &kept[step].lines[line];
+                writeln!(
+                    texts,
+                    "{}",
+                    json!({ "id": record.id, "number": line.number, "text": line.text, "step": step })
+                )?;
+                rows.push(row);
+            }
+        }
+        texts.flush()?;
+        let mut out =
+            BufWriter::new(File::create(&self.out).with_context(|| self.out.display().to_string())?);
+        write_npy_header(&mut out, rows.len(), cause::SIGNS)?;
+        for value in rows.iter().flatten() {
+            out.write_all(&value.to_le_bytes())?;
+        }
+        out.flush()?;
+        stderr!("{} lines of {} records written to {}", rows.len(), records.len(), self.out.display());
+        Ok(())
+    }
 }
 
 /// The header of NumPy's format 1.0 (<https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>).
-fn write_npy_header(out: &mut impl Write, rows: usize) -> std::io::Result<()> {
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {WIDTH}), }}");
+fn write_npy_header(out: &mut impl Write, rows: usize, columns: usize) -> std::io::Result<()> {
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
     let unpadded = 10 + header.len() + 1;
     header.push_str(&" ".repeat(unpadded.next_multiple_of(64) - unpadded));
     header.push('\n');

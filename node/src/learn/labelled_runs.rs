@@ -1,9 +1,10 @@
 //! Labelled CI failures, one JSON object per line, and the telemetry that the model reads from each.
 
 use anyhow::{Context, Result};
-use sentinel_shared::excerpt::Excerpt;
+use sentinel_shared::excerpt::{Excerpt, Jobs};
 use sentinel_shared::failure::FailureClass;
 use sentinel_shared::features::{Patterns, Telemetry};
+use sentinel_shared::log::{LogLine, Reader};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::fs::File;
@@ -23,6 +24,15 @@ pub struct LabelledRun {
     /// The log, or the part of it that was kept.
     #[serde(default)]
     pub excerpt: String,
+    /// The whole log, where it is known. It is read instead of the excerpt, because that is what a worker reads.
+    #[serde(default)]
+    pub full_log: Option<String>,
+    /// The line that a maintainer would point at, as the log has it.
+    #[serde(default)]
+    pub cause_line: Option<String>,
+    /// Lines that would do equally well.
+    #[serde(default)]
+    pub also_cause_lines: Vec<String>,
     /// The telemetry that a worker stored instead of a log. Its text is masked already.
     #[serde(default)]
     pub telemetry: Option<Telemetry>,
@@ -47,10 +57,48 @@ pub struct LabelledRun {
 }
 
 impl LabelledRun {
-    /// The excerpt of the record's log.
+    /// The text of the log: the whole log, or the part of it that was kept.
+    #[must_use]
+    pub fn log(&self) -> &str {
+        self.full_log.as_deref().unwrap_or(&self.excerpt)
+    }
+
+    /// The excerpt of the record's log. Of a log of several jobs, it is that of the record's job.
     #[must_use]
     pub fn lines(&self) -> Excerpt {
-        Excerpt::of(self.excerpt.as_bytes())
+        self.job_of(self.log())
+    }
+
+    /// The name of the record's job, if its log has lines of it.
+    #[must_use]
+    pub fn job_in_log(&self) -> Option<&str> {
+        let name = self.job_name.as_deref()?;
+        Jobs::of(self.log().as_bytes()).iter().any(|job| job.name.as_deref() == Some(name)).then_some(name)
+    }
+
+    /// The lines of the record's job, without timestamps and without what `gh` writes before them.
+    #[must_use]
+    pub fn job_text(&self) -> Vec<String> {
+        let job = self.job_in_log();
+        let mut lines = Vec::new();
+        let mut reader = Reader::new();
+        let mut sink = |line: LogLine<'_>| {
+            if job.is_none() || line.job == job {
+                lines.push(String::from_utf8_lossy(line.text).into_owned());
+            }
+        };
+        reader.push(self.log().as_bytes(), &mut sink);
+        reader.finish(&mut sink);
+        lines
+    }
+
+    /// The excerpt of the record's job in `log`.
+    #[must_use]
+    pub fn job_of(&self, log: &str) -> Excerpt {
+        let mut jobs = Jobs::of(log.as_bytes());
+        let named = jobs.iter().position(|job| job.name.is_some() && job.name == self.job_name);
+        let at = named.or_else(|| jobs.iter().position(|job| job.found)).unwrap_or(0);
+        if jobs.is_empty() { Excerpt::default() } else { jobs.swap_remove(at).excerpt }
     }
 
     /// The model's input for this record.

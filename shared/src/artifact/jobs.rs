@@ -5,6 +5,8 @@ use super::ModelBundle;
 use crate::Result;
 use crate::classifier::Verdict;
 use crate::excerpt::{Excerpt, JobLog, Line};
+use crate::facts::Facts;
+use crate::kind::{Clues, FailureKind, kind_of};
 use crate::redact::redact;
 use crate::text;
 use serde_json::{Value as Json, json};
@@ -25,6 +27,21 @@ pub struct JobVerdict {
     pub excerpt: Excerpt,
     /// None if nothing in the log says that the job failed.
     pub verdict: Option<Verdict>,
+    /// What the lines state: failing tests, places in the code, codes and names.
+    pub facts: Facts,
+    /// What the failure is called, and what to do.
+    pub next: Option<NextStep>,
+}
+
+/// What a failure is called within its class, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextStep {
+    /// None if no signature tells it.
+    pub kind: Option<FailureKind>,
+    /// One or two sentences: the advice of the signature on the deciding line, else that of the class.
+    pub advice: String,
+    /// The page that says more.
+    pub docs: String,
 }
 
 // === impl ModelBundle ===
@@ -46,11 +63,37 @@ impl ModelBundle {
         let at_line = line.and_then(|line| log.step_at(line.number)).map(str::to_owned);
         let step = step.map(str::to_owned).or(at_line).or_else(|| log.step.clone());
         let step = step.filter(|_| verdict.is_some());
-        Ok(JobVerdict { job, step, excerpt: log.excerpt, verdict })
+        let facts = Facts::of(log.excerpt.lines.iter().map(|line| line.text.as_str()));
+        let next = verdict.as_ref().map(|verdict| self.next_step(verdict, &facts));
+        Ok(JobVerdict { job, step, excerpt: log.excerpt, verdict, facts, next })
+    }
+
+    /// What to do about a failure. The signature on the deciding line is asked only if it agrees with the class.
+    #[must_use]
+    pub fn next_step(&self, verdict: &Verdict, facts: &Facts) -> NextStep {
+        let class = verdict.prediction.class;
+        let line = verdict.explanation.line.as_ref().map_or("", |line| line.text.as_str());
+        let line = line.strip_prefix("##[error]").unwrap_or(line).trim();
+        let told = self.patterns.told(line).filter(|pattern| pattern.suggests == class);
+        let clues = Clues {
+            signature: told.and_then(|pattern| pattern.kind),
+            exit_code: facts.exit_code,
+            http_status: facts.http_status,
+            failing_tests: facts.failing_tests.len(),
+            ..Clues::of(class)
+        };
+        let kind = kind_of(&clues);
+        let (advice, docs) = match (told, kind) {
+            (Some(pattern), _) => (pattern.advice.as_str(), pattern.docs.as_str()),
+            (None, Some(kind)) => (kind.advice(), class.docs()),
+            (None, None) => (class.advice(), class.docs()),
+        };
+        NextStep { kind, advice: advice.to_owned(), docs: docs.to_owned() }
     }
 
     /// The JSON of all `verdicts` for programs: `jobs`, each with `job`, `step`, `found`, the fields of
-    /// [`Self::public_json`], `around` (the lines around the deciding one) and `log`; `model_version`. The fields of a
+    /// [`Self::public_json`], `around` (the lines around the deciding one), `facts`, `kind`,
+    /// `advice`, `docs` and `log`; `model_version`. The fields of a
     /// single job are told outside of `jobs` too.
     #[must_use]
     pub fn jobs_json(&self, verdicts: &[JobVerdict]) -> Json {
@@ -76,6 +119,12 @@ impl ModelBundle {
         told["step"] = json!(verdict.step);
         if verdict.verdict.is_some() {
             told["around"] = json!(verdict.around());
+            told["facts"] = json!(verdict.facts);
+        }
+        if let Some(next) = &verdict.next {
+            told["kind"] = json!(next.kind);
+            told["advice"] = json!(next.advice);
+            told["docs"] = json!(next.docs);
         }
         told["log"] = json!({ "lines": verdict.excerpt.log_lines, "bytes": verdict.excerpt.log_bytes });
         told

@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// First bytes of a compiled bundle; the last two are its version.
-const MAGIC: &[u8; 8] = b"SNTLFB03";
+const MAGIC: &[u8; 8] = b"SNTLFB04";
 const DIGEST_BYTES: usize = 32;
 
 /// Describes a model: its parts, its training data and its figures.

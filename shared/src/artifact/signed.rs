@@ -205,7 +205,7 @@ mod tests {
         let other = PublicKeys::parse(&key(2).public()).unwrap();
         assert!(refusal(&other, &signed).contains("not trusted"));
         assert!(refusal(&PublicKeys::default(), &signed).contains("not trusted"));
-        assert!(refusal(&both, b"SNTLFB03").contains("not signed in this format"));
+        assert!(refusal(&both, b"SNTLFB04").contains("not signed in this format"));
         assert!(PublicKeys::parse("xyz").is_err() && PublicKeys::parse("").unwrap().is_empty());
     }
 

@@ -28,7 +28,8 @@ pub struct Term {
 pub struct Explanation {
     /// The strongest terms, strongest first; only terms that raised the score.
     pub terms: Vec<Term>,
-    /// The log line that holds most of that strength, without secrets.
+    /// The line that is likeliest the cause, without secrets; of lines that were not ranked, the one that holds most of that
+    /// strength.
     pub line: Option<Line>,
 }
 
@@ -51,7 +52,11 @@ impl Explanation {
             .take(TERMS)
             .map(|(column, drop)| Term { term: pipeline.name(**column), drop: **drop })
             .collect();
-        let line = deciding_line(&drops, excerpt, pipeline, patterns);
+        let cause = excerpt
+            .causes
+            .first()
+            .and_then(|number| excerpt.lines.iter().find(|line| line.number == *number));
+        let line = cause.or_else(|| deciding_line(&drops, excerpt, pipeline, patterns));
         // From here on it is shown and stored.
         let line =
             line.map(|line| Line { number: line.number, text: text::line(&redact(&line.text)).into_owned() });

@@ -1,12 +1,18 @@
 //! The lines of one job: decides which step failed, and so which lines matter.
 
+use super::choice::{Chosen, choose};
 use super::step::StepLines;
-use super::{EXCERPT_LINES, Excerpt, JobLog, Line, clean};
+use super::{Excerpt, JobLog};
+use crate::cause::KeptStep;
 use crate::log::{Format, LogLine, Outcome};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 /// The largest number of steps whose names are known at the end. Jobs have some twenty; the last ones are kept.
 const STEPS: usize = 512;
+/// Steps with a reported error that are held from the beginning of the job, and as many from its end.
+const FAILED_STEPS: usize = 3;
+/// Steps without one that are held from its end.
+const QUIET_STEPS: usize = 2;
 
 /// What hints at a failure without any of the words that announce one, in lower case.
 const HINTS: [&str; 24] = [
@@ -43,12 +49,18 @@ pub(super) struct JobLines {
     lines: u64,
     bytes: u64,
     nul_bytes: u64,
-    opening: Vec<Line>,
     step: Step,
-    /// The first step that reported an error, with its end: the root cause is rarely after it.
-    failed: Option<Step>,
-    /// The step before the current one, for logs that end in quiet clean-up.
-    before: Option<Step>,
+    /// The number of steps that ended.
+    step_index: u64,
+    /// The first steps that reported an error: the root cause is rarely after them.
+    failed: Vec<KeptStep>,
+    /// The last ones, for errors that a job went on after.
+    failed_last: VecDeque<KeptStep>,
+    /// The last steps without a reported error in which something looks like trouble.
+    before: VecDeque<KeptStep>,
+    /// The last step in which nothing looks like trouble, for logs that have no other.
+    silent: Option<(KeptStep, Option<String>)>,
+    step_names: HashMap<u64, String>,
     /// The first line and the name of each step.
     steps: VecDeque<(u64, Option<String>)>,
     has_failed: bool,
@@ -87,9 +99,6 @@ impl JobLines {
         if memchr::memchr(0, line.text).is_some() {
             self.nul_bytes += line.text.iter().filter(|byte| **byte == 0).count() as u64;
         }
-        if self.opening.len() < EXCERPT_LINES {
-            self.opening.push(Line { number: line.number, text: clean(line.text) });
-        }
         match line.outcome {
             Some(Outcome::Failed) => self.has_failed = true,
             Some(Outcome::Ended) => self.has_ended = true,
@@ -113,15 +122,36 @@ impl JobLines {
     pub(super) fn finish(mut self) -> JobLog {
         // A text log has no NUL bytes; a few may come from a program's output.
         let binary = self.nul_bytes * 100 > self.bytes;
-        let Step { name: step, lines } = self.chosen_step();
-        let lines = match () {
-            () if binary => Vec::new(),
-            () if self.lines as usize <= EXCERPT_LINES => std::mem::take(&mut self.opening),
-            () => lines.into_lines(),
-        };
+        self.next_step(None);
+        let kept = if binary { Vec::new() } else { self.candidates() };
+        let Chosen { lines, causes, step } = choose(&kept, self.step_index);
         let passed = self.has_passed() && (self.has_ended || !lines.iter().any(|line| hints(&line.text)));
-        let excerpt = Excerpt { lines, log_lines: self.lines, log_bytes: self.bytes, binary };
+        let step = step.and_then(|index| self.step_names.remove(&index));
+        let excerpt = Excerpt { lines, causes, log_lines: self.lines, log_bytes: self.bytes, binary };
         JobLog { name: self.name, step, excerpt, found: !passed, steps: self.steps.into() }
+    }
+
+    /// The kept lines of the steps that may have failed, and the number of steps.
+    pub(super) fn into_candidates(mut self) -> (Vec<KeptStep>, u64) {
+        self.next_step(None);
+        (self.candidates(), self.step_index)
+    }
+
+    /// The kept lines of the steps that may have failed, in the order of the log.
+    fn candidates(&mut self) -> Vec<KeptStep> {
+        let mut kept = std::mem::take(&mut self.failed);
+        kept.extend(self.failed_last.drain(..));
+        if kept.last().is_none_or(|step| step.index + 1 < self.step_index) {
+            kept.extend(self.before.drain(..));
+        }
+        if kept.is_empty()
+            && let Some((silent, name)) = self.silent.take()
+        {
+            name.map(|name| self.step_names.insert(silent.index, name));
+            kept.push(silent);
+        }
+        kept.sort_by_key(|step| step.index);
+        kept
     }
 
     fn name_step(&mut self, line: &LogLine<'_>) {
@@ -133,27 +163,33 @@ impl JobLines {
 
     fn next_step(&mut self, name: Option<&str>) {
         let next = Step { name: name.map(str::to_owned), ..Step::default() };
-        let ended = std::mem::replace(&mut self.step, next);
-        self.has_signal |= ended.lines.has_signal();
-        if ended.lines.has_error() && self.failed.is_none() {
-            self.failed = Some(ended);
-        } else if ended.lines.has_signal() {
-            self.before = Some(ended);
+        let Step { name, lines } = std::mem::replace(&mut self.step, next);
+        let index = self.step_index;
+        self.step_index += 1;
+        let (has_error, has_signal) = (lines.has_error(), lines.has_signal());
+        self.has_signal |= has_signal;
+        let kept = lines.into_kept(index);
+        if has_error && self.failed.len() < FAILED_STEPS {
+            self.failed.push(kept);
+        } else if has_error {
+            keep_last(&mut self.failed_last, kept, FAILED_STEPS);
+        } else if has_signal {
+            keep_last(&mut self.before, kept, QUIET_STEPS);
+        } else {
+            self.silent = Some((kept, name));
+            return;
+        }
+        if let Some(name) = name {
+            self.step_names.insert(index, name);
         }
     }
+}
 
-    fn chosen_step(&mut self) -> Step {
-        let last = std::mem::take(&mut self.step);
-        self.has_signal |= last.lines.has_signal();
-        match self.failed.take() {
-            Some(failed) => failed,
-            None if last.lines.has_error() => last,
-            None => match self.before.take() {
-                Some(before) if !last.lines.has_signal() => before,
-                _ => last,
-            },
-        }
+fn keep_last(steps: &mut VecDeque<KeptStep>, step: KeptStep, limit: usize) {
+    if steps.len() == limit {
+        steps.pop_front();
     }
+    steps.push_back(step);
 }
 
 /// Whether the step that failed says `##[error]`. Elsewhere only the end of the job says so, in another step than the

@@ -6,6 +6,7 @@
 //! Memory is bounded whatever is pushed: at most [`LINE_BYTES`] of a line are looked at, and at most [`HEAD_LINES`] +
 //! [`TAIL_LINES`] candidates are held for each of three steps of a job.
 
+mod choice;
 mod job;
 mod jobs;
 mod joined;
@@ -19,6 +20,7 @@ pub use mask::{ERROR_PREFIX, Masked, mask, mask_line, mask_words_of};
 
 pub use stem::stem;
 
+use crate::cause::KeptStep;
 use crate::log::{self, Reader};
 use job::JobLines;
 use serde::{Deserialize, Serialize};
@@ -29,8 +31,8 @@ pub const EXCERPT_LINES: usize = 80;
 /// The largest number of characters of one line that are kept.
 pub const LINE_CHARS: usize = 400;
 
-const HEAD_LINES: usize = 32;
-const TAIL_LINES: usize = 96;
+/// The largest number of lines that are named as likely causes.
+pub const CAUSES: usize = 5;
 
 /// One line of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +48,9 @@ pub struct Line {
 pub struct Excerpt {
     /// The lines in the order of the log, at most [`EXCERPT_LINES`].
     pub lines: Vec<Line>,
+    /// The numbers of the lines that are likeliest the cause, likeliest first; at most [`CAUSES`].
+    #[serde(default)]
+    pub causes: Vec<u64>,
     /// The number of lines in the log.
     pub log_lines: u64,
     /// The number of bytes in the log.
@@ -110,6 +115,22 @@ impl ExcerptFinder {
     }
 }
 
+/// The candidates of one job's log and the number of its steps, for training the scorer of lines. `job` chooses one job
+/// of a stream of several.
+#[must_use]
+pub fn candidates(log: &[u8], job: Option<&str>) -> (Vec<KeptStep>, u64) {
+    let mut reader = Reader::new();
+    let mut lines = JobLines::default();
+    let mut sink = |line: log::LogLine<'_>| {
+        if job.is_none() || line.job == job {
+            lines.line(&line);
+        }
+    };
+    reader.push(log, &mut sink);
+    reader.finish(&mut sink);
+    lines.into_candidates()
+}
+
 /// The text of a line as a person would see it: without terminal codes.
 fn clean(raw: &[u8]) -> String {
     match log::ends(raw) {
@@ -167,17 +188,41 @@ mod tests {
     }
 
     #[test]
-    fn a_short_failed_step_is_kept_whole_in_a_long_log() {
+    fn of_a_failed_step_the_command_the_end_and_the_lines_around_the_cause_are_kept() {
         let mut log = "##[group]Run build\nnoise\n".to_owned() + &"noise\n".repeat(200);
         log += "##[group]Run test\nfirst\nsecond\n";
         log += &"quiet\n".repeat(40);
-        log += "##[error]Process completed with exit code 3.\nPost job cleanup.\nbye\n";
-        let lines = Excerpt::of(log.as_bytes()).lines;
-        assert_eq!(lines.len(), 44);
-        assert_eq!(
-            (lines[0].text.as_str(), lines[1].text.as_str(), lines[0].number),
-            ("##[group]Run test", "first", 203)
+        log += "error: it broke\n##[error]Process completed with exit code 3.\nPost job cleanup.\nbye\n";
+        let excerpt = Excerpt::of(log.as_bytes());
+        let texts: Vec<_> = excerpt.lines.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!((texts[0], excerpt.lines[0].number), ("##[group]Run test", 203));
+        assert!(
+            texts.ends_with(&["error: it broke", "##[error]Process completed with exit code 3."]),
+            "{texts:?}"
         );
+        assert!(!texts.contains(&"noise") && !texts.contains(&"bye"), "{texts:?}");
+        assert_eq!(excerpt.causes.first(), Some(&246), "{:?}", excerpt.causes);
+    }
+
+    #[test]
+    fn lines_of_other_steps_move_neither_the_excerpt_nor_the_cause() {
+        let failed = "##[group]Run make\nmake\n##[endgroup]\nld: symbol not found\n##[error]Process completed with exit code 2.\n";
+        let texts = |lines: usize| {
+            let step = format!("##[group]Run setup\n##[endgroup]\n{}", noise(lines));
+            let excerpt =
+                Excerpt::of(format!("{step}{failed}Post job cleanup.\n{}", noise(lines)).as_bytes());
+            let cause = excerpt
+                .lines
+                .iter()
+                .find(|line| line.number == excerpt.causes[0])
+                .map(|line| line.text.clone());
+            (excerpt.lines.into_iter().map(|line| line.text).collect::<Vec<_>>(), cause)
+        };
+        let alone = texts(0);
+        assert_eq!(alone.1.as_deref(), Some("ld: symbol not found"));
+        for lines in [300, 30_000] {
+            assert_eq!(texts(lines), alone);
+        }
     }
 
     #[test]
@@ -224,7 +269,7 @@ mod tests {
         let command = format!("cc -c a.c {}", "-I/usr/include ".repeat(1000));
         for size in [1, 1000, 1 << 20] {
             let log = format!(
-                "{}##[group]Run make\n{command}: fatal error: no such file\n##[endgroup]\n{}",
+                "{}##[group]Run make\n##[endgroup]\n{command}: fatal error: no such file\n{}",
                 noise(200),
                 noise(200)
             );

@@ -1,6 +1,7 @@
 //! The candidate lines of one step: the lines that look like trouble, with the lines around them.
 
-use super::{EXCERPT_LINES, HEAD_LINES, Line, TAIL_LINES, clean};
+use super::clean;
+use crate::cause::{KeptLine, KeptStep};
 use regex::bytes::Regex;
 use std::collections::VecDeque;
 use std::sync::LazyLock;
@@ -11,8 +12,12 @@ const CONTEXT_BEFORE: u64 = 3;
 const CONTEXT_AFTER: u64 = 4;
 /// Lines kept before a reported `##[error]`: the cause stands above the exit code.
 const ERROR_CONTEXT: u64 = 24;
-/// The number of lines of an excerpt that come from the first trouble in the step. The others come from the last.
-const FIRST_SHARE: usize = 28;
+/// Lines kept of the beginning of a step: its command.
+const COMMAND_LINES: u64 = 3;
+/// Candidates held of the beginning of a step's trouble: the first error is often the cause of the others.
+const HEAD_LINES: usize = 64;
+/// Candidates held of its end.
+const TAIL_LINES: usize = 128;
 
 /// Words that announce an error. A line without any of them is only context.
 static SIGNAL: LazyLock<Regex> = LazyLock::new(|| {
@@ -26,35 +31,41 @@ static SIGNAL: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Candidate lines of one step, bounded.
 pub(super) struct StepLines {
-    /// The first [`EXCERPT_LINES`] of the step, whatever they say. A short step is kept whole, as a short log is.
-    opening: Vec<Line>,
-    lines: usize,
-    head: Vec<Line>,
-    tail: VecDeque<Line>,
+    lines: u64,
+    head: Vec<KeptLine>,
+    tail: VecDeque<KeptLine>,
     recent: VecDeque<(u64, Vec<u8>)>,
+    /// The offset after the last kept line.
     kept_until: u64,
     context_until: u64,
-    error: bool,
+    first_number: u64,
+    errors: usize,
+    has_exit: bool,
     signal: bool,
+    in_group: bool,
+    is_clean_up: bool,
 }
 
 impl StepLines {
     pub(super) fn new() -> Self {
         Self {
-            opening: Vec::new(),
             lines: 0,
             head: Vec::new(),
             tail: VecDeque::new(),
             recent: VecDeque::with_capacity(ERROR_CONTEXT as usize),
             kept_until: 0,
             context_until: 0,
-            error: false,
+            first_number: 0,
+            errors: 0,
+            has_exit: false,
             signal: false,
+            in_group: false,
+            is_clean_up: false,
         }
     }
 
     pub(super) fn has_error(&self) -> bool {
-        self.error
+        self.errors > 0
     }
 
     pub(super) fn has_signal(&self) -> bool {
@@ -62,59 +73,65 @@ impl StepLines {
     }
 
     pub(super) fn push(&mut self, number: u64, line: &[u8]) {
+        let offset = self.lines;
         self.lines += 1;
-        if self.opening.len() < EXCERPT_LINES {
-            self.opening.push(Line { number, text: clean(line) });
+        if offset == 0 {
+            self.first_number = number;
+            self.is_clean_up = line.starts_with(b"Post job cleanup.");
+            self.in_group = line.starts_with(b"##[group]Run ");
+        } else if line.starts_with(b"##[endgroup]") {
+            self.in_group = false;
         }
         let is_error = line.starts_with(b"##[error]");
-        if is_error || SIGNAL.is_match(line) {
+        let is_signal = is_error || (!self.in_group && SIGNAL.is_match(line));
+        if is_signal {
             self.signal = true;
-            self.error |= is_error;
-            self.keep_recent(number.saturating_sub(if is_error { ERROR_CONTEXT } else { CONTEXT_BEFORE }));
-            self.keep(number, line);
-            self.context_until = number + CONTEXT_AFTER;
-        } else if number <= self.context_until && !self.error {
-            self.keep(number, line);
+            self.errors += usize::from(is_error);
+            self.has_exit |= line.starts_with(b"##[error]Process completed with exit code");
+            self.keep_recent(offset.saturating_sub(if is_error { ERROR_CONTEXT } else { CONTEXT_BEFORE }));
+            self.keep(offset, number, line, true);
+            self.context_until = offset + 1 + CONTEXT_AFTER;
+        } else if offset < COMMAND_LINES || offset < self.context_until {
+            self.keep(offset, number, line, false);
         } else {
             self.remember(number, line);
         }
     }
 
-    /// At most [`EXCERPT_LINES`]. A short step is kept whole. Of a longer one the first and the last trouble are kept,
-    /// because the middle of a flood repeats itself.
-    pub(super) fn into_lines(mut self) -> Vec<Line> {
-        if self.lines <= EXCERPT_LINES {
-            return self.opening;
-        }
-        if !self.error {
+    /// What was kept. If nothing in the step looks like trouble, it is the step's end.
+    pub(super) fn into_kept(mut self, index: u64) -> KeptStep {
+        if !self.signal {
             self.keep_recent(0);
         }
         let mut lines = self.head;
         lines.extend(self.tail);
-        if lines.len() > EXCERPT_LINES {
-            let last = lines.split_off(lines.len() - (EXCERPT_LINES - FIRST_SHARE));
-            lines.truncate(FIRST_SHARE);
-            lines.extend(last);
+        KeptStep {
+            lines,
+            len: self.lines,
+            errors: self.errors,
+            has_exit: self.has_exit,
+            is_clean_up: self.is_clean_up,
+            index,
         }
-        lines
     }
 
     fn keep_recent(&mut self, from: u64) {
         let recent = std::mem::take(&mut self.recent);
         for (number, line) in &recent {
-            if *number >= from && *number > self.kept_until {
-                self.keep(*number, line);
+            let offset = number - self.first_number;
+            if offset >= from && offset >= self.kept_until {
+                self.keep(offset, *number, line, false);
             }
         }
         self.recent = recent;
     }
 
-    fn keep(&mut self, number: u64, line: &[u8]) {
-        if number <= self.kept_until {
+    fn keep(&mut self, offset: u64, number: u64, line: &[u8], signal: bool) {
+        if offset < self.kept_until {
             return;
         }
-        self.kept_until = number;
-        let line = Line { number, text: clean(line) };
+        self.kept_until = offset + 1;
+        let line = KeptLine { number, offset, text: clean(line), signal, in_group: self.in_group };
         if self.head.len() < HEAD_LINES {
             self.head.push(line);
             return;

@@ -13,35 +13,77 @@ const WORD_MIN: usize = 2;
 /// The largest number of words for one alternative.
 const WORDS_MAX: usize = 64;
 
-/// One alternative of one pattern.
+/// Alternatives of one pattern that are found together: one expression, or all plain words.
+///
+/// It is serialised as a tuple, because the worker's bundle holds more than a thousand of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
 pub struct Branch {
     /// Index of its pattern.
     pub(super) pattern: u32,
     /// Words of which one occurs wherever the alternative matches; empty if no such word is known.
     pub(super) words: Vec<String>,
-    /// The regular expression that must match too; None if the word is the whole alternative.
+    /// The regular expression that must match too; None if each word is a whole alternative.
     pub(super) regex: Option<String>,
 }
 
-/// The alternatives of pattern number `pattern`.
+/// `pattern`, `words`, `regex`.
+type Stored = (u32, Vec<String>, Option<String>);
+
+/// The alternatives of pattern number `pattern`. Those that are plain words share one branch.
 ///
 /// # Errors
 /// [`Error::ModelInvalid`] for what is not a regular expression.
 pub(super) fn branches(pattern: u32, regex: &str) -> Result<Vec<Branch>> {
-    let mut parser = ParserBuilder::new().unicode(false).utf8(false).multi_line(true).build();
-    let parsed = parser.parse(regex).map_err(|error| Error::ModelInvalid(error.to_string()))?;
-    let alternatives = match parsed.kind() {
-        HirKind::Alternation(alternatives) => alternatives.clone(),
-        _ => vec![parsed],
-    };
-    Ok(alternatives.iter().map(|alternative| branch(pattern, alternative)).collect())
+    parse(regex)?;
+    let mut plain = Branch { pattern, words: Vec::new(), regex: None };
+    let mut branches = Vec::new();
+    for alternative in alternatives(regex) {
+        let parsed = parse(alternative)?;
+        let words = required(&parsed).filter(|words| worth(words) >= WORD_MIN).unwrap_or_default();
+        if matches!(parsed.kind(), HirKind::Literal(_)) && !words.is_empty() {
+            plain.words.extend(words);
+        } else {
+            branches.push(Branch { pattern, words, regex: Some(alternative.to_owned()) });
+        }
+    }
+    if !plain.words.is_empty() {
+        branches.push(plain);
+    }
+    Ok(branches)
 }
 
-fn branch(pattern: u32, alternative: &Hir) -> Branch {
-    let words = required(alternative).filter(|words| worth(words) >= WORD_MIN).unwrap_or_default();
-    let is_word = matches!(alternative.kind(), HirKind::Literal(_)) && !words.is_empty();
-    Branch { pattern, words, regex: (!is_word).then(|| alternative.to_string()) }
+fn parse(regex: &str) -> Result<Hir> {
+    let mut parser = ParserBuilder::new().unicode(false).utf8(false).multi_line(true).build();
+    parser.parse(regex).map_err(|error| Error::ModelInvalid(error.to_string()))
+}
+
+/// Splits a regular expression at each `|` that is in no group and no class. The parts keep how they were written: the
+/// parser's own print of them is three times as long, and the worker's bundle holds them. An expression with flags or
+/// names stays whole, because a flag holds for what follows it, too.
+fn alternatives(regex: &str) -> Vec<&str> {
+    if regex.replace("(?:", "").contains("(?") {
+        return vec![regex];
+    }
+    let (mut parts, mut start, mut groups, mut classes, mut escaped) = (Vec::new(), 0, 0_u32, 0_u32, false);
+    for (at, byte) in regex.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'[' => classes += 1,
+            b']' => classes = classes.saturating_sub(1),
+            _ if classes > 0 => {}
+            b'(' => groups += 1,
+            b')' => groups = groups.saturating_sub(1),
+            b'|' if groups == 0 => {
+                parts.push(&regex[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&regex[start..]);
+    parts
 }
 
 /// Words of which every match of `hir` contains at least one.
@@ -71,6 +113,20 @@ fn worth(words: &[String]) -> usize {
     words.iter().map(String::len).min().unwrap_or(0)
 }
 
+// === impl Branch ===
+
+impl From<Stored> for Branch {
+    fn from((pattern, words, regex): Stored) -> Self {
+        Self { pattern, words, regex }
+    }
+}
+
+impl From<Branch> for Stored {
+    fn from(branch: Branch) -> Self {
+        (branch.pattern, branch.words, branch.regex)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,10 +136,25 @@ mod tests {
     }
 
     #[test]
+    fn an_expression_is_split_where_no_group_class_or_escape_is_open() {
+        assert_eq!(alternatives(r"a|b(c|d)|[x|[y|z]|]|e\|f|"), ["a", "b(c|d)", "[x|[y|z]|]", r"e\|f", ""]);
+        assert_eq!(alternatives("(?i)a|b"), ["(?i)a|b"]);
+        assert_eq!(alternatives("(?:a|b)|c"), ["(?:a|b)", "c"]);
+    }
+
+    #[test]
+    fn plain_alternatives_share_a_branch() {
+        assert_eq!(
+            words("one|two|th?ree"),
+            [(vec!["ree".into()], true), (vec!["one".into(), "two".into()], false)]
+        );
+    }
+
+    #[test]
     fn a_literal_needs_no_regex_and_an_expression_is_found_by_its_longest_word() {
         let found = words("no space left|exit(ed)? code 1\\d+|(read|write) timed? ?out|[a-z]+");
         let expected =
-            [(vec!["no space left"], false), (vec![" code 1"], true), (vec![" time"], true), (vec![], true)];
+            [(vec![" code 1"], true), (vec![" time"], true), (vec![], true), (vec!["no space left"], false)];
         let expected: Vec<_> = expected
             .into_iter()
             .map(|(w, r)| (w.into_iter().map(str::to_owned).collect::<Vec<_>>(), r))

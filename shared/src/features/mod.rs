@@ -9,13 +9,15 @@ mod hasher;
 mod one_hot;
 mod patterns;
 mod scaler;
+#[cfg(test)]
+mod signatures;
 mod telemetry;
 mod tfidf;
 
 pub use branches::Branch;
 pub use hasher::{HASH_WIDTH, murmur3_32};
 pub use one_hot::{COLUMNS as ONE_HOT_COLUMNS, Categories};
-pub use patterns::{Pattern, Patterns};
+pub use patterns::{ADVICE_MAX, Pattern, Patterns};
 pub use scaler::{NUMERICS, Scaler};
 pub use telemetry::{FLAGS, JobEvidence, Telemetry, ci_tool_of_log, language_of_text};
 pub use tfidf::{Tfidf, VOCABULARY_WIDTH};

@@ -6,6 +6,11 @@ use crate::failure::{Conclusion, FailureRecord, bounded};
 use crate::github::{Step, WorkflowJob, unix_seconds};
 use serde::{Deserialize, Serialize};
 
+/// The prefix of the words of the lines that are likeliest the cause.
+const CAUSE_PREFIX: &str = "top_";
+/// The number of such lines.
+const CAUSES_READ: usize = 2;
+
 /// Names of the three flags, in column order.
 pub const FLAGS: [&str; 3] = ["is_flaky_test", "rollback_triggered", "incident_created"];
 
@@ -186,10 +191,24 @@ fn text_of(excerpt: &Excerpt, step: Option<&str>, job: Option<&str>, patterns: &
     let mut text = masked.text;
     patterns.push_terms(&excerpt.text(), &[""], &mut text);
     patterns.push_terms(&masked.error_lines, &[ERROR_PREFIX], &mut text);
+    push_causes(excerpt, patterns, &mut text);
     for name in [step, job].into_iter().flatten() {
         push_name(name, &mut text);
     }
     text
+}
+
+/// The words of the likeliest causes and the signatures in them, each with [`CAUSE_PREFIX`].
+fn push_causes(excerpt: &Excerpt, patterns: &Patterns, text: &mut String) {
+    let mut words = String::new();
+    let line = |number: &u64| excerpt.lines.iter().find(|line| line.number == *number);
+    for line in excerpt.causes.iter().take(CAUSES_READ).filter_map(line) {
+        words.clear();
+        mask_words_of(&line.text, &mut words);
+        words.split_ascii_whitespace().for_each(|word| text.extend([CAUSE_PREFIX, word, " "]));
+        text.push('\n');
+        patterns.push_terms(&line.text, &[CAUSE_PREFIX], text);
+    }
 }
 
 fn push_name(name: &str, text: &mut String) {

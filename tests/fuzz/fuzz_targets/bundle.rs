@@ -11,7 +11,7 @@ use sentinel_shared::artifact::signed::{PrivateKey, PublicKeys};
 use sentinel_shared::classifier::Forest;
 use sha2::{Digest, Sha256};
 
-const MAGIC: &[u8; 8] = b"SNTLFB03";
+const MAGIC: &[u8; 8] = b"SNTLFB04";
 
 fuzz_target!(|input: &[u8]| {
     let Some((which, bytes)) = input.split_first() else { return };

@@ -24,7 +24,8 @@ use std::process::ExitCode;
 /// failure is said to have none.
 ///
 /// With --json, `jobs` holds an object for each job: `job`, `step`, `found`, `prediction` (`Unknown` below the model's
-/// threshold, null where no failure was found), `confidence`, `top`, `terms`, `line`, `around` and `log`. If there is only
+/// threshold, null where no failure was found), `confidence`, `top`, `terms`, `line`, `around`, `facts` (failing tests, places in
+/// the code), `kind`, `advice`, `docs` and `log`. If there is only
 /// one job, the same fields stand beside `jobs`.
 ///
 /// Exits with 0 if every log was read, and with 2 if one is missing, empty or not a log.

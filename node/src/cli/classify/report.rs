@@ -6,6 +6,7 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use sentinel_shared::artifact::JobVerdict;
 use sentinel_shared::classifier::{Prediction, Verdict, words};
+use sentinel_shared::facts::Place;
 use sentinel_shared::text::printed;
 use std::io::{self, Write};
 
@@ -15,6 +16,9 @@ const SHOWN_CHARS: usize = 200;
 
 /// The number of reasons that are told. Programs get all.
 const REASONS: usize = 3;
+
+/// The number of failing tests and of places that are told. Programs get more.
+const FACTS: usize = 3;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -52,7 +56,8 @@ impl Report {
         };
         writeln!(self.out, "{RED}{}{RED:#}", certainty(&verdict.prediction))?;
         self.line(job, verdict)?;
-        // What follows from the line belongs here: failing tests, places in the code, the next step.
+        self.facts(job)?;
+        self.next_step(job)?;
         self.reasons(job, verdict)
     }
 
@@ -73,6 +78,31 @@ impl Report {
         Ok(())
     }
 
+    /// The failing tests and the places in the code.
+    fn facts(&mut self, job: &JobVerdict) -> io::Result<()> {
+        let facts = &job.facts;
+        if facts.failing_tests_total > 0 {
+            let names: Vec<_> =
+                facts.failing_tests.iter().map(|test| printed(&test.name)).take(FACTS).collect();
+            writeln!(self.out, "  {} failing: {}", tests(facts.failing_tests_total), names.join(", "))?;
+        }
+        let place = |place: &Place| match place.column {
+            Some(column) => format!("{}:{}:{column}", place.path, place.line),
+            None => format!("{}:{}", place.path, place.line),
+        };
+        let places: Vec<_> = facts.places.iter().take(FACTS).map(place).collect();
+        if !places.is_empty() {
+            writeln!(self.out, "  at {}", printed(&places.join(", ")))?;
+        }
+        Ok(())
+    }
+
+    fn next_step(&mut self, job: &JobVerdict) -> io::Result<()> {
+        let Some(next) = &job.next else { return Ok(()) };
+        let kind = next.kind.map(|kind| format!("{}: ", kind.words())).unwrap_or_default();
+        writeln!(self.out, "  next: {kind}{} {DIM}{}{DIM:#}", next.advice, next.docs)
+    }
+
     fn reasons(&mut self, job: &JobVerdict, verdict: &Verdict) -> io::Result<()> {
         let mut reasons: Vec<String> = Vec::new();
         for term in &verdict.explanation.terms {
@@ -90,6 +120,10 @@ impl Report {
         let others = others.iter().skip(1).map(|(class, p)| format!("{} {:.0} %", class.name(), p * 100.0));
         writeln!(self.out, "  {DIM}else {}{DIM:#}", others.collect::<Vec<_>>().join(", "))
     }
+}
+
+fn tests(count: u32) -> String {
+    if count == 1 { "1 test".to_owned() } else { format!("{count} tests") }
 }
 
 /// Below the threshold it is a guess, and said to be one.
