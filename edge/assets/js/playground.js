@@ -75,6 +75,7 @@ function verdict(model, job) {
   place.querySelector(".confidence").className = `confidence ${shade(job.confidence)}`;
   const around = job.around.map(({ number, text }) => `${number === job.line.number ? ">" : " "} ${number}: ${text}`);
   fill(".line", around.join("\n") || "No line stands out.");
+  fill(".next", job.advice);
   const lines = job.around.map(({ text }) => text).join("\n");
   place.querySelector(".terms").replaceChildren(...job.terms.map(({ term }) => element("span", model.words(term, lines), "term")));
   fill(".top", topOf(job.top));
