@@ -1,6 +1,6 @@
 //! Tells the terms of a model as a person reads them. Programs get the terms as they are.
 
-use crate::excerpt::{ERROR_PREFIX, Excerpt, stem};
+use crate::excerpt::{CAUSE_PREFIX, ERROR_PREFIX, Excerpt, stem};
 
 /// Placeholders that masking puts into a line, and what they stand for.
 const PLACEHOLDERS: [(&str, &str); 9] = [
@@ -56,13 +56,22 @@ pub fn words(term: &str, excerpt: &Excerpt) -> String {
     }
     let parts: Vec<&str> = term.split(' ').collect();
     let is_error = parts.iter().all(|part| part.starts_with(ERROR_PREFIX));
-    let bare: Vec<&str> = parts.iter().map(|part| part.strip_prefix(ERROR_PREFIX).unwrap_or(part)).collect();
+    let is_cause = parts.iter().all(|part| part.starts_with(CAUSE_PREFIX));
+    let bare = parts.iter().map(|part| {
+        part.strip_prefix(ERROR_PREFIX).or_else(|| part.strip_prefix(CAUSE_PREFIX)).unwrap_or(part)
+    });
+    let bare: Vec<&str> = bare.collect();
+    let place = match () {
+        () if is_cause => "in the deciding line",
+        () if is_error => "in an error line",
+        () => "in the log",
+    };
     if let [part] = bare.as_slice() {
         if let Some(id) = part.strip_prefix("sig_") {
             return format!("signature: {}", signature(id));
         }
         if let Some(class) = part.strip_prefix("cue_") {
-            let place = if is_error { " in an error line" } else { "" };
+            let place = if place == "in the log" { String::new() } else { format!(" {place}") };
             return format!("a known message of the class {}{place}", title(class));
         }
         if let Some(name) = part.strip_prefix("at_") {
@@ -78,7 +87,6 @@ pub fn words(term: &str, excerpt: &Excerpt) -> String {
     if term.starts_with("repository/author hash") {
         return "the repository or the author".to_owned();
     }
-    let place = if is_error { "in an error line" } else { "in the log" };
     if let [part] = bare.as_slice() {
         if let Some(meaning) = looked_up(&PLACEHOLDERS, part) {
             return format!("{meaning} {place}");
@@ -153,6 +161,8 @@ mod tests {
             ("sig_net_timeout", "signature: network timeout"),
             ("cue_build_failure", "a known message of the class Build Failure"),
             ("err_cue_timeout", "a known message of the class Timeout in an error line"),
+            ("top_cue_timeout", "a known message of the class Timeout in the deciding line"),
+            ("top_resolv", "“resolve” in the deciding line"),
             ("err_resolv", "“resolve” in an error line"),
             ("err_could err_not", "“could not” in an error line"),
             ("at_deploy", "“deploy” in the step's or job's name"),

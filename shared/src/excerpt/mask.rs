@@ -56,6 +56,8 @@ const ERROR_STEMS: [&str; 29] = [
 
 /// The prefix of the words of a line that reports an error.
 pub const ERROR_PREFIX: &str = "err_";
+/// The prefix of the words of the lines that are likeliest the cause.
+pub const CAUSE_PREFIX: &str = "top_";
 
 /// An excerpt whose volatile parts are replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -16,7 +16,7 @@ mod step;
 
 pub use crate::log::LINE_BYTES;
 pub use jobs::{JOBS_MAX, JobLog, Jobs};
-pub use mask::{ERROR_PREFIX, Masked, mask, mask_line, mask_words_of};
+pub use mask::{CAUSE_PREFIX, ERROR_PREFIX, Masked, mask, mask_line, mask_words_of};
 
 pub use stem::stem;
 

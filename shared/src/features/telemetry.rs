@@ -1,13 +1,11 @@
 //! What is known about a failed run before it becomes numbers: the delivery, the job's steps, the log's lines.
 
 use super::{Categories, NUMERICS, Patterns};
-use crate::excerpt::{ERROR_PREFIX, Excerpt, mask, mask_line, mask_words_of};
+use crate::excerpt::{CAUSE_PREFIX, ERROR_PREFIX, Excerpt, mask, mask_line, mask_words_of};
 use crate::failure::{Conclusion, FailureRecord, bounded};
 use crate::github::{Step, WorkflowJob, unix_seconds};
 use serde::{Deserialize, Serialize};
 
-/// The prefix of the words of the lines that are likeliest the cause.
-const CAUSE_PREFIX: &str = "top_";
 /// The number of such lines.
 const CAUSES_READ: usize = 2;
 

@@ -139,6 +139,7 @@ fn certainty(prediction: &Prediction) -> String {
 /// A reason without the place where the word stands.
 fn bare(reason: &str) -> &str {
     let reason = reason.strip_suffix(" in an error line").unwrap_or(reason);
+    let reason = reason.strip_suffix(" in the deciding line").unwrap_or(reason);
     reason.strip_suffix(" in the log").unwrap_or(reason)
 }
 
