@@ -10,7 +10,7 @@ use sentinel_shared::{cause, excerpt};
 use serde_json::json;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Turn labelled records into telemetry or into the 884-column matrix.
 ///
@@ -48,6 +48,10 @@ impl Features {
             let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
             cause::use_scorer(&bytes).with_context(|| path.display().to_string())?;
         }
+        let records = labelled_runs::read(&self.data)?;
+        if self.lines {
+            return self.write_lines(&records);
+        }
         let patterns = match &self.patterns {
             Some(path) => {
                 let text =
@@ -56,12 +60,7 @@ impl Features {
             }
             None => failure_model::load(None)?.patterns,
         };
-        let records = labelled_runs::read(&self.data)?;
-        if self.lines {
-            return self.write_lines(&records);
-        }
-        let file = File::create(&self.out).with_context(|| format!("creating {}", self.out.display()))?;
-        let mut out = BufWriter::new(file);
+        let mut out = created(&self.out)?;
         match &self.fitted {
             None => {
                 for record in &records {
@@ -89,7 +88,7 @@ impl Features {
     fn write_lines(&self, records: &[LabelledRun]) -> Result<()> {
         let mut rows = Vec::new();
         let beside = self.out.with_extension("jsonl");
-        let mut texts = BufWriter::new(File::create(&beside).with_context(|| beside.display().to_string())?);
+        let mut texts = created(&beside)?;
         for record in records {
             let (kept, steps) = excerpt::candidates(record.log().as_bytes(), record.job_in_log());
             for (step, line, row) in cause::rows(&kept, steps) {
@@ -103,8 +102,7 @@ impl Features {
             }
         }
         texts.flush()?;
-        let mut out =
-            BufWriter::new(File::create(&self.out).with_context(|| self.out.display().to_string())?);
+        let mut out = created(&self.out)?;
         write_npy_header(&mut out, rows.len(), cause::SIGNS)?;
         for value in rows.iter().flatten() {
             out.write_all(&value.to_le_bytes())?;
@@ -113,6 +111,11 @@ impl Features {
         stderr!("{} lines of {} records written to {}", rows.len(), records.len(), self.out.display());
         Ok(())
     }
+}
+
+fn created(path: &Path) -> Result<BufWriter<File>> {
+    let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
+    Ok(BufWriter::new(file))
 }
 
 /// The header of NumPy's format 1.0 (<https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>).

@@ -66,7 +66,10 @@ impl LabelledRun {
     /// The excerpt of the record's log. Of a log of several jobs, it is that of the record's job.
     #[must_use]
     pub fn lines(&self) -> Excerpt {
-        self.job_of(self.log())
+        let mut jobs = Jobs::of(self.log().as_bytes());
+        let named = jobs.iter().position(|job| job.name.is_some() && job.name == self.job_name);
+        let at = named.or_else(|| jobs.iter().position(|job| job.found)).unwrap_or(0);
+        if jobs.is_empty() { Excerpt::default() } else { jobs.swap_remove(at).excerpt }
     }
 
     /// The name of the record's job, if its log has lines of it.
@@ -90,15 +93,6 @@ impl LabelledRun {
         reader.push(self.log().as_bytes(), &mut sink);
         reader.finish(&mut sink);
         lines
-    }
-
-    /// The excerpt of the record's job in `log`.
-    #[must_use]
-    pub fn job_of(&self, log: &str) -> Excerpt {
-        let mut jobs = Jobs::of(log.as_bytes());
-        let named = jobs.iter().position(|job| job.name.is_some() && job.name == self.job_name);
-        let at = named.or_else(|| jobs.iter().position(|job| job.found)).unwrap_or(0);
-        if jobs.is_empty() { Excerpt::default() } else { jobs.swap_remove(at).excerpt }
     }
 
     /// The model's input for this record.

@@ -92,9 +92,8 @@ impl ModelBundle {
     }
 
     /// The JSON of all `verdicts` for programs: `jobs`, each with `job`, `step`, `found`, the fields of
-    /// [`Self::public_json`], `around` (the lines around the deciding one), `facts`, `kind`,
-    /// `advice`, `docs` and `log`; `model_version`. The fields of a
-    /// single job are told outside of `jobs` too.
+    /// [`Self::public_json`], `around` (the lines around the deciding one), `facts`, `kind`, `advice`, `docs` and `log`;
+    /// `model_version`. The fields of a single job are told outside of `jobs` too.
     #[must_use]
     pub fn jobs_json(&self, verdicts: &[JobVerdict]) -> Json {
         let mut jobs: Vec<Json> = verdicts.iter().map(|verdict| self.job_json(verdict)).collect();

@@ -8,14 +8,14 @@ mod signs;
 pub use signs::{SIGNS, names};
 
 use crate::classifier::Forest;
+use crate::{Error, Result};
 use signs::StepPlace;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::{LazyLock, OnceLock};
 
-/// The learned scorer: a forest of one class over [`SIGNS`] columns, written by `python -m sentinel_training cause`.
-static SHIPPED: LazyLock<Option<Forest>> =
-    LazyLock::new(|| Forest::from_bytes(include_bytes!("cause.forest")).ok());
+/// The learned scorer, written by `python -m sentinel_training lines`.
+static SHIPPED: LazyLock<Option<Forest>> = LazyLock::new(|| scorer(include_bytes!("cause.forest")).ok());
 /// The scorer that training set for this process; see [`use_scorer`].
 static TRAINED: OnceLock<Forest> = OnceLock::new();
 
@@ -23,14 +23,18 @@ static TRAINED: OnceLock<Forest> = OnceLock::new();
 /// not seen the record. Only the first call counts.
 ///
 /// # Errors
-/// [`crate::Error::ModelInvalid`] for bytes that are no forest over [`SIGNS`] columns.
-pub fn use_scorer(bytes: &[u8]) -> crate::Result<()> {
+/// [`Error::ModelInvalid`] for bytes that are no forest of one class over [`SIGNS`] columns.
+pub fn use_scorer(bytes: &[u8]) -> Result<()> {
+    let _ = TRAINED.set(scorer(bytes)?);
+    Ok(())
+}
+
+fn scorer(bytes: &[u8]) -> Result<Forest> {
     let forest = Forest::from_bytes(bytes)?;
     if forest.features() != SIGNS || forest.classes() != 1 {
-        return Err(crate::Error::ModelInvalid(format!("a scorer of lines reads {SIGNS} columns")));
+        return Err(Error::ModelInvalid(format!("a scorer of lines reads {SIGNS} columns")));
     }
-    let _ = TRAINED.set(forest);
-    Ok(())
+    Ok(forest)
 }
 
 /// A line that was kept as a candidate.
@@ -51,6 +55,8 @@ pub struct KeptLine {
 /// The kept lines of one step.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KeptStep {
+    /// The name of the step, if the log holds it.
+    pub name: Option<String>,
     /// The lines in the order of the log.
     pub lines: Vec<KeptLine>,
     /// The number of lines of the step.
@@ -78,10 +84,10 @@ pub struct Ranked {
 
 /// The numbers of every kept line, with its step's and its own place. `steps` is the number of steps of the job.
 pub fn rows(kept: &[KeptStep], steps: u64) -> impl Iterator<Item = (usize, usize, [f32; SIGNS])> {
+    let shapes = |step: &KeptStep| step.lines.iter().map(|line| shape(&line.text)).collect();
+    let shapes: Vec<Vec<u64>> = kept.iter().map(shapes).collect();
     let mut counts: HashMap<u64, usize> = HashMap::new();
-    for line in kept.iter().flat_map(|step| &step.lines) {
-        *counts.entry(shape(&line.text)).or_default() += 1;
-    }
+    shapes.iter().flatten().for_each(|shape| *counts.entry(*shape).or_default() += 1);
     let with_errors: Vec<bool> = kept.iter().map(|step| step.errors > 0).collect();
     let job_has_error = with_errors.contains(&true);
     kept.iter().enumerate().flat_map(move |(at, step)| {
@@ -92,13 +98,8 @@ pub fn rows(kept: &[KeptStep], steps: u64) -> impl Iterator<Item = (usize, usize
             steps_after: steps.saturating_sub(step.index + 1),
             job_has_error,
         };
-        let rows: Vec<_> = (0..step.lines.len())
-            .map(|line| {
-                let repeats = counts.get(&shape(&step.lines[line].text)).copied().unwrap_or(1);
-                (at, line, signs::row(step, line, place, repeats))
-            })
-            .collect();
-        rows
+        let row = |(line, shape): (usize, &u64)| (at, line, signs::row(step, line, place, counts[shape]));
+        shapes[at].iter().enumerate().map(row).collect::<Vec<_>>()
     })
 }
 
@@ -118,7 +119,7 @@ pub fn rank(kept: &[KeptStep], steps: u64) -> Vec<Ranked> {
             Ranked { step, line, score: scorer.class_score(&row, 0) as f32 - lost }
         })
         .collect();
-    ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then((a.step, a.line).cmp(&(b.step, b.line))));
+    ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
     ranked
 }
 
@@ -128,4 +129,16 @@ fn shape(text: &str) -> u64 {
     text.split(|char: char| char.is_ascii_digit() || char.is_ascii_whitespace())
         .for_each(|part| hasher.write(part.as_bytes()));
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_scorer_reads_the_numbers_of_a_line_and_another_is_refused() {
+        assert!(SHIPPED.is_some());
+        let narrower = Forest::new(1, 1, &[(0, crate::classifier::forest::Tree::Leaf(0.5))]).unwrap();
+        assert!(scorer(&narrower.to_bytes()).is_err());
+    }
 }

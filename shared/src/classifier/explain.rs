@@ -52,11 +52,7 @@ impl Explanation {
             .take(TERMS)
             .map(|(column, drop)| Term { term: pipeline.name(**column), drop: **drop })
             .collect();
-        let cause = excerpt
-            .causes
-            .first()
-            .and_then(|number| excerpt.lines.iter().find(|line| line.number == *number));
-        let line = cause.or_else(|| deciding_line(&drops, excerpt, pipeline, patterns));
+        let line = excerpt.likeliest().next().or_else(|| deciding_line(&drops, excerpt, pipeline, patterns));
         // From here on it is shown and stored.
         let line =
             line.map(|line| Line { number: line.number, text: text::line(&redact(&line.text)).into_owned() });

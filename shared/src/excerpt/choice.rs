@@ -17,43 +17,29 @@ pub(super) struct Chosen {
     pub(super) lines: Vec<Line>,
     /// The numbers of the likeliest causes, likeliest first.
     pub(super) causes: Vec<u64>,
-    /// The index of the step that the likeliest cause is in.
-    pub(super) step: Option<u64>,
+    /// The name of the step that the likeliest cause is in, if the log holds it.
+    pub(super) step: Option<String>,
 }
 
 /// Chooses at most [`EXCERPT_LINES`] of the `kept` lines of a job of `steps` steps.
 pub(super) fn choose(kept: &[KeptStep], steps: u64) -> Chosen {
     let ranked = cause::rank(kept, steps);
     let Some(first) = ranked.first() else { return Chosen::default() };
-    let mut chosen: BTreeSet<(usize, usize)> = BTreeSet::new();
-    let add = |chosen: &mut BTreeSet<(usize, usize)>, step: usize, line: usize| {
-        if chosen.len() < EXCERPT_LINES {
-            chosen.insert((step, line));
-        }
-    };
+    let step = &kept[first.step];
     // The step's command and its end tell the tool and the code.
-    let lines = &kept[first.step].lines;
-    (0..lines.len().min(COMMAND_LINES)).for_each(|line| add(&mut chosen, first.step, line));
-    if let Some(end) = lines.iter().rposition(|line| line.text.starts_with("##[error]")) {
-        add(&mut chosen, first.step, end);
-    }
-    for (place, ranked) in ranked.iter().enumerate() {
-        if chosen.len() >= EXCERPT_LINES {
+    let command = 0..step.lines.len().min(COMMAND_LINES);
+    let end = step.lines.iter().rposition(|line| line.text.starts_with("##[error]"));
+    let ends = command.chain(end).map(|line| (first.step, line));
+    let windows = ranked.iter().enumerate().flat_map(|(place, ranked)| {
+        let around = if place == 0 { AROUND_FIRST } else { AROUND_OTHERS };
+        window(&kept[ranked.step], ranked.line, around).map(|line| (ranked.step, line))
+    });
+    let mut chosen: BTreeSet<(usize, usize)> = BTreeSet::new();
+    for line in ends.chain(windows) {
+        if chosen.len() == EXCERPT_LINES {
             break;
         }
-        let (before, after) = if place == 0 { AROUND_FIRST } else { AROUND_OTHERS };
-        let lines = &kept[ranked.step].lines;
-        let at = lines[ranked.line].offset;
-        add(&mut chosen, ranked.step, ranked.line);
-        for by in 1..=before.max(after) {
-            if by <= after && lines.get(ranked.line + by).is_some_and(|line| line.offset == at + by as u64) {
-                add(&mut chosen, ranked.step, ranked.line + by);
-            }
-            let line = ranked.line.checked_sub(by).filter(|_| by <= before);
-            if let Some(line) = line.filter(|line| lines[*line].offset + by as u64 == at) {
-                add(&mut chosen, ranked.step, line);
-            }
-        }
+        chosen.insert(line);
     }
     let line = |(step, line): &(usize, usize)| {
         let kept = &kept[*step].lines[*line];
@@ -66,6 +52,20 @@ pub(super) fn choose(kept: &[KeptStep], steps: u64) -> Chosen {
             .take(CAUSES)
             .map(|ranked| kept[ranked.step].lines[ranked.line].number)
             .collect(),
-        step: Some(kept[first.step].index),
+        step: step.name.clone(),
     }
+}
+
+/// The places of the line at `at` and of those around it that follow each other in the log, the nearest first.
+fn window(step: &KeptStep, at: usize, (before, after): (usize, usize)) -> impl Iterator<Item = usize> {
+    let offset = step.lines[at].offset;
+    let is_next = move |line: &usize, by: usize| {
+        step.lines.get(*line).is_some_and(|line| line.offset.abs_diff(offset) == by as u64)
+    };
+    let around = (1..=before.max(after)).flat_map(move |by| {
+        let below = Some(at + by).filter(|line| by <= after && is_next(line, by));
+        let above = at.checked_sub(by).filter(|line| by <= before && is_next(line, by));
+        below.into_iter().chain(above)
+    });
+    std::iter::once(at).chain(around)
 }

@@ -5,7 +5,7 @@ use super::step::StepLines;
 use super::{Excerpt, JobLog};
 use crate::cause::KeptStep;
 use crate::log::{Format, LogLine, Outcome};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 /// The largest number of steps whose names are known at the end. Jobs have some twenty; the last ones are kept.
 const STEPS: usize = 512;
@@ -58,9 +58,8 @@ pub(super) struct JobLines {
     failed_last: VecDeque<KeptStep>,
     /// The last steps without a reported error in which something looks like trouble.
     before: VecDeque<KeptStep>,
-    /// The last step in which nothing looks like trouble, for logs that have no other.
-    silent: Option<(KeptStep, Option<String>)>,
-    step_names: HashMap<u64, String>,
+    /// The last step in which nothing looks like trouble and its index, for logs that have no other.
+    silent: Option<(Step, u64)>,
     /// The first line and the name of each step.
     steps: VecDeque<(u64, Option<String>)>,
     has_failed: bool,
@@ -69,6 +68,7 @@ pub(super) struct JobLines {
 }
 
 /// A step with its candidate lines.
+#[derive(Default)]
 struct Step {
     name: Option<String>,
     lines: StepLines,
@@ -76,9 +76,9 @@ struct Step {
 
 // === impl Step ===
 
-impl Default for Step {
-    fn default() -> Self {
-        Self { name: None, lines: StepLines::new() }
+impl Step {
+    fn into_kept(self, index: u64) -> KeptStep {
+        self.lines.into_kept(self.name, index)
     }
 }
 
@@ -126,7 +126,6 @@ impl JobLines {
         let kept = if binary { Vec::new() } else { self.candidates() };
         let Chosen { lines, causes, step } = choose(&kept, self.step_index);
         let passed = self.has_passed() && (self.has_ended || !lines.iter().any(|line| hints(&line.text)));
-        let step = step.and_then(|index| self.step_names.remove(&index));
         let excerpt = Excerpt { lines, causes, log_lines: self.lines, log_bytes: self.bytes, binary };
         JobLog { name: self.name, step, excerpt, found: !passed, steps: self.steps.into() }
     }
@@ -145,10 +144,9 @@ impl JobLines {
             kept.extend(self.before.drain(..));
         }
         if kept.is_empty()
-            && let Some((silent, name)) = self.silent.take()
+            && let Some((silent, index)) = self.silent.take()
         {
-            name.map(|name| self.step_names.insert(silent.index, name));
-            kept.push(silent);
+            kept.push(silent.into_kept(index));
         }
         kept.sort_by_key(|step| step.index);
         kept
@@ -163,24 +161,18 @@ impl JobLines {
 
     fn next_step(&mut self, name: Option<&str>) {
         let next = Step { name: name.map(str::to_owned), ..Step::default() };
-        let Step { name, lines } = std::mem::replace(&mut self.step, next);
+        let ended = std::mem::replace(&mut self.step, next);
         let index = self.step_index;
         self.step_index += 1;
-        let (has_error, has_signal) = (lines.has_error(), lines.has_signal());
-        self.has_signal |= has_signal;
-        let kept = lines.into_kept(index);
-        if has_error && self.failed.len() < FAILED_STEPS {
-            self.failed.push(kept);
-        } else if has_error {
-            keep_last(&mut self.failed_last, kept, FAILED_STEPS);
-        } else if has_signal {
-            keep_last(&mut self.before, kept, QUIET_STEPS);
+        self.has_signal |= ended.lines.has_signal();
+        if ended.lines.has_error() && self.failed.len() < FAILED_STEPS {
+            self.failed.push(ended.into_kept(index));
+        } else if ended.lines.has_error() {
+            keep_last(&mut self.failed_last, ended.into_kept(index), FAILED_STEPS);
+        } else if ended.lines.has_signal() {
+            keep_last(&mut self.before, ended.into_kept(index), QUIET_STEPS);
         } else {
-            self.silent = Some((kept, name));
-            return;
-        }
-        if let Some(name) = name {
-            self.step_names.insert(index, name);
+            self.silent = Some((ended, index));
         }
     }
 }

@@ -78,6 +78,11 @@ impl Excerpt {
         finder.finish()
     }
 
+    /// The lines that are likeliest the cause, likeliest first.
+    pub fn likeliest(&self) -> impl Iterator<Item = &Line> {
+        self.causes.iter().filter_map(|number| self.lines.iter().find(|line| line.number == *number))
+    }
+
     /// The kept lines, joined.
     #[must_use]
     pub fn text(&self) -> String {
@@ -211,11 +216,7 @@ mod tests {
             let step = format!("##[group]Run setup\n##[endgroup]\n{}", noise(lines));
             let excerpt =
                 Excerpt::of(format!("{step}{failed}Post job cleanup.\n{}", noise(lines)).as_bytes());
-            let cause = excerpt
-                .lines
-                .iter()
-                .find(|line| line.number == excerpt.causes[0])
-                .map(|line| line.text.clone());
+            let cause = excerpt.likeliest().next().map(|line| line.text.clone());
             (excerpt.lines.into_iter().map(|line| line.text).collect::<Vec<_>>(), cause)
         };
         let alone = texts(0);

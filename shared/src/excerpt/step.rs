@@ -30,6 +30,7 @@ static SIGNAL: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Candidate lines of one step, bounded.
+#[derive(Default)]
 pub(super) struct StepLines {
     lines: u64,
     head: Vec<KeptLine>,
@@ -47,23 +48,6 @@ pub(super) struct StepLines {
 }
 
 impl StepLines {
-    pub(super) fn new() -> Self {
-        Self {
-            lines: 0,
-            head: Vec::new(),
-            tail: VecDeque::new(),
-            recent: VecDeque::with_capacity(ERROR_CONTEXT as usize),
-            kept_until: 0,
-            context_until: 0,
-            first_number: 0,
-            errors: 0,
-            has_exit: false,
-            signal: false,
-            in_group: false,
-            is_clean_up: false,
-        }
-    }
-
     pub(super) fn has_error(&self) -> bool {
         self.errors > 0
     }
@@ -99,13 +83,14 @@ impl StepLines {
     }
 
     /// What was kept. If nothing in the step looks like trouble, it is the step's end.
-    pub(super) fn into_kept(mut self, index: u64) -> KeptStep {
+    pub(super) fn into_kept(mut self, name: Option<String>, index: u64) -> KeptStep {
         if !self.signal {
             self.keep_recent(0);
         }
         let mut lines = self.head;
         lines.extend(self.tail);
         KeptStep {
+            name,
             lines,
             len: self.lines,
             errors: self.errors,

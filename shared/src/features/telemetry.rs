@@ -6,7 +6,7 @@ use crate::failure::{Conclusion, FailureRecord, bounded};
 use crate::github::{Step, WorkflowJob, unix_seconds};
 use serde::{Deserialize, Serialize};
 
-/// The number of such lines.
+/// The number of likeliest causes whose words are features of their own.
 const CAUSES_READ: usize = 2;
 
 /// Names of the three flags, in column order.
@@ -199,8 +199,7 @@ fn text_of(excerpt: &Excerpt, step: Option<&str>, job: Option<&str>, patterns: &
 /// The words of the likeliest causes and the signatures in them, each with [`CAUSE_PREFIX`].
 fn push_causes(excerpt: &Excerpt, patterns: &Patterns, text: &mut String) {
     let mut words = String::new();
-    let line = |number: &u64| excerpt.lines.iter().find(|line| line.number == *number);
-    for line in excerpt.causes.iter().take(CAUSES_READ).filter_map(line) {
+    for line in excerpt.likeliest().take(CAUSES_READ) {
         words.clear();
         mask_words_of(&line.text, &mut words);
         words.split_ascii_whitespace().for_each(|word| text.extend([CAUSE_PREFIX, word, " "]));

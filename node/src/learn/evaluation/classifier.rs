@@ -20,7 +20,7 @@ const ECE_BINS: usize = 10;
 /// How frequent the classes are among failed jobs in life, in the order of [`FailureClass::ALL`]: 375 random failed jobs of
 /// 260 Java projects, labelled by six people elsewhere and roughly mapped. Used to weigh accuracy by class.
 const BASE_RATES: [f64; 10] = [0.22, 0.14, 0.21, 0.015, 0.025, 0.025, 0.015, 0.03, 0.31, 0.01];
-/// The number of lines of each of three other logs that are put before and after a log.
+/// The number of lines of another log of which the harmless ones are put around a log.
 const NOISE_LINES: usize = 300;
 /// The characters of the labelled line that must stand in a line for it to be the same; longer ones are cut.
 const SAME_CHARS: usize = 60;
@@ -170,6 +170,8 @@ impl ClassifierReport {
                 !p.abstained
             });
         let confusion = confusion(records, &by_model);
+        // Logs may be large, and each is laid around several others.
+        let texts: Vec<Vec<String>> = records.iter().map(LabelledRun::job_text).collect();
         Ok(Self {
             model_version: bundle.manifest.model_version.clone(),
             scores: Scores::of(records, &by_model, |_| true),
@@ -185,10 +187,10 @@ impl ClassifierReport {
             selective,
             weighted: Weighted::of(records, &by_model),
             cause_line: CauseLine::of(records),
-            noise: Noise::of(bundle, records)?,
+            noise: Noise::of(bundle, records, &texts)?,
             selective_70: Selective::surest(0.7, records, &predictions),
             ece: ece(records, &predictions),
-            whole_log: WholeLog::of(bundle, records, &by_model)?,
+            whole_log: WholeLog::of(bundle, records, &texts, &by_model)?,
             attribution: Attribution {
                 n: lowered.len(),
                 lowered: lowered.iter().filter(|lowered| **lowered).count() as f64
@@ -311,10 +313,11 @@ impl CauseLine {
             }
             let excerpt = record.lines();
             let mut pointed: Vec<String> = Vec::new();
-            for number in &excerpt.causes {
-                let text =
-                    excerpt.lines.iter().find(|line| line.number == *number).map(|line| plain(&line.text));
-                pointed.extend(text.filter(|text| !pointed.contains(text)));
+            for line in excerpt.likeliest() {
+                let text = plain(&line.text);
+                if !pointed.contains(&text) {
+                    pointed.push(text);
+                }
             }
             let is_labelled = |text: &String| labelled.iter().any(|line| is_same(text, line));
             n += 1;
@@ -343,13 +346,13 @@ fn is_same(text: &str, labelled: &str) -> bool {
 // === impl Noise ===
 
 impl Noise {
-    fn of(bundle: &ModelBundle, records: &[LabelledRun]) -> Result<Self> {
+    fn of(bundle: &ModelBundle, records: &[LabelledRun], texts: &[Vec<String>]) -> Result<Self> {
         let (mut n, mut same_class, mut same_line) = (0usize, 0usize, 0usize);
         for (at, record) in records.iter().enumerate() {
-            let own = record.job_text();
+            let own = &texts[at];
             let harmless: Vec<String> = (1..=3)
-                .flat_map(|by| records[(at + by) % records.len()].job_text().into_iter().take(NOISE_LINES))
-                .filter(|line| !reports_error(line) && !line.starts_with("##["))
+                .flat_map(|by| harmless(&texts[(at + by) % texts.len()]))
+                .filter(|line| !line.starts_with("##["))
                 .collect();
             let verdict = |noise: &[String]| -> Result<(FailureClass, Option<String>)> {
                 let mut lines = vec!["##[group]Run setup".to_owned(), "##[endgroup]".to_owned()];
@@ -357,7 +360,7 @@ impl Noise {
                 if !own.first().is_some_and(|line| line.starts_with("##[group]Run ")) {
                     lines.extend(["##[group]Run it".to_owned(), "##[endgroup]".to_owned()]);
                 }
-                lines.extend_from_slice(&own);
+                lines.extend_from_slice(own);
                 lines.push("Post job cleanup.".to_owned());
                 lines.extend_from_slice(noise);
                 let excerpt = Excerpt::of(lines.join("\n").as_bytes());
@@ -378,11 +381,16 @@ impl Noise {
 // === impl WholeLog ===
 
 impl WholeLog {
-    fn of(bundle: &ModelBundle, records: &[LabelledRun], by_model: &[FailureClass]) -> Result<Self> {
+    fn of(
+        bundle: &ModelBundle,
+        records: &[LabelledRun],
+        texts: &[Vec<String>],
+        by_model: &[FailureClass],
+    ) -> Result<Self> {
         let (mut lines_max, mut kept, mut with_errors, mut same, mut right) =
             (0, 0.0, 0usize, 0usize, 0usize);
         for (at, record) in records.iter().enumerate() {
-            let log = job_log(records, at);
+            let log = job_log(texts, at);
             lines_max = lines_max.max(log.lines().count());
             let inside = LabelledRun { excerpt: log, full_log: None, ..record.clone() };
             let found = inside.lines();
@@ -410,25 +418,27 @@ impl WholeLog {
     }
 }
 
-/// Writes a job log: steps made from the following records, then the record's own step, then a clean-up step.
-fn job_log(records: &[LabelledRun], at: usize) -> String {
+/// Writes a job log: steps made from the following logs, then the log's own step, then a clean-up step.
+fn job_log(texts: &[Vec<String>], at: usize) -> String {
     const STEPS_BEFORE: usize = 6;
-    let harmless = |record: &LabelledRun| -> Vec<String> {
-        record.job_text().into_iter().take(NOISE_LINES).filter(|line| !reports_error(line)).collect()
-    };
     let mut lines = Vec::new();
     for step in 1..=STEPS_BEFORE {
         lines.push(format!("##[group]Run step {step}"));
         lines.push("##[endgroup]".to_owned());
-        lines.extend(harmless(&records[(at + step) % records.len()]));
+        lines.extend(harmless(&texts[(at + step) % texts.len()]));
     }
     lines.push("##[group]Run the failing step".to_owned());
     lines.push("##[endgroup]".to_owned());
-    lines.extend(records[at].job_text());
+    lines.extend_from_slice(&texts[at]);
     lines.push("##[error]Process completed with exit code 1.".to_owned());
     lines.push("Post job cleanup.".to_owned());
-    lines.extend(harmless(&records[(at + STEPS_BEFORE + 1) % records.len()]));
+    lines.extend(harmless(&texts[(at + STEPS_BEFORE + 1) % texts.len()]));
     lines.join("\n")
+}
+
+/// Of the first [`NOISE_LINES`] lines of a log, those that report no error.
+fn harmless(text: &[String]) -> impl Iterator<Item = String> {
+    text.iter().take(NOISE_LINES).filter(|line| !reports_error(line)).cloned()
 }
 
 fn reports_error(line: &str) -> bool {
