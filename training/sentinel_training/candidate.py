@@ -75,12 +75,10 @@ def fit(corpus: Corpus, calibration_records: data.Records | None = None) -> Cand
     else:
         calibrated_on = {"records": len(scored.rows), "scores": "out of fold, of the training records"}
     calibration = Calibration.fit(scores, target_of(scored.labels), alternatives(scored))
-    if others.whole is not None:
-        whole_metrics = served_metrics(scored, calibration.probabilities(scores), calibration)
     held = records.take(held_out)
     metrics = validation_metrics(held, calibration.probabilities(unseen_scores[held_out]), calibration)
-    if others.whole is not None:
-        metrics["whole_logs"] = whole_metrics
+    if others.whole is not None and calibration_records is None:
+        metrics["whole_logs"] = served_metrics(scored, calibration.probabilities(scores), calibration)
     return Candidate(forest, features, training, older, held, calibration, calibrated_on, unseen_scores, metrics)
 
 

@@ -26,9 +26,9 @@ def fold_scorers(folder: Path, sentinel: Path, work: Path) -> list[Path] | None:
     if not (folder / "whole_logs.jsonl").exists():
         return None
     fitted = lines.read(folder, sentinel, work)
-    paths = [work / f"fold{number}.forest" for number in range(lines.FOLDS)]
+    paths = [work / f"fold{number}.forest" for number in range(data.LINE_FOLDS)]
     for number, path in enumerate(paths):
-        path.write_bytes(lines.to_bytes(fitted.fit(number), fitted.numbers.shape[1]))
+        path.write_bytes(lines.to_bytes(fitted.fit(number)))
     return paths
 
 

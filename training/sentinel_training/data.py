@@ -19,6 +19,7 @@ QUOTED = ["quoted-in-file", "scanner-fixture"]
 # Fixed before this split was scored, and never changed to improve a figure.
 SPLIT_SEED = 42
 VALIDATION_FOLDS = 5
+LINE_FOLDS = 5
 
 
 @dataclass
@@ -45,11 +46,11 @@ class Records:
 def read(path: Path, patterns: Path, sentinel: Path, work: Path, scorers: list[Path] | None = None) -> Records:
     """Reads labelled JSON lines, and has Rust turn each into masked text.
 
-    `scorers` rank the lines of each log, one for each fold of `lines.fold`, which has not seen that fold's repositories; the
+    `scorers` rank the lines of each log, one for each `fold`, which has not seen that fold's repositories; the
     program's own ranks them if there are none.
     """
     rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-    folds = [int(hashlib.sha1((row.get("repo") or row["id"]).encode()).hexdigest(), 16) % len(scorers or [0]) for row in rows]
+    folds = [fold(row) if scorers else 0 for row in rows]
     telemetry: list[dict] = [{}] * len(rows)
     for number, scorer in enumerate(scorers or [None]):
         part, out = work / f"{path.stem}.{number}.jsonl", work / f"{path.stem}.{number}.telemetry.jsonl"
@@ -86,6 +87,11 @@ def group(row: dict) -> str:
     """What must not stand on both sides of a split: a repository, or one author's family of them."""
     repository = row.get("repo") or row["id"]
     return "link-*" if repository.split("/")[0].startswith("link-") else repository
+
+
+def fold(row: dict) -> int:
+    """The fold of a record's repository for the scorers of lines, whatever else is in the data."""
+    return int(hashlib.sha1((row.get("repo") or row["id"]).encode()).hexdigest(), 16) % LINE_FOLDS
 
 
 def validation_mask(records: Records) -> np.ndarray:

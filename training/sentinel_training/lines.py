@@ -6,7 +6,6 @@ classifier is trained on, so that its excerpts are as good as those of logs nobo
 """
 
 import argparse
-import hashlib
 import json
 import re
 import struct
@@ -18,10 +17,9 @@ from pathlib import Path
 import lightgbm
 import numpy as np
 
-from . import ROOT
+from . import ROOT, data
 from .sources import Sources, add_source_arguments, workspace
 
-FOLDS = 5
 ROUNDS = 120
 PARAMETERS = dict(
     objective="lambdarank",
@@ -57,25 +55,37 @@ class Options(Sources):
 
 
 @dataclass
+class Log:
+    """A log in which a labelled line was found among the candidates."""
+
+    # Its candidates, as rows of `Lines`.
+    rows: range
+    fold: int
+    weight: float
+    is_whole: bool
+    # The labelled line, and those that would do equally well.
+    causes: list[str]
+
+
+@dataclass
 class Lines:
     """The candidate lines of labelled logs, log by log."""
 
     numbers: np.ndarray
     relevance: np.ndarray
-    # The rows of each log in which a labelled line was found, its group, and its weight.
-    logs: list[tuple[range, str, float]]
-    # How many logs have a labelled line, and how many of these have it among the candidates.
-    labelled: int
     texts: list[str]
-    causes: list[list[str]]
+    logs: list[Log]
+    # How many logs have a labelled line, and how many of these are whole.
+    labelled: int
+    labelled_whole: int
 
     def fit(self, without_fold: int | None = None) -> lightgbm.Booster:
-        chosen = [log for log in self.logs if without_fold is None or fold(log[1]) != without_fold]
-        rows = np.concatenate([np.arange(log[0].start, log[0].stop) for log in chosen])
-        weight = np.concatenate([np.full(len(log[0]), log[2]) for log in chosen])
-        groups = [len(log[0]) for log in chosen]
-        data = lightgbm.Dataset(self.numbers[rows], self.relevance[rows], group=groups, weight=weight)
-        return lightgbm.train(PARAMETERS, data, ROUNDS)
+        chosen = [log for log in self.logs if log.fold != without_fold]
+        rows = np.concatenate([np.array(log.rows) for log in chosen])
+        weight = np.concatenate([np.full(len(log.rows), log.weight) for log in chosen])
+        groups = [len(log.rows) for log in chosen]
+        dataset = lightgbm.Dataset(self.numbers[rows], self.relevance[rows], group=groups, weight=weight)
+        return lightgbm.train(PARAMETERS, dataset, ROUNDS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,13 +97,8 @@ def run(options: Options) -> None:
         lines = read(options.data, options.sentinel, work)
         print(f"{lines.labelled} logs, the labelled line is a candidate in {len(lines.logs)}")
         print(json.dumps(cross_validated(lines)))
-        SCORER.write_bytes(to_bytes(lines.fit(), lines.numbers.shape[1]))
+        SCORER.write_bytes(to_bytes(lines.fit()))
         print(f"wrote {SCORER}; build the program again before you train the classifier")
-
-
-def fold(group: str) -> int:
-    """The fold of a repository, whatever else is in the data."""
-    return int(hashlib.sha1(group.encode()).hexdigest(), 16) % FOLDS
 
 
 def read(folder: Path, sentinel: Path, work: Path) -> Lines:
@@ -107,32 +112,34 @@ def read(folder: Path, sentinel: Path, work: Path) -> Lines:
     for line in (folder / "train.jsonl").read_text().splitlines():
         row = json.loads(line)
         if row["id"] in pointed:
-            # Ids are unique in their file only.
-            rows.append(row | pointed[row["id"]] | {"id": f"excerpt-{row['id']}"})
+            rows.append(row | pointed[row["id"]])
     rows = [row for row in rows if row.get("cause_line")]
+    folds, repositories = [data.fold(row) for row in rows], [row.get("repo") or row["id"] for row in rows]
+    for number, row in enumerate(rows):
+        # Ids are unique in their file only.
+        row["id"] = str(number)
     path, out = work / "lines.records.jsonl", work / "lines.npy"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    subprocess.run([sentinel, "features", "--data", path, "--patterns", ROOT / "models/failure/patterns.toml", "--lines", "--out", out], check=True)
+    subprocess.run([sentinel, "features", "--data", path, "--lines", "--out", out], check=True)
     candidates = defaultdict(list)
     texts = []
     for at, line in enumerate(out.with_suffix(".jsonl").read_text().splitlines()):
         candidate = json.loads(line)
         candidates[candidate["id"]].append(at)
         texts.append(candidate["text"])
-    group = [row.get("repo") or row["id"] for row in rows]
-    count = Counter(group)
-    relevance, logs, causes = np.zeros(len(texts)), [], []
-    for row, repository in zip(rows, group):
+    count = Counter(repositories)
+    relevance, logs = np.zeros(len(texts)), []
+    for row, fold, repository in zip(rows, folds, repositories):
         found = candidates[row["id"]]
         cause, also = plain(row["cause_line"]), [plain(line) for line in row.get("also_cause_lines") or []]
         for at in found:
             text = plain(texts[at])
             relevance[at] = CAUSE if is_same(text, cause) else ALSO if any(is_same(text, line) for line in also) else 0
         if any(relevance[found]):
-            weight = (1 if row.get("full_log") else EXCERPT_WEIGHT) / np.sqrt(count[repository])
-            logs.append((range(found[0], found[-1] + 1), repository, weight))
-            causes.append([cause, *also])
-    return Lines(np.load(out), relevance, logs, len(rows), texts, causes)
+            is_whole = bool(row.get("full_log"))
+            weight = (1 if is_whole else EXCERPT_WEIGHT) / np.sqrt(count[repository])
+            logs.append(Log(range(found[0], found[-1] + 1), fold, weight, is_whole, [cause, *also]))
+    return Lines(np.load(out), relevance, texts, logs, len(rows), sum(bool(row.get("full_log")) for row in rows))
 
 
 def plain(line: str) -> str:
@@ -151,20 +158,19 @@ def cross_validated(lines: Lines) -> dict[str, float]:
     """How often the labelled line of a whole log is the first, and one of the first three, by scorers that have not seen its
     repository. Logs whose line is no candidate count as wrong."""
     hits = []
-    whole = {id(log) for log in lines.logs if log[2] * np.sqrt(sum(other[1] == log[1] for other in lines.logs)) > EXCERPT_WEIGHT}
-    for number in range(FOLDS):
+    for number in range(data.LINE_FOLDS):
         scorer = lines.fit(number)
-        for log, causes in zip(lines.logs, lines.causes):
-            if fold(log[1]) != number or id(log) not in whole:
+        for log in lines.logs:
+            if log.fold != number or not log.is_whole:
                 continue
-            order = np.argsort(-scorer.predict(lines.numbers[log[0].start : log[0].stop]), kind="stable")
-            first = list(dict.fromkeys(plain(lines.texts[log[0].start + at]) for at in order))[:3]
-            hits.append([any(is_same(text, cause) for cause in causes for text in first[:count]) for count in (1, 3)])
-    hit1, hit3 = np.mean(hits, axis=0) * len(hits) / (len(hits) + lines.labelled - len(lines.logs))
-    return {"logs": len(hits), "hit1": round(float(hit1), 4), "hit3": round(float(hit3), 4)}
+            order = np.argsort(-scorer.predict(lines.numbers[log.rows.start : log.rows.stop]), kind="stable")
+            first = list(dict.fromkeys(plain(lines.texts[log.rows[at]]) for at in order))[:3]
+            hits.append([any(is_same(text, cause) for cause in log.causes for text in first[:count]) for count in (1, 3)])
+    hit1, hit3 = np.sum(hits, axis=0) / lines.labelled_whole
+    return {"logs": lines.labelled_whole, "hit1": round(float(hit1), 4), "hit3": round(float(hit3), 4)}
 
 
-def to_bytes(booster: lightgbm.Booster, columns: int) -> bytes:
+def to_bytes(booster: lightgbm.Booster) -> bytes:
     """The form `Forest::from_bytes` reads: counts, roots, then nodes in pre-order."""
     leaf, nodes, roots = 0x7FFF, [], []
 
@@ -186,4 +192,4 @@ def to_bytes(booster: lightgbm.Booster, columns: int) -> bytes:
     for tree in booster.dump_model()["tree_info"]:
         roots.append(struct.pack("<I", len(nodes)))
         push(tree["tree_structure"])
-    return struct.pack("<HHI", columns, 1, len(roots)) + b"".join(roots) + struct.pack("<I", len(nodes)) + b"".join(nodes)
+    return struct.pack("<HHI", booster.num_feature(), 1, len(roots)) + b"".join(roots) + struct.pack("<I", len(nodes)) + b"".join(nodes)
