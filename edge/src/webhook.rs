@@ -11,12 +11,12 @@ use sentinel_shared::access::Scope;
 use sentinel_shared::api::webhook::{DeliveryAnswer, KnownJob, Pong};
 use sentinel_shared::classifier::Verdict;
 use sentinel_shared::evidence::{LogPart, Note, Plan, Trouble};
-use sentinel_shared::failure::FailureRecord;
+use sentinel_shared::failure::{Conclusion, FailureRecord};
 use sentinel_shared::store::deliveries::{self, Accepted, Claimed};
 use sentinel_shared::store::inferences::{self, NewInference};
 use sentinel_shared::store::models::ActiveModel;
 use sentinel_shared::store::{Query, access, evidence as waiting, outbox};
-use sentinel_shared::webhook::{Action, BODY_LIMIT_BYTES, Delivery, DeliveryKey, Headers};
+use sentinel_shared::webhook::{Action, BODY_LIMIT_BYTES, Delivery, DeliveryKey, Headers, IgnoreReason};
 use worker::{Response, console_error, console_log};
 
 /// The largest number of calls to other servers that one sweep makes. A free account's worker may make 50 an event
@@ -63,15 +63,17 @@ pub(crate) async fn receive(Visit { mut request, app, context }: Visit) -> Resul
     )?;
     let record = match delivery.action {
         Action::Pong => return respond::json(200, &Pong { msg: "pong".into() }),
-        Action::Ignore(reason) => {
-            return respond::json(200, &DeliveryAnswer::Ignored { reason: reason.label().into() });
-        }
+        Action::Ignore(reason) => return ignored(reason),
         Action::Uninstall(installation) => return uninstall(app, installation).await,
         Action::Review(job) => {
             return reviews::accept(app, &context, &delivery.key, &delivery.event, *job).await;
         }
         Action::Command(request) => {
             return reviews::obey(app, &context, &delivery.key, &delivery.event, *request).await;
+        }
+        Action::Passed(_) => return ignored(IgnoreReason::NotFailed),
+        Action::Classify(record) if record.conclusion == Conclusion::Cancelled => {
+            return ignored(IgnoreReason::NotFailed);
         }
         Action::Classify(record) => *record,
     };
@@ -102,6 +104,10 @@ pub(crate) async fn receive(Visit { mut request, app, context }: Visit) -> Resul
         work(app, active.as_ref(), &delivery, None).await;
     });
     answer
+}
+
+fn ignored(reason: IgnoreReason) -> Result<Response> {
+    respond::json(200, &DeliveryAnswer::Ignored { reason: reason.label().into() })
 }
 
 /// Ends an installation. A second delivery of the same event finds nothing left to do.

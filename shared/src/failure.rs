@@ -41,7 +41,7 @@ pub enum FailureClass {
     Timeout,
 }
 
-/// The conclusions that are classified. Source: the `conclusion` values of the Actions and Checks APIs.
+/// The conclusions that are looked into. Source: the `conclusion` values of the Actions and Checks APIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conclusion {
@@ -51,6 +51,9 @@ pub enum Conclusion {
     TimedOut,
     /// The run could not start (an invalid workflow file).
     StartupFailure,
+    /// The run was cancelled: by a person, by a newer push, by a limit, or with a lost runner. Only a whole run has this
+    /// conclusion, and its jobs tell which it was. It never reaches the model, which has learnt the others only.
+    Cancelled,
 }
 
 /// The failed run or job by GitHub's numbers. Its [`Subject::key`] makes storing a verdict twice harmless.
@@ -94,6 +97,15 @@ pub struct FailureRecord {
     pub conclusion: Conclusion,
     /// What the delivery itself says about the failure (`check_run.output`), if anything.
     pub summary: Option<String>,
+    /// The branch that the run tested. A fork's has its owner before it, as in `octocat:main`, because it is another
+    /// branch than the repository's own of that name. A job's delivery does not tell forks apart.
+    pub branch: Option<String>,
+    /// The repository's default branch.
+    pub default_branch: Option<String>,
+    /// The event that started the run, such as `push` (`workflow_run.event`). Deliveries of jobs and checks have none.
+    pub trigger: Option<String>,
+    /// The number of the first pull request that GitHub names. It names none of a fork.
+    pub pull: Option<u64>,
     /// The SHA of the commit that the run tested.
     pub head_sha: Option<String>,
     /// The address of the page about it on GitHub.
@@ -209,7 +221,16 @@ impl FailureClass {
 // === impl Conclusion ===
 
 impl Conclusion {
-    /// The conclusions that are classified; `None` for every other, known or new.
+    /// The conclusions of a run that are looked into; `None` for every other, known or new.
+    #[must_use]
+    pub fn parse_of_run(text: &str) -> Option<Self> {
+        match text {
+            "cancelled" => Some(Self::Cancelled),
+            text => Self::parse(text),
+        }
+    }
+
+    /// The conclusions of a job, a step or a check that are failures; `None` for every other, known or new.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text {

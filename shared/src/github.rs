@@ -19,6 +19,8 @@ use serde::Deserialize;
 pub struct Repository {
     /// The repository as `owner/name`.
     pub full_name: Option<String>,
+    /// The name of the default branch.
+    pub default_branch: Option<String>,
 }
 
 /// The App installation that a delivery came through.
@@ -136,6 +138,21 @@ pub struct WorkflowRun {
     pub updated_at: Option<String>,
     /// Null when the account is gone.
     pub actor: Option<Actor>,
+    /// The branch or tag that the run tested. A fork's branch has no owner before it.
+    pub head_branch: Option<String>,
+    /// The repository that the branch is in: a fork is another one than the event's. Null when the fork is gone.
+    pub head_repository: Option<Repository>,
+    /// The event that started the run, such as `push`.
+    pub event: Option<String>,
+    /// The pull requests of the branch; empty for forks.
+    pub pull_requests: Option<Vec<PullNumber>>,
+}
+
+/// A pull request in a list of them.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PullNumber {
+    /// Unique in its repository.
+    pub number: u64,
 }
 
 /// `workflow_job`, in deliveries and in the jobs API.
@@ -153,6 +170,8 @@ pub struct WorkflowJob {
     pub workflow_name: Option<String>,
     /// How it ended; null until it did.
     pub conclusion: Option<String>,
+    /// The branch that the job tested. A fork's branch has no owner before it.
+    pub head_branch: Option<String>,
     /// The SHA of the commit that the job tested.
     pub head_sha: Option<String>,
     /// The page of the job.
@@ -221,6 +240,17 @@ pub struct CheckRun {
     pub completed_at: Option<String>,
     /// What the check has to say.
     pub output: Option<CheckOutput>,
+    /// The suite that the check belongs to.
+    pub check_suite: Option<CheckSuite>,
+    /// The pull requests of the commit; empty for forks.
+    pub pull_requests: Option<Vec<PullNumber>>,
+}
+
+/// The `check_run.check_suite` object of a payload.
+#[derive(Debug, Deserialize)]
+pub struct CheckSuite {
+    /// The branch that was checked; null for forks.
+    pub head_branch: Option<String>,
 }
 
 /// The `check_run.output` object of a payload.

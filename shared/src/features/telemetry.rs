@@ -105,12 +105,12 @@ impl Telemetry {
         if let Some(summary) = &record.summary {
             push_summary(summary, patterns, &mut text);
         }
-        if record.conclusion != Conclusion::Failure {
-            text.push_str(match record.conclusion {
-                Conclusion::TimedOut => "conclusion_timed_out\n",
-                _ => "conclusion_startup_failure\n",
-            });
-        }
+        text.push_str(match record.conclusion {
+            Conclusion::TimedOut => "conclusion_timed_out\n",
+            Conclusion::StartupFailure => "conclusion_startup_failure\n",
+            // The model has learnt no word for a cancelled run: one that is judged is judged as a failed one.
+            Conclusion::Failure | Conclusion::Cancelled => "",
+        });
         let stage = stage_of(&[step.unwrap_or_default(), job_name.unwrap_or_default()].join(" "));
         let seconds = job.map_or([None; 3], |job| job.stage_seconds);
         Self {

@@ -3,9 +3,12 @@
 //! Nothing here performs the action. An event that is understood but not ours becomes [`Action::Ignore`] with a reason
 //! and is answered with 200, so that GitHub does not show a delivery in red that we chose to ignore.
 
+mod passed;
 mod records;
 #[cfg(test)]
 mod tests;
+
+pub use passed::PassedRun;
 
 use crate::failure::{FailureRecord, bounded};
 use crate::github::{Actor, CommitSha, Payload, RepositoryName};
@@ -13,7 +16,7 @@ use crate::review::ReviewJob;
 use crate::review::command::Command;
 use crate::signature::Verified;
 use crate::{Error, Result};
-use records::{Origin, check_record, job_record, run_record};
+use records::{Origin, check_record, job_record, passed_run, run_record};
 use serde::{Deserialize, Serialize};
 
 /// The largest body that is read. GitHub sends at most 25 MB; the events that we classify are below 100 KB.
@@ -61,6 +64,8 @@ pub enum Action {
     Pong,
     /// Find out why this run failed.
     Classify(Box<FailureRecord>),
+    /// Remember that this run passed.
+    Passed(Box<PassedRun>),
     /// Review this pull request.
     Review(Box<ReviewJob>),
     /// Obey a command in a pull request's conversation, if its author may write.
@@ -89,7 +94,7 @@ pub enum IgnoreReason {
     EventNotOurs,
     /// The run has not ended.
     NotCompleted,
-    /// The run did not fail.
+    /// The job or check did not fail, or the run neither failed nor passed.
     NotFailed,
     /// Something happened to a pull request or a comment that changes nothing for us.
     ActionNotOurs,
@@ -282,12 +287,21 @@ fn decide_completed(event: &str, payload: Payload) -> Result<Action> {
     }
     let origin = Origin {
         repository: repository_of(&payload)?,
+        default_branch: payload
+            .repository
+            .and_then(|repository| repository.default_branch)
+            .as_deref()
+            .map(bounded),
         installation_id: payload.installation.and_then(|installation| installation.id),
         sender: payload.sender.and_then(|sender| sender.login),
     };
     let record = match event {
         "workflow_run" => {
-            run_record(origin, payload.workflow_run.ok_or(Error::FieldMissing("workflow_run"))?)
+            let run = payload.workflow_run.ok_or(Error::FieldMissing("workflow_run"))?;
+            if let Some(passed) = passed_run(&origin, &run)? {
+                return Ok(Action::Passed(Box::new(passed)));
+            }
+            run_record(origin, &run)
         }
         "workflow_job" => {
             job_record(origin, payload.workflow_job.as_ref().ok_or(Error::FieldMissing("workflow_job"))?)

@@ -22,7 +22,7 @@ fn each_conclusion_is_classified_or_left_alone() {
         ("timed_out", true),
         ("startup_failure", true),
         ("success", false),
-        ("cancelled", false),
+        ("cancelled", true),
         ("action_required", false),
         ("neutral", false),
         ("skipped", false),
@@ -33,6 +33,73 @@ fn each_conclusion_is_classified_or_left_alone() {
             r#"{{"action":"completed","repository":{{"full_name":"o/r"}},"workflow_run":{{"id":1,"conclusion":"{conclusion}"}}}}"#
         );
         assert_eq!(matches!(action("workflow_run", &body), Action::Classify(_)), classified, "{conclusion}");
+    }
+}
+
+#[test]
+fn a_run_that_passed_is_told_with_what_history_needs_of_it() {
+    let body = r#"{"action":"completed","repository":{"full_name":"o/r","default_branch":"main"},"installation":{"id":5},
+        "sender":{"login":"x"},"workflow_run":{"id":7,"run_attempt":2,"name":"CI","conclusion":"success",
+        "head_branch":"topic","head_sha":"abc","head_repository":{"full_name":"o/r"},"event":"pull_request",
+        "pull_requests":[{"number":9},{"number":10}],"updated_at":"2026-01-01T00:00:00Z","actor":{"login":"mona"}}}"#;
+    let Action::Passed(run) = action("workflow_run", body) else { panic!("a success is remembered") };
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        *run,
+        PassedRun {
+            repository: "o/r".into(),
+            installation_id: Some(5),
+            run_id: 7,
+            run_attempt: 2,
+            workflow: text("CI"),
+            branch: text("topic"),
+            default_branch: text("main"),
+            head_sha: text("abc"),
+            trigger: text("pull_request"),
+            author: text("mona"),
+            pull: Some(9),
+            ended_at: Some(1_767_225_600),
+        }
+    );
+}
+
+#[test]
+fn of_a_failure_branch_event_and_pull_request_are_told_and_a_forks_branch_is_not_the_repositorys() {
+    let run = |head: &str| {
+        let body = format!(
+            r#"{{"action":"completed","repository":{{"full_name":"o/r","default_branch":"main"}},"workflow_run":{{"id":7,
+            "conclusion":"cancelled","head_branch":"main","head_repository":{head},"event":"push","pull_requests":[]}}}}"#
+        );
+        let Action::Classify(record) = action("workflow_run", &body) else { panic!("{body}") };
+        assert_eq!((record.conclusion, record.pull), (crate::failure::Conclusion::Cancelled, None));
+        assert_eq!(
+            (record.trigger.as_deref(), record.default_branch.as_deref()),
+            (Some("push"), Some("main"))
+        );
+        record.branch
+    };
+    assert_eq!(run(r#"{"full_name":"o/r"}"#).as_deref(), Some("main"));
+    assert_eq!(run("null").as_deref(), Some("main"));
+    assert_eq!(run(r#"{"full_name":"mona/r"}"#).as_deref(), Some("mona:main"));
+    let check = r#"{"action":"completed","repository":{"full_name":"o/r"},"check_run":{"id":1,"conclusion":"failure",
+        "check_suite":{"head_branch":"topic"},"pull_requests":[{"number":3}]}}"#;
+    let Action::Classify(record) = action("check_run", check) else { panic!("a failure is classified") };
+    assert_eq!((record.branch.as_deref(), record.pull), (Some("topic"), Some(3)));
+    let job = r#"{"action":"completed","repository":{"full_name":"o/r"},
+        "workflow_job":{"id":1,"conclusion":"failure","head_branch":"topic"}}"#;
+    let Action::Classify(record) = action("workflow_job", job) else { panic!("a failure is classified") };
+    assert_eq!(record.branch.as_deref(), Some("topic"));
+}
+
+#[test]
+fn of_a_job_or_a_check_only_a_failure_is_looked_into() {
+    for event in ["workflow_job", "check_run"] {
+        for conclusion in ["success", "cancelled", "skipped"] {
+            let body = format!(
+                r#"{{"action":"completed","repository":{{"full_name":"o/r"}},"{event}":{{"id":1,"conclusion":"{conclusion}"}}}}"#
+            );
+            assert_eq!(action(event, &body), Action::Ignore(IgnoreReason::NotFailed), "{event} {conclusion}");
+        }
     }
 }
 
