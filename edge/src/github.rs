@@ -10,7 +10,7 @@ use sentinel_shared::Error;
 use sentinel_shared::evidence::Trouble;
 use sentinel_shared::github::answer::{Answer, Meaning};
 use serde::de::DeserializeOwned;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use worker::{
     Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response, Url, console_error,
     console_warn, web_sys,
@@ -40,6 +40,8 @@ pub(crate) struct Github<'a> {
     log_hosts: &'a [String],
     calls: Cell<usize>,
     calls_max: usize,
+    /// The path of a repository that was renamed, and its address now: each further call would cost a second one.
+    moved: RefCell<Option<(String, String)>>,
 }
 
 // === impl Stop ===
@@ -61,7 +63,7 @@ impl<'a> Github<'a> {
     pub(crate) fn of(config: &'a Config, calls_max: usize) -> Option<Self> {
         let token = config.github_token.as_ref()?.expose_text();
         let (api, log_hosts) = (config.github_api_url().ok()?, config.log_hosts.as_slice());
-        Some(Self { api, token, log_hosts, calls: Cell::new(0), calls_max })
+        Some(Self { api, token, log_hosts, calls: Cell::new(0), calls_max, moved: RefCell::default() })
     }
 
     /// The number of calls made so far.
@@ -69,9 +71,14 @@ impl<'a> Github<'a> {
         self.calls.get()
     }
 
+    /// The number of calls that may still be made.
+    pub(crate) fn calls_left(&self) -> usize {
+        self.calls_max.saturating_sub(self.calls.get())
+    }
+
     /// Whether `count` more calls may be made.
     pub(crate) fn may_call(&self, count: usize) -> bool {
-        self.calls.get() + count <= self.calls_max
+        count <= self.calls_left()
     }
 
     /// Reads the JSON at `path`; None if it does not exist or we may not see it.
@@ -114,7 +121,7 @@ impl<'a> Github<'a> {
             ("user-agent", "sentinel"),
             ("x-github-api-version", "2022-11-28"),
         ];
-        let (mut url, mut moves) = (format!("{}{path}", self.api), 0);
+        let (mut url, mut moves) = (self.url(path), 0);
         loop {
             let mut response = self.fetch(&url, &headers).await?;
             // Only a 403 can be one thing or another.
@@ -126,10 +133,31 @@ impl<'a> Github<'a> {
             match self.moved_to(&response) {
                 Some(address) if meaning == Meaning::Moved && moves < MOVES_MAX => {
                     dismiss(response);
+                    self.remember_move(path, &address);
                     (url, moves) = (address, moves + 1);
                 }
                 _ => return Ok((meaning, response)),
             }
+        }
+    }
+
+    /// The address of `path`: under the new name, if its repository was renamed.
+    fn url(&self, path: &str) -> String {
+        let moved = self.moved.borrow();
+        let renamed = moved.as_ref().and_then(|(old, new)| Some((path.strip_prefix(old.as_str())?, new)));
+        match renamed {
+            Some((rest, new)) => format!("{new}{rest}"),
+            None => format!("{}{path}", self.api),
+        }
+    }
+
+    /// Remembers where a repository is now, if `address` is the same path under another name.
+    fn remember_move(&self, path: &str, address: &str) {
+        // `/repos/owner/name`, and what follows.
+        let Some((at, _)) = path.match_indices('/').nth(3) else { return };
+        let (old, rest) = path.split_at(at);
+        if let Some(new) = address.strip_suffix(rest) {
+            *self.moved.borrow_mut() = Some((format!("{old}/"), format!("{new}/")));
         }
     }
 

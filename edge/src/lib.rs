@@ -27,7 +27,6 @@ mod setup;
 mod standing;
 mod webhook;
 
-use futures_util::future::join;
 use worker::{Context, Env, Request, Response, Result, ScheduleContext, ScheduledEvent, event};
 
 #[event(start)]
@@ -40,11 +39,15 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
     router::route(request, app::app(&env), context).await
 }
 
-/// Every minute: takes up deliveries that wait or whose worker went away before they were done, and tells the node of
-/// reviews that nobody works on. Neither waits for the other. The first event of an isolate looks at the schema before.
+/// The calls that the first event of an isolate may need to look at the schema and to bring it up to date.
+const SCHEMA_CALLS: usize = 3;
+
+/// Every minute: tells the node of reviews that nobody works on, then takes up deliveries that wait or whose worker went
+/// away before they were done, with the calls that are left. The first event of an isolate looks at the schema before.
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     let app = app::app(&env);
     app.database.check_schema().await;
-    join(webhook::sweep(app), reviews::resubmit(app)).await;
+    let calls = reviews::resubmit(app).await;
+    webhook::sweep(app, evidence::EVENT_CALLS.saturating_sub(SCHEMA_CALLS + calls)).await;
 }

@@ -81,19 +81,26 @@ async fn store(
     Ok(answer)
 }
 
-/// Tells the node of jobs that nobody works on. One scheduled event tells of one batch.
-pub(crate) async fn resubmit(app: &App) {
+/// The seconds after which one scheduled event tells of no further job, because deliveries wait for their turn.
+const RESUBMIT_SECONDS: i64 = 10;
+
+/// Tells the node of jobs that nobody works on, and answers how many calls that took. One scheduled event tells of one
+/// batch.
+pub(crate) async fn resubmit(app: &App) -> usize {
     if app.config.node.is_none() {
-        return;
+        return 0;
     }
-    match app.database.ask(outbox::due(now())).await {
+    let (started, mut calls) = (now(), 1);
+    match app.database.ask(outbox::due(started)).await {
         Ok(jobs) => {
             for job in jobs {
-                if !review_client::submit(&app.config, &job).await {
+                calls += 1;
+                if !review_client::submit(&app.config, &job).await || now() - started >= RESUBMIT_SECONDS {
                     break;
                 }
             }
         }
         Err(error) => console_error!("review.resubmit_failed: {error}"),
     }
+    calls
 }

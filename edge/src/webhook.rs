@@ -2,13 +2,14 @@
 
 use crate::app::App;
 use crate::clock::now;
-use crate::evidence::{self, Evidence};
+use crate::evidence::{self, Budget, CALLS_MIN, Evidence, FailedJob};
 use crate::guard::Visit;
 use crate::{body, respond, reviews};
 use futures_util::future::join_all;
 use sentinel_shared::Result;
 use sentinel_shared::access::Scope;
 use sentinel_shared::api::webhook::{DeliveryAnswer, KnownJob, Pong};
+use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::classifier::Verdict;
 use sentinel_shared::evidence::{LogPart, Note, Plan, Trouble};
 use sentinel_shared::failure::{Conclusion, FailureRecord};
@@ -19,15 +20,11 @@ use sentinel_shared::store::{Query, access, evidence as waiting, outbox};
 use sentinel_shared::webhook::{Action, BODY_LIMIT_BYTES, Delivery, DeliveryKey, Headers, IgnoreReason};
 use worker::{Response, console_error, console_log};
 
-/// The largest number of calls to other servers that one sweep makes. A free account's worker may make 50 an event
-/// (<https://developers.cloudflare.com/workers/platform/limits/#subrequests>); the others are for the node and the
-/// models.
-const SWEEP_CALLS: usize = 40;
 /// The number of deliveries that are worked on at once. A worker has six connections, and each delivery takes one at a
 /// time.
 const SWEEP_AT_ONCE: usize = 3;
-/// The largest number of calls for one delivery: its evidence, and storing its verdict.
-const DELIVERY_CALLS: usize = evidence::CALLS_MAX + 1;
+/// The calls beside those to GitHub that one delivery of a sweep costs: storing its verdicts.
+const STORE_CALLS: usize = 1;
 /// The seconds after which a sweep takes up no more, so that it is over when the next one begins.
 const SWEEP_SECONDS: i64 = 25;
 
@@ -89,9 +86,10 @@ pub(crate) async fn receive(Visit { mut request, app, context }: Visit) -> Resul
     }
     // (6) Work.
     let delivery = Claimed { key: delivery.key, record, received_at: now() };
+    let terms = Terms { trouble: None, budget: Budget::WHOLE };
     if header("prefer").is_some_and(|prefer| prefer.split([',', ';']).any(|wish| wish.trim() == "wait")) {
         let Claimed { key, record, .. } = &delivery;
-        if classify(app, active.as_ref(), &delivery, None).await?.verdict.is_none() {
+        if classify(app, active.as_ref(), &delivery, terms).await?.verdict.is_none() {
             return accepted(key, record);
         }
         // Of two deliveries about one subject, the first verdict stays: what is answered is what is stored.
@@ -101,7 +99,7 @@ pub(crate) async fn receive(Visit { mut request, app, context }: Visit) -> Resul
     }
     let answer = accepted(&delivery.key, &delivery.record);
     context.wait_until(async move {
-        work(app, active.as_ref(), &delivery, None).await;
+        work(app, active.as_ref(), &delivery, terms).await;
     });
     answer
 }
@@ -117,22 +115,26 @@ async fn uninstall(app: &App, installation: u64) -> Result<Response> {
     respond::json(200, &DeliveryAnswer::Uninstalled { keys_revoked, jobs_ended })
 }
 
-/// Takes up the deliveries that wait or were left half done, as many as one scheduled event can do, and no more: what is
-/// taken up is leased, and must be done when the lease ends.
+/// Takes up the deliveries that wait or were left half done, as many as one scheduled event can do with `calls` calls, and
+/// no more: what is taken up is leased, and must be done when the lease ends.
 ///
 /// One goes ahead. Where GitHub gives it nothing, the others do not ask in this sweep, since calls while GitHub limits us
-/// make it worse; they get their verdict without the log when they have waited for long enough.
-pub(crate) async fn sweep(app: &App) {
+/// make it worse; they get their verdict without the log when they have waited for long enough. One that needs more calls
+/// than are left is the first of the next sweep.
+pub(crate) async fn sweep(app: &App, calls: usize) {
     let started = now();
-    let (mut calls_left, mut trouble) = (SWEEP_CALLS, None);
-    let mut take_up = deliveries::sweep(1, started, app.config.retention_days);
-    while let Some(done) = sweep_once(app, take_up, trouble).await {
+    let (mut calls_left, mut trouble, mut count) = (calls, None, 1);
+    let mut take_up = deliveries::sweep(count, started, app.config.retention_days);
+    loop {
+        // One call takes them up.
+        let calls_each = calls_left.saturating_sub(1 + count * STORE_CALLS);
+        let terms = Terms { trouble, budget: Budget::shared(calls_each, count) };
+        let Some(done) = sweep_once(app, take_up, terms).await else { return };
         calls_left = calls_left.saturating_sub(done.calls);
         trouble = trouble.or(done.trouble);
-        let cost = if trouble.is_some() { 1 } else { DELIVERY_CALLS };
-        // One call takes them up.
-        let count = (calls_left.saturating_sub(1) / cost).min(SWEEP_AT_ONCE);
-        if count == 0 || now() - started >= SWEEP_SECONDS {
+        let cost = STORE_CALLS + if trouble.is_some() { 0 } else { CALLS_MIN };
+        count = (calls_left.saturating_sub(1) / cost).min(SWEEP_AT_ONCE);
+        if count == 0 || done.needs_more || now() - started >= SWEEP_SECONDS {
             return;
         }
         take_up = deliveries::take_up(count, now());
@@ -141,8 +143,17 @@ pub(crate) async fn sweep(app: &App) {
 
 type TakeUp = Query<(Vec<Claimed>, Option<ActiveModel>)>;
 
+/// The terms on which a delivery is worked on.
+#[derive(Clone, Copy)]
+struct Terms {
+    /// What another delivery has just met: then GitHub is not asked.
+    trouble: Option<Trouble>,
+    /// What its evidence may cost.
+    budget: Budget,
+}
+
 /// Takes up some deliveries and works on them at once; None if there was nothing.
-async fn sweep_once(app: &App, take_up: TakeUp, trouble: Option<Trouble>) -> Option<Done> {
+async fn sweep_once(app: &App, take_up: TakeUp, terms: Terms) -> Option<Done> {
     let (claimed, active) = match app.database.ask(take_up).await {
         Ok((claimed, active)) if !claimed.is_empty() => (claimed, active),
         Ok(_) => return None,
@@ -151,11 +162,12 @@ async fn sweep_once(app: &App, take_up: TakeUp, trouble: Option<Trouble>) -> Opt
             return None;
         }
     };
-    let each = claimed.iter().map(|delivery| work(app, active.as_ref(), delivery, trouble));
+    let each = claimed.iter().map(|delivery| work(app, active.as_ref(), delivery, terms));
     let mut sum = Done { calls: 1, ..Done::default() };
     for done in join_all(each).await {
         sum.calls += done.calls;
         sum.trouble = sum.trouble.or(done.trouble);
+        sum.needs_more |= done.needs_more;
     }
     Some(sum)
 }
@@ -167,13 +179,15 @@ struct Done {
     verdict: Option<Verdict>,
     /// The reason why GitHub gave nothing.
     trouble: Option<Trouble>,
+    /// Whether it was put back, because it needs more calls than there were.
+    needs_more: bool,
     /// The number of calls to other servers.
     calls: usize,
 }
 
-async fn work(app: &App, active: Option<&ActiveModel>, delivery: &Claimed, trouble: Option<Trouble>) -> Done {
+async fn work(app: &App, active: Option<&ActiveModel>, delivery: &Claimed, terms: Terms) -> Done {
     let Claimed { key, record, .. } = delivery;
-    match classify(app, active, delivery, trouble).await {
+    match classify(app, active, delivery, terms).await {
         Ok(done) => {
             match (&done.verdict, done.trouble) {
                 (Some(verdict), _) => console_log!(
@@ -182,6 +196,9 @@ async fn work(app: &App, active: Option<&ActiveModel>, delivery: &Claimed, troub
                     record.subject.key(),
                     verdict.prediction.verdict()
                 ),
+                (None, _) if done.needs_more => {
+                    console_log!("delivery.postponed: {}, it needs a sweep of its own", key.id);
+                }
                 (None, trouble) => console_log!(
                     "delivery.postponed: {}, GitHub is {}",
                     key.id,
@@ -192,58 +209,52 @@ async fn work(app: &App, active: Option<&ActiveModel>, delivery: &Claimed, troub
         }
         Err(error) => {
             console_error!("delivery.failed: {}, left to the sweep: {error}", key.id);
-            Done { calls: DELIVERY_CALLS, ..Done::default() }
+            Done { calls: terms.budget.calls + STORE_CALLS, ..Done::default() }
         }
     }
 }
 
-/// Finds out why the run failed and stores it, or puts the delivery back while GitHub gives nothing. If another
-/// delivery has just met `trouble`, GitHub is not asked.
-async fn classify(
-    app: &App,
-    active: Option<&ActiveModel>,
-    delivery: &Claimed,
-    trouble: Option<Trouble>,
-) -> Result<Done> {
+/// Finds out why the run failed and stores it, or puts the delivery back while GitHub gives nothing.
+async fn classify(app: &App, active: Option<&ActiveModel>, delivery: &Claimed, terms: Terms) -> Result<Done> {
     let Claimed { key, record, received_at } = delivery;
-    let mut evidence = match trouble {
-        None => evidence::gather(&app.config, record).await,
-        Some(_) => Evidence { trouble, ..Evidence::default() },
+    let mut evidence = match terms.trouble {
+        None => evidence::gather(&app.config, record, terms.budget).await,
+        trouble => Evidence { trouble, ..Evidence::default() },
     };
-    let (trouble, calls) = (evidence.trouble, evidence.calls + 1);
+    let (trouble, calls) = (evidence.trouble, evidence.calls + STORE_CALLS);
+    if evidence.needs_more {
+        app.database.ask(waiting::put_back(key)).await?;
+        return Ok(Done { needs_more: true, calls, ..Done::default() });
+    }
     let plan = trouble.map(|trouble| (trouble, trouble.plan(*received_at, now())));
     match plan {
         Some((trouble, Plan::Wait { at, tells: false })) => {
             app.database.ask(waiting::postpone(key, trouble, at, now())).await?;
             app.github.learn(Some(trouble));
-            return Ok(Done { verdict: None, trouble: Some(trouble), calls });
+            return Ok(Done { trouble: Some(trouble), calls, ..Done::default() });
         }
         Some((_, Plan::GiveUp)) => evidence.notes.push(Note::LogGivenUp),
         Some((_, Plan::Wait { tells: true, .. })) | None => {}
     }
     let model = app.models.serve(&app.config, active).await?;
-    let mut verdict = model.classify_record(record, evidence.job.as_ref(), &evidence.excerpt)?;
-    if evidence.log != Some(LogPart::Whole)
-        && let Some(line) = &mut verdict.explanation.line
-    {
-        line.number = 0;
-    }
+    let first = first_with_log(&mut evidence);
+    let (verdict, notes) = (judge(&model, record, &first)?, notes_of(&evidence, &first));
     let cells = model.drift_cells(&verdict);
     let inference = NewInference {
         key,
         record,
         verdict: &verdict,
-        evidence: evidence.kind(),
-        notes: &evidence.notes,
-        job: evidence.job.as_ref().and_then(|job| job.job.as_deref()),
-        step: evidence.job.as_ref().and_then(|job| job.step.as_deref()),
+        evidence: first.kind(),
+        notes: &notes,
+        job: first.job.job.as_deref(),
+        step: first.job.step.as_deref(),
         model_version: &model.manifest.model_version,
         cells: &cells,
     };
     if let Some((trouble, Plan::Wait { at, .. })) = plan {
         app.database.ask(inferences::keep_meanwhile(inference, trouble, at, now())).await?;
         app.github.learn(Some(trouble));
-        return Ok(Done { verdict: None, trouble: Some(trouble), calls });
+        return Ok(Done { trouble: Some(trouble), calls, ..Done::default() });
     }
     let mut finish = inferences::finish(inference, now());
     if app.config.publishes_verdicts {
@@ -254,7 +265,36 @@ async fn classify(
     }
     app.database.ask(finish).await?;
     app.github.learn(trouble);
-    Ok(Done { verdict: Some(verdict), trouble, calls })
+    Ok(Done { verdict: Some(verdict), trouble, calls, ..Done::default() })
+}
+
+/// The job that the run is told by: the first that has a log, or else the first.
+fn first_with_log(evidence: &mut Evidence) -> FailedJob {
+    let at = evidence.jobs.iter().position(|job| job.log.is_some()).unwrap_or(0);
+    if at > 0 {
+        evidence.notes.push(Note::LaterJob);
+    }
+    if evidence.jobs.is_empty() { FailedJob::untold() } else { evidence.jobs.swap_remove(at) }
+}
+
+/// The verdict on one job of the failed run.
+fn judge(model: &ModelBundle, record: &FailureRecord, failed: &FailedJob) -> Result<Verdict> {
+    let record = FailureRecord { conclusion: failed.conclusion(record.conclusion), ..record.clone() };
+    let job = failed.job.job_id.map(|_| &failed.job);
+    let mut verdict = model.classify_record(&record, job, &failed.excerpt)?;
+    if failed.log != Some(LogPart::Whole)
+        && let Some(line) = &mut verdict.explanation.line
+    {
+        line.number = 0;
+    }
+    Ok(verdict)
+}
+
+/// What is to be known of the evidence of a run and of one of its jobs.
+fn notes_of(evidence: &Evidence, failed: &FailedJob) -> Vec<Note> {
+    let mut notes = evidence.notes.clone();
+    notes.extend((failed.log == Some(LogPart::Beginning)).then_some(Note::LogBeginning));
+    notes
 }
 
 /// Answers 202 with the address of the verdict.

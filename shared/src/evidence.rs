@@ -11,6 +11,9 @@ use std::time::Duration;
 pub const LOG_END_BYTES: usize = 1024 * 1024;
 /// The largest number of pages of jobs that are read, with 100 jobs each.
 pub const JOB_PAGES: u32 = 3;
+/// The largest number of failed jobs of a run whose logs are read, one verdict each. More would not fit into the calls that
+/// a free account's worker may make, and a person reads the first few.
+pub const LOGS_MAX: usize = 20;
 
 /// After this wait a verdict is stored without the log; it is made again when the log is there. Most outages of GitHub
 /// are shorter, and a verdict that changes after a moment would confuse people.
@@ -49,6 +52,8 @@ pub enum Note {
     JobsCut,
     /// The first failed job has no log, so the verdict is about the next one that has one.
     LaterJob,
+    /// The run has more failed jobs than are looked into, and some were not.
+    JobsUnread,
 }
 
 /// Why GitHub gives nothing now and may give it later.
@@ -112,8 +117,14 @@ pub struct LogEnd {
 
 impl Note {
     /// Every kind of note.
-    pub const ALL: [Self; 5] =
-        [Self::LogAwaited, Self::LogGivenUp, Self::LogBeginning, Self::JobsCut, Self::LaterJob];
+    pub const ALL: [Self; 6] = [
+        Self::LogAwaited,
+        Self::LogGivenUp,
+        Self::LogBeginning,
+        Self::JobsCut,
+        Self::LaterJob,
+        Self::JobsUnread,
+    ];
 
     /// A short, stable name.
     #[must_use]
@@ -124,6 +135,7 @@ impl Note {
             Self::LogBeginning => "log_beginning",
             Self::JobsCut => "jobs_cut",
             Self::LaterJob => "later_job",
+            Self::JobsUnread => "jobs_unread",
         }
     }
 }

@@ -4,8 +4,10 @@
 //! Schemas: <https://docs.github.com/webhooks/webhook-events-and-payloads> and
 //! <https://docs.github.com/rest/actions/workflow-jobs>. [`answer`] says what the status of an answer means.
 
+pub mod annotation;
 pub mod answer;
 mod commit;
+pub mod jobs;
 mod repository;
 
 pub use commit::CommitSha;

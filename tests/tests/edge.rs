@@ -12,6 +12,8 @@ mod mcp;
 mod monitoring;
 #[path = "edge/reviews.rs"]
 mod reviews;
+#[path = "edge/runs.rs"]
+mod runs;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use sentinel_node::learn::failure_model;
@@ -106,6 +108,10 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("of_a_run_of_over_300_jobs_it_is_said_that_the_first_were_looked_at", evidence::many_jobs),
         ("the_end_of_a_log_is_read_however_it_is_sent", evidence::ends_of_logs),
         ("an_address_of_a_log_that_is_over_is_asked_for_anew_once", evidence::address_that_is_over),
+        (
+            "of_a_run_with_many_failed_jobs_twenty_logs_are_read_within_the_calls_of_an_event",
+            runs::twenty_logs,
+        ),
         ("a_sweep_takes_up_what_it_can_do_and_asks_once_while_github_is_slow", evidence::sweep_is_bounded),
         ("a_log_of_a_repository_that_was_renamed_is_read_at_its_new_name", evidence::renamed),
         ("a_location_leads_to_the_verdict_of_any_repository_that_github_allows", evidence::locations),

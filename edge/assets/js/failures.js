@@ -74,6 +74,7 @@ const NOTES = {
   log_beginning: "the log is too long to be read to its end; its beginning was read",
   jobs_cut: "the run has more than 300 jobs; only the first 300 were looked at",
   later_job: "the first failed job has no log; this is the next one that has",
+  jobs_unread: "the run has more than 20 failed jobs; the others were not looked into",
 };
 
 /** What a verdict was made from, and what should be known of that. */

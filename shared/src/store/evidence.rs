@@ -55,6 +55,13 @@ pub fn postpone(key: &DeliveryKey, trouble: Trouble, at: i64, now: i64) -> Query
     Query::writing(postpone).done().with(begin_trouble(trouble, now))
 }
 
+/// Puts a delivery back, to be taken up before all others, because the event that took it up had too few calls left for
+/// it. That is no try.
+pub fn put_back(key: &DeliveryKey) -> Query<()> {
+    let before_all_others = Value::Integer(1);
+    Query::writing(statement(POSTPONE, [text(&key.hook), text(&key.id), before_all_others])).done()
+}
+
 /// Records that GitHub gives nothing.
 pub fn begin_trouble(trouble: Trouble, now: i64) -> Query<()> {
     Query::writing(statement(TROUBLE, [text(trouble.label()), Value::Integer(now)])).done()

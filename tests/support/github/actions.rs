@@ -1,6 +1,6 @@
 //! Workflow jobs and their logs, and the second host that logs are redirected to.
 
-use super::{Shared, World, not_found, some_of};
+use super::{Shared, World, message, not_found, page, some_of};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
@@ -52,6 +52,7 @@ pub(super) fn routes() -> Router<Arc<Mutex<World>>> {
         .route("/repos/{owner}/{repo}/actions/runs/{run}/attempts/{attempt}/jobs", get(jobs))
         .route("/repos/{owner}/{repo}/actions/jobs/{job}", get(job))
         .route("/repos/{owner}/{repo}/actions/jobs/{job}/logs", get(logs))
+        .route("/repos/{owner}/{repo}/check-runs/{id}/annotations", get(annotations))
 }
 
 pub(super) fn storage_routes(world: Arc<Mutex<World>>) -> Router {
@@ -92,13 +93,41 @@ async fn logs(State(world): Shared, Path((_, _, job)): Path<(String, String, u64
     (StatusCode::FOUND, [(header::LOCATION, location)]).into_response()
 }
 
+/// <https://docs.github.com/rest/checks/runs#list-check-run-annotations>: needs the permission `checks: read`.
+async fn annotations(
+    State(world): Shared,
+    Path((owner, repo, id)): Path<(String, String, u64)>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let mut world = world.lock().expect("no handler panics");
+    world.calls.push(format!("annotations {id}"));
+    if world.refuses_checks {
+        return message(StatusCode::FORBIDDEN, "Resource not accessible by integration");
+    }
+    let repository = format!("{owner}/{repo}");
+    let jobs =
+        |run: &Run| run.jobs["jobs"].as_array().is_some_and(|jobs| jobs.iter().any(|job| job["id"] == id));
+    if !world.runs.iter().any(|run| run.repository == repository && jobs(run)) {
+        return not_found();
+    }
+    page(world.annotations.get(&id).map_or(&[], Vec::as_slice), &query)
+}
+
 async fn blob(
     State(world): Shared,
     Path(job): Path<u64>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
+    let delay = {
+        let mut world = world.lock().expect("no handler panics");
+        world.open_logs.0 += 1;
+        world.open_logs.1 = world.open_logs.1.max(world.open_logs.0);
+        world.storage_delay
+    };
+    tokio::time::sleep(delay).await;
     let mut world = world.lock().expect("no handler panics");
+    world.open_logs.0 = world.open_logs.0.saturating_sub(1);
     world.calls.push(format!("blob {job}"));
     if headers.contains_key(header::AUTHORIZATION) {
         return (StatusCode::BAD_REQUEST, "only one authentication mechanism is allowed").into_response();

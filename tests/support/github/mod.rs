@@ -66,6 +66,14 @@ struct World {
     weather: Option<Fault>,
     /// What the host of the logs answers instead of logs.
     storage_status: Option<u16>,
+    /// How long the host of the logs takes to answer.
+    storage_delay: Duration,
+    /// The logs that are being answered now, and the most that ever were.
+    open_logs: (usize, usize),
+    /// The annotations of each job's check run.
+    annotations: HashMap<u64, Vec<Value>>,
+    /// Whether the token may not read check runs.
+    refuses_checks: bool,
     /// The next call whose method and path contain the text fails.
     faults: Vec<(String, Fault)>,
     pulls: Vec<Pull>,
@@ -268,6 +276,30 @@ impl FakeGithub {
     /// Makes the host of the logs answer with this status, or with logs again.
     pub fn set_storage(&self, status: Option<u16>) {
         self.world().storage_status = status;
+    }
+
+    /// Makes the host of the logs take so long for each answer, and forgets how many were open before.
+    pub fn delay_logs(&self, delay: Duration) {
+        let mut world = self.world();
+        (world.storage_delay, world.open_logs) = (delay, (0, 0));
+    }
+
+    /// The largest number of logs that were being answered at once.
+    #[must_use]
+    pub fn most_open_logs(&self) -> usize {
+        self.world().open_logs.1
+    }
+
+    /// Annotates the check run of a job, as the runner's service does.
+    pub fn annotate(&self, job: u64, level: &str, text: &str) {
+        let annotation = json!({ "path": ".github", "start_line": 1, "end_line": 1, "annotation_level": level,
+            "title": "", "message": text, "raw_details": "" });
+        self.world().annotations.entry(job).or_default().push(annotation);
+    }
+
+    /// Takes the permission to read check runs, or gives it back.
+    pub fn refuse_checks(&self, refuses: bool) {
+        self.world().refuses_checks = refuses;
     }
 
     /// Folds a comment, as a person does.

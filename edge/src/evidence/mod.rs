@@ -1,0 +1,15 @@
+//! Asks GitHub for what a delivery lacks: the failed jobs of the attempt, their steps, the end of each one's log, and the
+//! reasons why jobs were stopped from outside.
+//!
+//! Everything here together has a deadline and a limit of calls. What cannot be had now is distinguished from what does
+//! not exist, because only the first is worth waiting for.
+
+mod budget;
+mod check;
+mod gather;
+mod log;
+mod paths;
+
+pub(crate) use budget::{Budget, CALLS_MIN, EVENT_CALLS};
+pub(crate) use check::{Check, check, may_write};
+pub(crate) use gather::{Evidence, FailedJob, gather};
