@@ -29,6 +29,7 @@ pub mod features;
 pub mod feedback;
 pub mod github;
 pub mod hex;
+pub mod history;
 pub mod kind;
 pub mod log;
 pub mod redact;

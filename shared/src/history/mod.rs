@@ -1,0 +1,31 @@
+//! What is decided from the memory of failures: what failures have in common, who should act, which job a run is told
+//! by, and what its history says to a developer.
+//!
+//! # In scope
+//!
+//! * `key`: the [`Cause`] of a failure, whose [`CauseKey`] failures with one cause share. `masked` makes the text of a line
+//!   that does not change from run to run.
+//! * `fault`: whether the code or the platform failed.
+//! * `headline`: which of several failed jobs is the cause, and not the consequence of another.
+//! * `standing`: the sentences about the past of a failure: new, seen before, failing on the default branch, flaky, fixed.
+//! * `flaky` and `retry`: whether a failure passes when it is tried again, and whether trying is worth it.
+//!
+//! # Out of scope
+//!
+//! Remembering: [`crate::store`] has the SQL. What is not known from the stored facts is not said, and nothing is said from
+//! fewer observations than a named number.
+
+mod fault;
+mod flaky;
+mod headline;
+mod key;
+mod masked;
+mod retry;
+mod standing;
+
+pub use fault::Fault;
+pub use flaky::{FLAKY_FAILURES_MIN, is_flaky};
+pub use headline::{FailedJob, headline};
+pub use key::{Cause, CauseKey, TESTS_IN_KEY_MAX};
+pub use retry::{RETRIES_MIN, RetryAdvice, retry};
+pub use standing::{NEW_KNOWN_MIN, Seen, Standing, StandingLine};
