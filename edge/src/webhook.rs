@@ -12,8 +12,11 @@ use sentinel_shared::api::webhook::{DeliveryAnswer, KnownJob, Pong};
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::classifier::Verdict;
 use sentinel_shared::evidence::{LogPart, Note, Plan, Trouble};
+use sentinel_shared::facts::Facts;
 use sentinel_shared::failure::{Conclusion, FailureRecord};
+use sentinel_shared::history::{Cause, Fault};
 use sentinel_shared::store::deliveries::{self, Accepted, Claimed};
+use sentinel_shared::store::history::{NewFailure, OtherJobs};
 use sentinel_shared::store::inferences::{self, NewInference};
 use sentinel_shared::store::models::ActiveModel;
 use sentinel_shared::store::{Query, access, evidence as waiting, outbox};
@@ -240,9 +243,13 @@ async fn classify(app: &App, active: Option<&ActiveModel>, delivery: &Claimed, t
     let first = first_with_log(&mut evidence);
     let (verdict, notes) = (judge(&model, record, &first)?, notes_of(&evidence, &first));
     let cells = model.drift_cells(&verdict);
+    let facts = Facts::of(first.excerpt.lines.iter().map(|line| line.text.as_str()));
+    let next = model.next_step(&verdict, &facts);
+    let cause = Cause::of(&verdict, &facts);
     let inference = NewInference {
         key,
         record,
+        subject: &record.subject,
         verdict: &verdict,
         evidence: first.kind(),
         notes: &notes,
@@ -256,7 +263,18 @@ async fn classify(app: &App, active: Option<&ActiveModel>, delivery: &Claimed, t
         app.github.learn(Some(trouble));
         return Ok(Done { trouble: Some(trouble), calls, ..Done::default() });
     }
-    let mut finish = inferences::finish(inference, now());
+    let failure = NewFailure {
+        job_id: first.job.job_id,
+        failed_at: record.ended_at,
+        seconds: record.duration_seconds().map(|seconds| seconds as u64),
+        fault: Fault::of_verdict(&verdict, next.kind),
+        cause: &cause,
+        next: &next,
+        facts: &facts,
+        around: &[],
+    };
+    let others = OtherJobs { failed: evidence.failed, unread: evidence.unread(), passed: &evidence.passed };
+    let mut finish = inferences::finish(&[(inference, failure)], others, now());
     if app.config.publishes_verdicts {
         finish = finish.with(outbox::tell_verdict(&record.repository, &record.subject.key(), now()));
     }

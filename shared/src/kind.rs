@@ -127,6 +127,17 @@ struct Row {
     advice: &'static str,
 }
 
+/// What a failure is called within its class, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextStep {
+    /// None if no signature tells it.
+    pub kind: Option<FailureKind>,
+    /// One or two sentences: the advice of the signature on the deciding line, else that of the class.
+    pub advice: String,
+    /// The page that says more.
+    pub docs: String,
+}
+
 /// What is known of a failure whose kind is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Clues<'a> {

@@ -28,6 +28,7 @@
 pub mod access;
 pub mod dashboard;
 pub mod deliveries;
+pub mod failures;
 pub mod feedback;
 pub mod health;
 pub mod models;

@@ -6,7 +6,7 @@ use crate::Result;
 use crate::classifier::Verdict;
 use crate::excerpt::{Excerpt, JobLog, Line};
 use crate::facts::Facts;
-use crate::kind::{Clues, FailureKind, kind_of};
+use crate::kind::{Clues, NextStep, kind_of};
 use crate::redact::redact;
 use crate::text;
 use serde_json::{Value as Json, json};
@@ -31,17 +31,6 @@ pub struct JobVerdict {
     pub facts: Facts,
     /// What the failure is called, and what to do.
     pub next: Option<NextStep>,
-}
-
-/// What a failure is called within its class, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NextStep {
-    /// None if no signature tells it.
-    pub kind: Option<FailureKind>,
-    /// One or two sentences: the advice of the signature on the deciding line, else that of the class.
-    pub advice: String,
-    /// The page that says more.
-    pub docs: String,
 }
 
 // === impl ModelBundle ===

@@ -171,8 +171,8 @@ pub fn sweep(limit: usize, now: i64, retention_days: i64) -> Query<(Vec<Claimed>
     take_up(limit, now).with(forget)
 }
 
-/// Closes a delivery that has its verdict.
-pub(super) fn finish(key: &DeliveryKey, now: i64) -> Query<()> {
+/// Closes a delivery that has its verdict, or about which there is nothing to say.
+pub fn finish(key: &DeliveryKey, now: i64) -> Query<()> {
     Query::writing(statement(FINISH_DELIVERY, [text(&key.hook), text(&key.id), Value::Integer(now)])).done()
 }
 

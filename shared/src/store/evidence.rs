@@ -3,6 +3,7 @@
 
 use super::column;
 use super::deliveries::LEASE_SECONDS;
+use super::inferences::NewInference;
 use super::query::{Change, Query, Statement, Value};
 use super::{statement, text};
 use crate::evidence::{GithubStanding, Note, Trouble};
@@ -79,9 +80,10 @@ pub fn trouble() -> Query<Option<GithubTrouble>> {
 }
 
 /// Notes what should be known of the verdict that `change` stored.
-pub(super) fn note(change: Change, record: &FailureRecord, notes: &[Note]) -> Change {
-    let subject = record.subject.key();
-    let row = |note: &Note| statement(NOTE, [text(&record.repository), text(&subject), text(note.label())]);
+pub(super) fn note(change: Change, new: &NewInference<'_>, notes: &[Note]) -> Change {
+    let subject = new.subject.key();
+    let row =
+        |note: &Note| statement(NOTE, [text(&new.record.repository), text(&subject), text(note.label())]);
     notes.iter().map(row).fold(change, Change::then)
 }
 

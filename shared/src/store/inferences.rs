@@ -1,9 +1,10 @@
 //! Stored verdicts: one for each subject, made again if it was made without the log, and read by people and programs.
 
 use super::column;
+use super::history::{self, NewFailure, OtherJobs};
 use super::query::{Change, Query, Statement, Value};
 use super::{
-    DAY_SECONDS, HISTORY_LIMIT, deliveries, evidence, installation, json_of, optional, scope_param,
+    DAY_SECONDS, HISTORY_LIMIT, deliveries, evidence, installation, json_of, number, optional, scope_param,
     statement, text,
 };
 use crate::access::Scope;
@@ -11,7 +12,7 @@ use crate::classifier::Verdict;
 use crate::drift::BLOCK;
 use crate::evidence::{Note, Trouble};
 use crate::excerpt::Line;
-use crate::failure::FailureRecord;
+use crate::failure::{FailureRecord, Subject};
 use crate::github::rfc3339;
 use crate::webhook::DeliveryKey;
 use serde::{Deserialize, Serialize};
@@ -34,8 +35,10 @@ pub enum EvidenceKind {
 pub struct NewInference<'a> {
     /// The delivery it answers.
     pub key: &'a DeliveryKey,
-    /// The failed run or job.
+    /// The failed run or job that was delivered.
     pub record: &'a FailureRecord,
+    /// What the verdict is about: the run for its headline, else a job.
+    pub subject: &'a Subject,
     /// The verdict, which says why it failed.
     pub verdict: &'a Verdict,
     /// What the verdict was made from.
@@ -155,7 +158,10 @@ macro_rules! insert_inference {
             "
 INSERT INTO inferences (repository, subject, installation_id, timestamp, prediction, confidence, top, top_features,
   log_line, evidence, event_source, workflow, job, step, html_url, head_sha, metrics_payload, model_version)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18
+-- A job that has a row keeps that one.
+WHERE NOT EXISTS (SELECT 1 FROM failures JOIN inferences AS known USING (id)
+  WHERE failures.repository = ?1 AND failures.job_id = ?19 AND known.subject <> ?2)
 ON CONFLICT (repository, subject) ",
             $($conflict)+
         )
@@ -219,9 +225,11 @@ const HISTORY: &str = select_inferences!(
     "WHERE (?2 IS NULL OR installation_id = ?2) AND (?3 IS NULL OR repository = ?3)
   AND (?4 IS NULL OR prediction = ?4) AND confidence >= ?5 AND (?6 IS NULL OR id < ?6) ORDER BY id DESC LIMIT ?1"
 );
+// A job may have the row of its run.
 const INFERENCE_OF: &str = select_inferences!(
     "inference_of",
-    "WHERE repository = ?1 AND subject = ?2 AND (?3 IS NULL OR installation_id = ?3)"
+    "WHERE id = COALESCE((SELECT id FROM inferences WHERE repository = ?1 AND subject = ?2),
+    (SELECT id FROM failures WHERE repository = ?1 AND job_id = ?4)) AND (?3 IS NULL OR installation_id = ?3)"
 );
 const INFERENCE_BY_ID: &str =
     select_inferences!("inference_by_id", "WHERE id = ?1 AND (?2 IS NULL OR installation_id = ?2)");
@@ -244,30 +252,48 @@ struct DayRow {
     count: u64,
 }
 
-/// Stores a verdict once for its subject, counts it, and closes its delivery. What is stored then, this verdict or that of
-/// an earlier delivery, is answered by [`of_subject`]. A verdict that was stored without the log is replaced.
-pub fn finish(new: NewInference<'_>, now: i64) -> Query<()> {
+/// Stores the verdicts on the failed jobs of one delivery, the headline first, and closes the delivery. Each is stored once
+/// for its subject and counted. What is stored then, these verdicts or those of an earlier delivery, is answered by
+/// [`of_subject`]. A verdict that was stored without the log is replaced.
+pub fn finish(verdicts: &[(NewInference<'_>, NewFailure<'_>)], others: OtherJobs<'_>, now: i64) -> Query<()> {
+    let Some((headline, of_headline)) = verdicts.first() else { return Query::nothing() };
+    let record = headline.record;
+    let begun =
+        history::become_headline(record, of_headline.job_id).with(history::failed_run(record, others, now));
+    let stored =
+        verdicts.iter().map(|(new, failure)| store(*new, now).with(history::failed(new, failure, now)));
+    let settled = Query::writing(evidence::settle(record)).done();
+    begun
+        .with(stored.collect())
+        .with(history::gather(record))
+        .with(settled)
+        .with(deliveries::finish(headline.key, now))
+}
+
+fn store(new: NewInference<'_>, now: i64) -> Query<()> {
     let insert = Change::of(statement(INSERT_INFERENCE, row(new, now)))
         .count("inferences", new.verdict.prediction.verdict())
         .count("evidence", new.evidence.label());
     // The cells come last, since a verdict may fall into none.
-    let stored = evidence::note(insert, new.record, new.notes).then(count_cells(new)).done();
-    let settled = Query::writing(evidence::settle(new.record)).done();
-    stored.with(keep_telemetry(&new, now)).with(settled).with(deliveries::finish(new.key, now))
+    let stored = evidence::note(insert, &new, new.notes).then(count_cells(new)).done();
+    stored.with(keep_telemetry(&new, now))
 }
 
 /// Stores a verdict without the log, to be made again with it, and puts its delivery back until `at`. The verdict is counted
 /// when it is made again, and only then told on GitHub.
 pub fn keep_meanwhile(new: NewInference<'_>, trouble: Trouble, at: i64, now: i64) -> Query<()> {
     let insert = Change::of(statement(INSERT_MEANWHILE, row(new, now)));
-    let awaited = evidence::note(insert, new.record, &[Note::LogAwaited]);
-    let stored = evidence::note(awaited, new.record, new.notes).done();
+    let awaited = evidence::note(insert, &new, &[Note::LogAwaited]);
+    let stored = evidence::note(awaited, &new, new.notes).done();
     stored.with(keep_telemetry(&new, now)).with(evidence::postpone(new.key, trouble, at, now))
 }
 
 /// The verdict on one subject. [`crate::Error::NotFound`] where there is none.
 pub fn of_subject(scope: Scope, repository: &str, subject: &str) -> Query<Inference> {
-    Query::reading(statement(INFERENCE_OF, [text(repository), text(subject), scope_param(scope)])).found()
+    let job_id =
+        subject.strip_prefix("job:").and_then(|id| id.parse().ok()).map_or(Value::Null, Value::Integer);
+    let which = [text(repository), text(subject), scope_param(scope), job_id];
+    Query::reading(statement(INFERENCE_OF, which)).found()
 }
 
 /// The verdict under this id. [`crate::Error::NotFound`] where there is none.
@@ -324,7 +350,7 @@ fn count_cells(new: NewInference<'_>) -> Statement {
     let args = [
         text(new.model_version),
         text(&new.record.repository),
-        Value::Text(new.record.subject.key()),
+        Value::Text(new.subject.key()),
         Value::Integer(BLOCK),
         Value::Text(json_of(&new.cells)),
     ];
@@ -334,14 +360,14 @@ fn count_cells(new: NewInference<'_>) -> Statement {
 fn keep_telemetry(new: &NewInference<'_>, now: i64) -> Query<()> {
     let row = [
         text(&new.record.repository),
-        Value::Text(new.record.subject.key()),
+        Value::Text(new.subject.key()),
         Value::Text(json_of(&new.verdict.telemetry)),
         Value::Integer(now),
     ];
     Query::writing(statement(KEEP_TELEMETRY, row)).done()
 }
 
-fn row(new: NewInference<'_>, now: i64) -> [Value; 18] {
+fn row(new: NewInference<'_>, now: i64) -> [Value; 19] {
     let NewInference { record, verdict, .. } = new;
     let prediction = &verdict.prediction;
     let line = verdict.explanation.line.as_ref().map(json_of::<Line>);
@@ -353,7 +379,7 @@ fn row(new: NewInference<'_>, now: i64) -> [Value; 18] {
     }
     [
         text(&record.repository),
-        Value::Text(record.subject.key()),
+        Value::Text(new.subject.key()),
         installation(record),
         Value::Integer(now),
         text(prediction.verdict()),
@@ -370,5 +396,9 @@ fn row(new: NewInference<'_>, now: i64) -> [Value; 18] {
         optional(record.head_sha.as_deref()),
         Value::Text(metrics.to_string()),
         text(new.model_version),
+        match *new.subject {
+            Subject::Job { job_id, .. } => number(job_id),
+            Subject::Run { .. } => Value::Null,
+        },
     ]
 }

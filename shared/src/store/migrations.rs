@@ -18,7 +18,7 @@ pub struct Migration {
 }
 
 /// Every migration, oldest first. A file that has landed never changes.
-pub const MIGRATIONS: [Migration; 10] = [
+pub const MIGRATIONS: [Migration; 11] = [
     Migration { version: 1, sql: include_str!("../../migrations/0001_init.sql") },
     Migration { version: 2, sql: include_str!("../../migrations/0002_drift.sql") },
     Migration { version: 3, sql: include_str!("../../migrations/0003_feedback.sql") },
@@ -29,6 +29,7 @@ pub const MIGRATIONS: [Migration; 10] = [
     Migration { version: 8, sql: include_str!("../../migrations/0008_evidence.sql") },
     Migration { version: 9, sql: include_str!("../../migrations/0009_early_databases.sql") },
     Migration { version: 10, sql: include_str!("../../migrations/0010_ids.sql") },
+    Migration { version: 11, sql: include_str!("../../migrations/0011_history.sql") },
 ];
 
 const VERSIONS: &str = "-- schema_versions
@@ -159,6 +160,7 @@ mod tests {
         "e252251a27b7271f0b89f46a522e96048154ef162a14de2037b0ec6499af1330",
         "daca249ab3d08d2d3974fbcb0d7bb60949fa89afd19a3a043545ddcaaa6417a5",
         "a42e8067fced6a638adf2ff09695945d35312c7c03f8cc58a22c9a56ac3ad5b9",
+        "7fc0eae05680f2ba1d101788b083d673347bc609bb52a9f1a1040832b6d9a856",
     ];
 
     #[test]
@@ -203,8 +205,8 @@ mod tests {
     #[test]
     fn what_a_database_lacks_is_run_and_what_a_newer_program_added_is_left() {
         let versions = |found: &[i64]| missing(found).map(|migration| migration.version).collect::<Vec<_>>();
-        assert_eq!(versions(&[]), (1..=10).collect::<Vec<_>>());
-        assert_eq!(versions(&[1, 2, 3, 4, 5, 7, 8, 9, 10]), [6]);
+        assert_eq!(versions(&[]), (1..=11).collect::<Vec<_>>());
+        assert_eq!(versions(&[1, 2, 3, 4, 5, 7, 8, 9, 10, 11]), [6]);
         assert_eq!(versions(&(1..=99).collect::<Vec<_>>()), [] as [i64; 0]);
     }
 }

@@ -11,6 +11,7 @@ pub mod drift;
 pub mod evidence;
 pub mod exchange;
 pub mod feedback;
+pub mod history;
 pub mod hrana;
 pub mod inferences;
 pub mod jobs;

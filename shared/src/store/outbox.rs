@@ -24,6 +24,8 @@ const ENQUEUE_VERDICT: &str = "-- enqueue_verdict
 INSERT INTO review_jobs (key, kind, repository, number, head_sha, installation_id, status, not_before, created_at)
 SELECT repository || '!' || subject, 'verdict', repository, id, head_sha, installation_id, 'queued', ?3, ?3
 FROM inferences WHERE repository = ?1 AND subject = ?2 AND prediction <> 'Unknown' AND head_sha IS NOT NULL
+  -- The row may have had the subject of a job when it was told.
+  AND NOT EXISTS (SELECT 1 FROM review_jobs AS told WHERE told.repository = ?1 AND told.number = inferences.id AND told.kind = 'verdict')
 ON CONFLICT (key) DO NOTHING";
 
 // Only a review does so: a node that is told of a job that waits doesn't know its kind.

@@ -1,0 +1,470 @@
+//! The memory of failures in a real database: deliveries that come late, twice and in any order end in the same tables,
+//! and every count equals a recount.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use sentinel_node::database::Store;
+use sentinel_node::database::server::Server;
+use sentinel_shared::Error;
+use sentinel_shared::access::Scope;
+use sentinel_shared::classifier::{Explanation, Prediction, Verdict};
+use sentinel_shared::excerpt::Line;
+use sentinel_shared::facts::Facts;
+use sentinel_shared::failure::{Conclusion, FailureClass, FailureRecord, Subject};
+use sentinel_shared::features::Telemetry;
+use sentinel_shared::history::{Cause, Fault, Standing};
+use sentinel_shared::kind::NextStep;
+use sentinel_shared::store::history::causes::{self, CauseFilter, CauseState};
+use sentinel_shared::store::history::{self, NewFailure, OtherJobs, runs, tests};
+use sentinel_shared::store::inferences::{self, EvidenceKind, NewInference};
+use sentinel_shared::store::{Query, Statement, retention};
+use sentinel_shared::webhook::{DeliveryKey, PassedRun};
+use sentinel_tests::node::RUNTIME;
+use sentinel_tests::stack;
+use serde::Deserialize;
+
+const REPOSITORY: &str = "acme/app";
+const WORKFLOW: &str = "CI";
+/// An hour of the day that the tests tell.
+const HOUR: i64 = 3600;
+const DAY: i64 = 1_800_000_000;
+const NOW: i64 = DAY + 24 * HOUR;
+
+// === what happened ===
+
+/// A job that failed: its name, the line that decided, and the tests that failed.
+#[derive(Debug, Clone, Copy)]
+struct Job(u64, &'static str, &'static str, &'static [&'static str]);
+
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    /// A run that failed: its id, attempt, branch and commit, the jobs that failed, and those that passed.
+    Failed(u64, u32, &'static str, &'static str, &'static [Job], &'static [&'static str]),
+    /// A run that passed.
+    Passed(u64, u32, &'static str, &'static str),
+    /// The delivery of one failed job of such a run.
+    JobFailed(u64, u32, &'static str, &'static str, Job),
+}
+use Event::{Failed, JobFailed, Passed};
+
+const COMPILE: &str = "error[E0382]: borrow of moved value: `config`";
+const DISK: &str = "fatal: no space left on device";
+const LOAD: &str = "FAILED tests/test_load.py::test_load";
+
+/// A day of one repository.
+const DAY_OF_EVENTS: &[Event] = &[
+    Passed(100, 1, "main", "a0"),
+    // Main is red with a compile error, in two jobs.
+    Failed(
+        110,
+        1,
+        "main",
+        "a1",
+        &[Job(1101, "linux", COMPILE, &[]), Job(1102, "mac", COMPILE, &[])],
+        &["lint"],
+    ),
+    // A pull request has it too, and a flaky test.
+    Failed(
+        120,
+        1,
+        "topic",
+        "b1",
+        &[Job(1201, "linux", COMPILE, &[]), Job(1202, "slow", LOAD, &["test_load"])],
+        &[],
+    ),
+    JobFailed(120, 1, "topic", "b1", Job(1202, "slow", LOAD, &["test_load"])),
+    // Tried again, the slow job passes.
+    Failed(120, 2, "topic", "b1", &[Job(1203, "linux", COMPILE, &[])], &["slow"]),
+    // Fixed on main.
+    Passed(130, 1, "main", "a2"),
+    // A run of an older commit ends later, and fixes nothing newer.
+    Failed(140, 1, "main", "a3", &[Job(1401, "linux", DISK, &[])], &[]),
+    Passed(135, 1, "main", "a2b"),
+    // The same commit passes when it is tried again.
+    Passed(140, 2, "main", "a3"),
+    Failed(150, 1, "topic", "b2", &[Job(1501, "slow", LOAD, &["test_load", "test_store"])], &[]),
+];
+
+// === the rig ===
+
+struct Rig {
+    store: Store,
+}
+
+impl Rig {
+    fn new(test: &str) -> Self {
+        let file = stack::work_folder(&format!("history-{test}")).unwrap().join("test.db");
+        let url = RUNTIME.block_on(async {
+            let server = Server::open(&file, None).await.unwrap();
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            tokio::spawn(async move { axum::serve(listener, server.router()).await });
+            url
+        });
+        let client = sentinel_node::operate::http::client().build().unwrap();
+        Self { store: Store::new(client, &url, None) }
+    }
+
+    fn ask<T: Send + 'static>(&self, query: Query<T>) -> T {
+        self.try_ask(query).unwrap()
+    }
+
+    fn try_ask<T: Send + 'static>(&self, query: Query<T>) -> Result<T, Error> {
+        RUNTIME.block_on(self.store.ask(query))
+    }
+
+    fn tell(&self, event: &Event) {
+        match *event {
+            Passed(run_id, attempt, branch, sha) => {
+                self.ask(history::passed(&green(run_id, attempt, branch, sha), NOW));
+            }
+            Failed(run_id, run_attempt, branch, sha, jobs, passed) => {
+                let record = record(Subject::Run { run_id, run_attempt }, branch, sha);
+                self.fail(&record, jobs, passed);
+            }
+            JobFailed(run_id, run_attempt, branch, sha, job) => {
+                let subject = Subject::Job { job_id: job.0, run_id: Some(run_id), run_attempt };
+                // The delivery of a job names no event.
+                let record = FailureRecord { trigger: None, ..record(subject, branch, sha) };
+                self.fail(&record, &[job], &[]);
+            }
+        }
+    }
+
+    fn fail(&self, record: &FailureRecord, jobs: &[Job], passed: &[&str]) {
+        let key = DeliveryKey { hook: "1".into(), id: format!("{:?}", record.subject) };
+        let made: Vec<_> = jobs.iter().enumerate().map(|(at, job)| Made::of(record, *job, at == 0)).collect();
+        let verdicts: Vec<_> = made.iter().map(|made| made.rows(&key, record)).collect();
+        let passed: Vec<String> = passed.iter().map(|&name| name.to_owned()).collect();
+        let others = OtherJobs { failed: jobs.len(), unread: 0, passed: &passed };
+        self.ask(inferences::finish(&verdicts, others, NOW));
+    }
+
+    /// Everything that people are told, without the ids, which depend on the order of arrival.
+    fn told(&self) -> Vec<String> {
+        #[derive(Deserialize)]
+        struct Row {
+            told: String,
+        }
+        let rows = |sql| self.ask(Query::reading(Statement { sql, args: Vec::new() }).rows::<Row>());
+        TOLD.iter().flat_map(|sql| rows(sql)).map(|row| row.told).collect()
+    }
+
+    fn count(&self, sql: &'static str) -> i64 {
+        #[derive(Deserialize)]
+        struct Row {
+            n: i64,
+        }
+        let row: Row = self.ask(Query::reading(Statement { sql, args: Vec::new() }).only());
+        row.n
+    }
+}
+
+const TOLD: &[&str] = &[
+    "-- causes
+SELECT 'cause ' || json_array(key, class, times, passed, open_branches, first_at, last_at) AS told FROM causes ORDER BY key",
+    "-- branches
+SELECT 'branch ' || json_array(key, workflow, branch, on_default, cause_branches.times, cause_branches.last_at, last_run_id,
+  last_attempt, fixed_run_id, fixed_attempt, fixed_sha) AS told
+FROM cause_branches JOIN causes ON causes.id = cause_id ORDER BY key, workflow, branch",
+    "-- failures
+SELECT 'failure ' || json_array(failures.job_id, subject, run_id, run_attempt, key, failed_at, passed_run_id, passed_attempt,
+  (SELECT subject FROM inferences AS headline WHERE headline.id = headline_id)) AS told
+FROM failures JOIN inferences USING (id) JOIN causes ON causes.id = cause_id ORDER BY failures.job_id",
+    "-- tests
+SELECT 'test ' || json_array(name, failures, passed, first_at, last_at) AS told FROM tests ORDER BY name",
+    "-- runs
+SELECT 'run ' || json_array(run_id, run_attempt, conclusion, jobs_failed, passed_jobs) AS told FROM runs ORDER BY run_id, run_attempt",
+];
+
+/// Counts that differ from a recount.
+const WRONG_COUNTS: &[&str] = &[
+    "-- causes_recounted
+SELECT COUNT(*) AS n FROM causes WHERE times <> (SELECT COUNT(*) FROM failures WHERE cause_id = causes.id)
+  OR passed <> (SELECT COUNT(passed_at) FROM failures WHERE cause_id = causes.id)
+  OR first_at <> (SELECT MIN(failed_at) FROM failures WHERE cause_id = causes.id)
+  OR open_branches <> (SELECT COUNT(*) FROM cause_branches WHERE cause_id = causes.id AND fixed_run_id IS NULL)",
+    "-- branches_recounted
+SELECT COUNT(*) AS n FROM cause_branches WHERE times <> (SELECT COUNT(*) FROM failures
+  WHERE failures.cause_id = cause_branches.cause_id AND failures.workflow = cause_branches.workflow
+    AND failures.branch = cause_branches.branch)",
+    "-- tests_recounted
+SELECT COUNT(*) AS n FROM tests WHERE failures <> (SELECT COUNT(*) FROM failed_tests WHERE test_id = tests.id)
+  OR passed <> (SELECT COUNT(passed_at) FROM failed_tests JOIN failures ON failures.id = failure_id WHERE test_id = tests.id)",
+    "-- left_over
+SELECT (SELECT COUNT(*) FROM failed_tests WHERE failure_id NOT IN (SELECT id FROM failures))
+  + (SELECT COUNT(*) FROM cause_branches WHERE cause_id NOT IN (SELECT id FROM causes))
+  + (SELECT COUNT(*) FROM failures WHERE id NOT IN (SELECT id FROM inferences)) AS n",
+];
+
+/// A verdict on one job.
+struct Made {
+    subject: Subject,
+    job: Job,
+    verdict: Verdict,
+    cause: Cause,
+    next: NextStep,
+    facts: Facts,
+    failed_at: i64,
+}
+
+impl Made {
+    fn of(record: &FailureRecord, job: Job, is_headline: bool) -> Self {
+        let Job(job_id, _, text, tests) = job;
+        let run_attempt = record.subject.run_attempt();
+        let subject = if is_headline {
+            record.subject.clone()
+        } else {
+            Subject::Job { job_id, run_id: None, run_attempt }
+        };
+        let class = if tests.is_empty() { FailureClass::Build } else { FailureClass::Test };
+        let mut probabilities = [0.0; 10];
+        probabilities[class.index()] = 1.0;
+        let line = Line { number: 7, text: text.to_owned() };
+        let verdict = Verdict {
+            prediction: Prediction { probabilities, class, confidence: 1.0, abstained: false },
+            explanation: Explanation { terms: Vec::new(), line: Some(line) },
+            telemetry: Telemetry::default(),
+        };
+        let facts: Facts = Facts::of(
+            tests
+                .iter()
+                .map(|name| format!("FAILED t.py::{name} - x"))
+                .collect::<Vec<_>>()
+                .iter()
+                .map(String::as_str),
+        );
+        Self {
+            subject,
+            job,
+            cause: Cause::of(&verdict, &facts),
+            verdict,
+            next: NextStep { kind: None, advice: "Mend it.".into(), docs: "https://example.com".into() },
+            facts,
+            failed_at: at(job_id / 10),
+        }
+    }
+
+    fn rows<'a>(
+        &'a self,
+        key: &'a DeliveryKey,
+        record: &'a FailureRecord,
+    ) -> (NewInference<'a>, NewFailure<'a>) {
+        let new = NewInference {
+            key,
+            record,
+            subject: &self.subject,
+            verdict: &self.verdict,
+            evidence: EvidenceKind::Log,
+            notes: &[],
+            job: Some(self.job.1),
+            step: None,
+            model_version: "v1",
+            cells: &[],
+        };
+        let failure = NewFailure {
+            job_id: Some(self.job.0),
+            failed_at: Some(self.failed_at),
+            seconds: Some(60),
+            cause: &self.cause,
+            fault: Fault::Code,
+            next: &self.next,
+            facts: &self.facts,
+            around: &[],
+        };
+        (new, failure)
+    }
+}
+
+fn at(run_id: u64) -> i64 {
+    DAY + i64::try_from(run_id).unwrap() * 60
+}
+
+fn record(subject: Subject, branch: &str, sha: &str) -> FailureRecord {
+    let run_id = match subject {
+        Subject::Run { run_id, .. } => run_id,
+        Subject::Job { run_id, .. } => run_id.unwrap(),
+    };
+    FailureRecord {
+        subject,
+        repository: REPOSITORY.into(),
+        installation_id: Some(7),
+        author: Some("ann".into()),
+        workflow: Some(WORKFLOW.into()),
+        job: None,
+        conclusion: Conclusion::Failure,
+        summary: None,
+        branch: Some(branch.into()),
+        default_branch: Some("main".into()),
+        trigger: Some("push".into()),
+        pull: None,
+        head_sha: Some(sha.repeat(10)),
+        html_url: None,
+        started_at: None,
+        ended_at: Some(at(run_id)),
+        runner_labels: Vec::new(),
+    }
+}
+
+fn green(run_id: u64, run_attempt: u32, branch: &str, sha: &str) -> PassedRun {
+    PassedRun {
+        repository: REPOSITORY.into(),
+        installation_id: Some(7),
+        run_id,
+        run_attempt,
+        workflow: Some(WORKFLOW.into()),
+        branch: Some(branch.into()),
+        default_branch: Some("main".into()),
+        head_sha: Some(sha.repeat(10)),
+        trigger: Some("push".into()),
+        author: Some("bob".into()),
+        pull: None,
+        ended_at: Some(at(run_id) + 30),
+    }
+}
+
+// === the tests ===
+
+#[test]
+fn a_day_ends_in_the_tables_that_were_written_down_beforehand() {
+    let rig = Rig::new("day");
+    DAY_OF_EVENTS.iter().for_each(|event| rig.tell(event));
+    let all = rig.ask(causes::causes(Scope::All, CauseFilter::default(), 10, NOW));
+    let told: Vec<_> =
+        all.iter().map(|cause| (cause.line.as_str(), cause.times, cause.passed, cause.state)).collect();
+    assert_eq!(
+        told,
+        [
+            (LOAD, 1, 0, CauseState::Open),
+            // Its commit passed when it was tried again, so it is over on main.
+            (DISK, 1, 1, CauseState::Fixed),
+            // On its commit the slow job passed. No run of the branch was green since.
+            (LOAD, 1, 1, CauseState::Open),
+            // Fixed on main, and the topic branch still has it.
+            (COMPILE, 4, 0, CauseState::Open),
+        ]
+    );
+    let compile = rig.ask(causes::branches(all[3].id));
+    let [main, topic] = compile.try_into().unwrap();
+    assert_eq!(
+        (main.branch.as_str(), main.times, main.fixed_sha.as_deref()),
+        ("main", 2, Some(&*"a2".repeat(10)))
+    );
+    assert_eq!(
+        (main.green_sha.as_deref(), main.red_sha.as_deref()),
+        (Some(&*"a0".repeat(10)), Some(&*"a1".repeat(10)))
+    );
+    assert_eq!((topic.branch.as_str(), topic.times, topic.fixed_sha), ("topic", 2, None));
+    let topic_run = rig.ask(runs::of_run(Scope::All, REPOSITORY, 120, 1));
+    let standing = |id| {
+        let seen = rig.ask(causes::seen(id)).unwrap();
+        Standing::of(&seen, NOW).into_iter().map(|line| line.standing).collect::<Vec<_>>()
+    };
+    assert_eq!(standing(topic_run[0].id), [Standing::SeenBefore]);
+    assert_eq!(standing(topic_run[1].id)[0], Standing::PassedOnRetry);
+    let failures = rig.ask(runs::of_run(Scope::All, REPOSITORY, 110, 1));
+    assert_eq!(standing(failures[0].id), [Standing::Fixed, Standing::SeenBefore]);
+    let jobs: Vec<_> = failures.iter().map(|failure| (failure.job.as_str(), failure.is_headline)).collect();
+    assert_eq!(jobs, [("linux", true), ("mac", false)]);
+    let tests = rig.ask(tests::tests(Scope::All, None, false, 10));
+    let tests: Vec<_> = tests.iter().map(|test| (test.name.as_str(), test.failures, test.passed)).collect();
+    assert_eq!(tests, [("t.py::test_load", 2, 1), ("t.py::test_store", 1, 0)]);
+    for sql in WRONG_COUNTS {
+        assert_eq!(rig.count(sql), 0, "{sql}");
+    }
+}
+
+#[test]
+fn deliveries_that_come_twice_late_and_in_any_order_end_in_the_same_tables() {
+    let straight = Rig::new("straight");
+    DAY_OF_EVENTS.iter().for_each(|event| straight.tell(event));
+    let expected = straight.told();
+    let orders = Just(DAY_OF_EVENTS.to_vec()).prop_shuffle();
+    let repeated = prop::collection::vec(prop::sample::select(DAY_OF_EVENTS.to_vec()), 0..6);
+    let case = std::cell::Cell::new(0);
+    TestRunner::new(Config { cases: 24, failure_persistence: None, ..Config::default() })
+        .run(&(orders, repeated), |(order, repeated)| {
+            case.set(case.get() + 1);
+            let rig = Rig::new(&format!("order-{}", case.get()));
+            order.iter().chain(&repeated).for_each(|event| rig.tell(event));
+            prop_assert_eq!(&rig.told(), &expected, "{:?}", order);
+            for sql in WRONG_COUNTS {
+                prop_assert_eq!(rig.count(sql), 0, "{}", sql);
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn the_delivery_of_a_job_and_that_of_its_run_meet_one_row() {
+    let job = Job(1101, "linux", COMPILE, &[]);
+    let of_run = Failed(110, 1, "main", "a1", &[Job(1101, "linux", COMPILE, &[])], &[]);
+    let of_job = JobFailed(110, 1, "main", "a1", job);
+    for (name, events) in [("run-first", [of_run, of_job]), ("job-first", [of_job, of_run])] {
+        let rig = Rig::new(name);
+        events.iter().for_each(|event| rig.tell(event));
+        assert_eq!(rig.count("-- rows\nSELECT COUNT(*) AS n FROM inferences"), 1, "{name}");
+        for subject in ["run:110:1", "job:1101"] {
+            let row = rig.ask(inferences::of_subject(Scope::All, REPOSITORY, subject));
+            assert_eq!((row.id, row.subject.as_str()), (1, "run:110:1"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_failure_that_main_has_too_is_told_as_such_until_main_is_green() {
+    let rig = Rig::new("main-red");
+    DAY_OF_EVENTS[..3].iter().for_each(|event| rig.tell(event));
+    let standing = || {
+        let failures = rig.ask(runs::of_run(Scope::All, REPOSITORY, 120, 1));
+        let seen = rig.ask(causes::seen(failures[0].id)).unwrap();
+        Standing::of(&seen, NOW).into_iter().map(|line| line.sentence).collect::<Vec<_>>().join(" ")
+    };
+    assert!(standing().starts_with("Already failing on `main` since a1a1a1a (22 h ago)"), "{}", standing());
+    rig.tell(&DAY_OF_EVENTS[5]);
+    assert!(!standing().contains("probably not your change"), "{}", standing());
+}
+
+#[test]
+fn forgetting_leaves_no_row_and_no_count_behind() {
+    let rig = Rig::new("forget");
+    DAY_OF_EVENTS.iter().for_each(|event| rig.tell(event));
+    rig.ask(retention::repository(Scope::All, REPOSITORY));
+    let left = "-- left
+SELECT (SELECT COUNT(*) FROM failures) + (SELECT COUNT(*) FROM causes) + (SELECT COUNT(*) FROM cause_branches)
+  + (SELECT COUNT(*) FROM runs) + (SELECT COUNT(*) FROM tests) + (SELECT COUNT(*) FROM failed_tests)
+  + (SELECT COUNT(*) FROM causes_words WHERE causes_words MATCH 'error') AS n";
+    assert_eq!(rig.count(left), 0);
+}
+
+#[test]
+fn the_oldest_failures_go_first_and_the_counts_follow() {
+    let rig = Rig::new("retention");
+    DAY_OF_EVENTS.iter().for_each(|event| rig.tell(event));
+    rig.ask(
+        Query::writing(Statement {
+            sql: "-- age\nUPDATE inferences SET timestamp = 5 WHERE subject IN ('run:110:1', 'job:1202')",
+            args: Vec::new(),
+        })
+        .done(),
+    );
+    rig.ask(retention::old(NOW, 30));
+    for sql in WRONG_COUNTS {
+        assert_eq!(rig.count(sql), 0, "{sql}");
+    }
+    assert_eq!(rig.count("-- gone\nSELECT COUNT(*) AS n FROM failures WHERE job_id IN (1101, 1202)"), 0);
+}
+
+#[test]
+fn causes_are_found_by_words_of_their_lines_and_tests() {
+    let rig = Rig::new("words");
+    DAY_OF_EVENTS.iter().for_each(|event| rig.tell(event));
+    let found = |words| {
+        let filter = CauseFilter { words: Some(words), ..CauseFilter::default() };
+        rig.ask(causes::causes(Scope::All, filter, 10, NOW)).len()
+    };
+    assert_eq!(["borrow moved", "test_sto", "space", "nothing", "\" OR 1 *"].map(found), [1, 1, 1, 0, 0]);
+}
