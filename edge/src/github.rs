@@ -12,8 +12,8 @@ use sentinel_shared::github::answer::{Answer, Meaning};
 use serde::de::DeserializeOwned;
 use std::cell::{Cell, RefCell};
 use worker::{
-    Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response, Url, console_error,
-    console_warn, web_sys,
+    Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response, ResponseBody, Url,
+    console_error, console_warn,
 };
 
 /// The largest API answer that is read. A page of 100 jobs with steps is under 1 MB.
@@ -223,9 +223,12 @@ pub(crate) async fn exchange<T: DeserializeOwned>(config: &Config, path: &str) -
 }
 
 /// Ends an answer whose body is not needed. An unread body keeps one of the worker's six connections.
+#[expect(clippy::needless_pass_by_value, reason = "nothing can be done with the answer afterwards")]
 pub(crate) fn dismiss(response: Response) {
-    let response: web_sys::Response = response.into();
-    if let Some(body) = response.body() {
+    // A body of which something was read ends with its reader, and can't become a response again.
+    if let ResponseBody::Stream(body) = response.body()
+        && !body.locked()
+    {
         // What becomes of the cancellation nobody needs to know.
         let _ = body.cancel();
     }

@@ -39,7 +39,8 @@ const SWEEP_SECONDS: i64 = 25;
 /// 4. Count it against its installation or repository, else 429.
 /// 5. Record it under its key: 200 if it was done before, 503 if the store is away.
 /// 6. Answer 202 and go on working; or, with `Prefer: wait`, work and answer 200 with the verdict. While GitHub gives
-///    nothing it is 202 as well: the sweep goes on.
+///    nothing it is 202 as well: the sweep goes on. About a cancelled run there may be nothing to say, and then it is 200
+///    with `ignored`.
 ///
 /// A pull request or a command takes steps 4 to 6 in [`reviews`]: its work is a node's.
 pub(crate) async fn receive(Visit { mut request, app, context }: Visit) -> Result<Response> {
@@ -72,7 +73,8 @@ pub(crate) async fn receive(Visit { mut request, app, context }: Visit) -> Resul
             return reviews::obey(app, &context, &delivery.key, &delivery.event, *request).await;
         }
         Action::Passed(_) => return ignored(IgnoreReason::NotFailed),
-        Action::Classify(record) if record.conclusion == Conclusion::Cancelled => {
+        // Only GitHub tells why it was cancelled.
+        Action::Classify(record) if is_cancelled(&record) && app.config.github_token.is_none() => {
             return ignored(IgnoreReason::NotFailed);
         }
         Action::Classify(record) => *record,
@@ -92,8 +94,10 @@ pub(crate) async fn receive(Visit { mut request, app, context }: Visit) -> Resul
     let terms = Terms { trouble: None, budget: Budget::WHOLE };
     if header("prefer").is_some_and(|prefer| prefer.split([',', ';']).any(|wish| wish.trim() == "wait")) {
         let Claimed { key, record, .. } = &delivery;
-        if classify(app, active.as_ref(), &delivery, terms).await?.verdict.is_none() {
-            return accepted(key, record);
+        match classify(app, active.as_ref(), &delivery, terms).await?.outcome {
+            Outcome::Told(_) => {}
+            Outcome::Silent => return ignored(IgnoreReason::Cancelled),
+            Outcome::Later => return accepted(key, record),
         }
         // Of two deliveries about one subject, the first verdict stays: what is answered is what is stored.
         let stored = inferences::of_subject(Scope::All, &record.repository, &record.subject.key());
@@ -175,11 +179,22 @@ async fn sweep_once(app: &App, take_up: TakeUp, terms: Terms) -> Option<Done> {
     Some(sum)
 }
 
+/// What became of a delivery.
+#[derive(Default)]
+enum Outcome {
+    /// The verdict that it is told by.
+    Told(Box<Verdict>),
+    /// The run was cancelled, and there is nothing to say about it.
+    Silent,
+    /// There will be another try.
+    #[default]
+    Later,
+}
+
 /// The result of a delivery.
 #[derive(Default)]
 struct Done {
-    /// The verdict; None while GitHub gives nothing and there will be another try.
-    verdict: Option<Verdict>,
+    outcome: Outcome,
     /// The reason why GitHub gave nothing.
     trouble: Option<Trouble>,
     /// Whether it was put back, because it needs more calls than there were.
@@ -192,17 +207,22 @@ async fn work(app: &App, active: Option<&ActiveModel>, delivery: &Claimed, terms
     let Claimed { key, record, .. } = delivery;
     match classify(app, active, delivery, terms).await {
         Ok(done) => {
-            match (&done.verdict, done.trouble) {
-                (Some(verdict), _) => console_log!(
+            match (&done.outcome, done.trouble) {
+                (Outcome::Told(verdict), _) => console_log!(
                     "delivery.done: {} {} is {}",
                     record.repository,
                     record.subject.key(),
                     verdict.prediction.verdict()
                 ),
-                (None, _) if done.needs_more => {
+                (Outcome::Silent, _) => console_log!(
+                    "delivery.done: {} {} was cancelled",
+                    record.repository,
+                    record.subject.key()
+                ),
+                (Outcome::Later, _) if done.needs_more => {
                     console_log!("delivery.postponed: {}, it needs a sweep of its own", key.id);
                 }
-                (None, trouble) => console_log!(
+                (Outcome::Later, trouble) => console_log!(
                     "delivery.postponed: {}, GitHub is {}",
                     key.id,
                     trouble.map_or("silent", Trouble::label)
@@ -231,13 +251,23 @@ async fn classify(app: &App, active: Option<&ActiveModel>, delivery: &Claimed, t
     }
     let plan = trouble.map(|trouble| (trouble, trouble.plan(*received_at, now())));
     match plan {
-        Some((trouble, Plan::Wait { at, tells: false })) => {
+        // Without GitHub nothing is known of a cancelled run.
+        Some((trouble, Plan::Wait { at, tells })) if !tells || is_cancelled(record) => {
             app.database.ask(waiting::postpone(key, trouble, at, now())).await?;
             app.github.learn(Some(trouble));
             return Ok(Done { trouble: Some(trouble), calls, ..Done::default() });
         }
         Some((_, Plan::GiveUp)) => evidence.notes.push(Note::LogGivenUp),
-        Some((_, Plan::Wait { tells: true, .. })) | None => {}
+        Some((_, Plan::Wait { .. })) | None => {}
+    }
+    if evidence.jobs.is_empty() && is_cancelled(record) {
+        let mut end = deliveries::finish(key, now());
+        if trouble.is_none() {
+            end = end.with(waiting::end_trouble(now()));
+        }
+        app.database.ask(end).await?;
+        app.github.learn(trouble);
+        return Ok(Done { outcome: Outcome::Silent, trouble, calls, ..Done::default() });
     }
     let model = app.models.serve(&app.config, active).await?;
     let first = first_with_log(&mut evidence);
@@ -283,7 +313,11 @@ async fn classify(app: &App, active: Option<&ActiveModel>, delivery: &Claimed, t
     }
     app.database.ask(finish).await?;
     app.github.learn(trouble);
-    Ok(Done { verdict: Some(verdict), trouble, calls, ..Done::default() })
+    Ok(Done { outcome: Outcome::Told(Box::new(verdict)), trouble, calls, ..Done::default() })
+}
+
+fn is_cancelled(record: &FailureRecord) -> bool {
+    record.conclusion == Conclusion::Cancelled
 }
 
 /// The job that the run is told by: the first that has a log, or else the first.
@@ -304,6 +338,9 @@ fn judge(model: &ModelBundle, record: &FailureRecord, failed: &FailedJob) -> Res
         && let Some(line) = &mut verdict.explanation.line
     {
         line.number = 0;
+    }
+    if let Some(stopped) = &failed.stopped {
+        verdict.state(stopped.by.class(), &stopped.sentence);
     }
     Ok(verdict)
 }

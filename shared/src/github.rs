@@ -217,6 +217,12 @@ impl WorkflowJob {
     pub fn failed_step(&self) -> Option<&Step> {
         self.steps.iter().find(|step| failed(step.conclusion.as_deref()))
     }
+
+    /// The step in which the job was stopped from outside.
+    #[must_use]
+    pub fn stopped_step(&self) -> Option<&Step> {
+        self.steps.iter().find(|step| step.conclusion.as_deref() == Some("cancelled"))
+    }
 }
 
 fn failed(conclusion: Option<&str>) -> bool {

@@ -112,6 +112,12 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
             "of_a_run_with_many_failed_jobs_twenty_logs_are_read_within_the_calls_of_an_event",
             runs::twenty_logs,
         ),
+        (
+            "a_cancelled_run_is_told_where_a_limit_a_lost_runner_or_a_failed_job_is_named_and_else_not",
+            runs::cancelled,
+        ),
+        ("a_job_that_met_its_limit_comes_before_what_failed_because_of_it", runs::limit_before_gate),
+        ("of_a_run_that_could_not_start_the_delivery_alone_tells", runs::startup_failure),
         ("a_sweep_takes_up_what_it_can_do_and_asks_once_while_github_is_slow", evidence::sweep_is_bounded),
         ("a_log_of_a_repository_that_was_renamed_is_read_at_its_new_name", evidence::renamed),
         ("a_location_leads_to_the_verdict_of_any_repository_that_github_allows", evidence::locations),
@@ -451,7 +457,7 @@ fn ignored(world: &World) -> Outcome {
     let cases = [
         ("workflow_run", changed("/action", json!("requested")), "not_completed"),
         ("workflow_run", changed("/workflow_run/conclusion", json!("success")), "not_failed"),
-        ("workflow_run", changed("/workflow_run/conclusion", json!("cancelled")), "not_failed"),
+        ("workflow_run", changed("/workflow_run/conclusion", json!("skipped")), "not_failed"),
         ("workflow_run", changed("/workflow_run/conclusion", Value::Null), "not_failed"),
         ("star", json!({ "action": "created" }), "event_not_ours"),
         ("an_event_of_tomorrow", json!({}), "event_not_ours"),

@@ -9,7 +9,7 @@ use futures_util::future::{Either, select};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sentinel_shared::evidence::{JOB_PAGES, LOGS_MAX, LogPart, Note, Trouble};
 use sentinel_shared::excerpt::Excerpt;
-use sentinel_shared::failure::{Conclusion, FailureRecord, Subject};
+use sentinel_shared::failure::{Conclusion, FailureRecord, Subject, bounded};
 use sentinel_shared::features::JobEvidence;
 use sentinel_shared::github::annotation::{Annotation, Stopped, StoppedBy, error_lines};
 use sentinel_shared::github::jobs::{RunJobs, ended_at, started_at};
@@ -46,7 +46,7 @@ pub(crate) struct FailedJob {
     #[expect(dead_code, reason = "the headline of a run is chosen by its times next")]
     pub(crate) ended_at: Option<i64>,
     /// What stopped it; None if it failed by itself.
-    pub(crate) stopped: Option<StoppedBy>,
+    pub(crate) stopped: Option<Stopped>,
     pub(crate) excerpt: Excerpt,
     /// The part of the log that the excerpt is from; None without a log.
     pub(crate) log: Option<LogPart>,
@@ -98,7 +98,7 @@ impl FailedJob {
 
     /// The conclusion by which the job is judged, in a run of the conclusion `of_run`. The model knows no cancelled ones.
     pub(crate) fn conclusion(&self, of_run: Conclusion) -> Conclusion {
-        match (self.stopped, of_run) {
+        match (self.stopped.as_ref().map(|stopped| stopped.by), of_run) {
             (Some(StoppedBy::TimeLimit), _) => Conclusion::TimedOut,
             (_, Conclusion::Cancelled) => Conclusion::Failure,
             (_, conclusion) => conclusion,
@@ -146,6 +146,8 @@ async fn gather_with(
     evidence.failed += stopped.len();
     let mut suspects: Vec<Suspect> = failed.into_iter().map(|job| Suspect { job, stopped: None }).collect();
     suspects.extend(stopped);
+    // What failed because a job was stopped ended after it.
+    suspects.sort_by_key(|suspect| ended_at(&suspect.job).unwrap_or(i64::MAX));
     suspects.truncate(LOGS_MAX);
     let looks = suspects.iter().map(|suspect| look_at(github, repository, suspect, &spare));
     // In order, so that what was read before a trouble is a beginning of the list.
@@ -221,9 +223,12 @@ async fn look_at(
         job: JobEvidence::of(job),
         started_at: started_at(job),
         ended_at: ended_at(job),
-        stopped: stopped.as_ref().map(|stopped| stopped.by),
+        stopped: stopped.clone(),
         ..FailedJob::untold()
     };
+    if stopped.is_some() {
+        looked.job.step = job.stopped_step().and_then(|step| step.name.as_deref()).map(bounded);
+    }
     let Some(id) = job.id else { return Ok(looked) };
     if let Some((excerpt, part)) = log::read(github, repository, id, &told, spare).await? {
         (looked.excerpt, looked.log) = (excerpt, Some(part));
@@ -231,7 +236,7 @@ async fn look_at(
     }
     if told.is_empty() && spare.take(1) {
         let annotations = annotations(github, repository, id).await?;
-        looked.stopped = Stopped::of(&annotations).map(|stopped| stopped.by);
+        looked.stopped = Stopped::of(&annotations);
         told = error_lines(&annotations);
     }
     looked.excerpt = Excerpt::of(told.as_bytes());

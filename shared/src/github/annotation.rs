@@ -3,6 +3,7 @@
 //! A job that was stopped from outside says nothing of it in its log: it breaks off, or there is none. The runner's service
 //! writes the reason as an annotation: <https://docs.github.com/rest/checks/runs#list-check-run-annotations>.
 
+use crate::failure::FailureClass;
 use serde::Deserialize;
 
 /// The longest sentence that is taken from an annotation, in characters. GitHub's own are below 300.
@@ -49,6 +50,19 @@ const SENTENCES: [(StoppedBy, &str); 8] = [
     (StoppedBy::RunnerLoss, "the self-hosted runner encountered an error"),
     (StoppedBy::RunnerLoss, "there were no enabled runners online"),
 ];
+
+// === impl StoppedBy ===
+
+impl StoppedBy {
+    /// The class of a failure with this reason.
+    #[must_use]
+    pub fn class(self) -> FailureClass {
+        match self {
+            Self::TimeLimit => FailureClass::Timeout,
+            Self::RunnerLoss => FailureClass::Resource,
+        }
+    }
+}
 
 // === impl Annotation ===
 

@@ -96,6 +96,8 @@ pub enum IgnoreReason {
     NotCompleted,
     /// The job or check did not fail, or the run neither failed nor passed.
     NotFailed,
+    /// The run was cancelled by a person, by a newer push or by a failed job, and no job in it failed.
+    Cancelled,
     /// Something happened to a pull request or a comment that changes nothing for us.
     ActionNotOurs,
     /// A program caused it. Answering programs, our own included, would never end.
@@ -144,6 +146,7 @@ impl IgnoreReason {
             Self::EventNotOurs => "event_not_ours",
             Self::NotCompleted => "not_completed",
             Self::NotFailed => "not_failed",
+            Self::Cancelled => "cancelled",
             Self::ActionNotOurs => "action_not_ours",
             Self::Bot => "bot",
             Self::NotAPullRequest => "not_a_pull_request",

@@ -91,3 +91,104 @@ pub(super) fn twenty_logs(world: &World) -> Outcome {
     let inference = world.post(&world.delivery(&renamed))?.body["inference"].clone();
     same(&inference["evidence"], &json!("log"), &inference)
 }
+
+/// What the runner writes into the log of a job that is stopped, whoever stops it.
+const STOPPED_LOG: &str = "2026-01-01T00:00:00.0000000Z ##[group]Run make test\n2026-01-01T00:00:00.0000000Z ##[endgroup]\n\
+    2026-01-01T00:00:02.0000000Z waiting for the server\n\
+    2026-01-01T00:59:00.0000000Z ##[error]The operation was canceled.\n\
+    2026-01-01T00:59:01.0000000Z Cleaning up orphan processes\n";
+const LIMIT: &str =
+    "The job running on runner GitHub Actions 4 has exceeded the maximum execution time of 59 minutes.";
+const LOST: &str = "The hosted runner: GitHub Actions 7 lost communication with the server. Anything in your workflow that \
+    terminates the runner process, starves it for CPU/Memory, or blocks its network access can cause this error.";
+
+fn stopped() -> Option<Log> {
+    Some(Log::Bytes(STOPPED_LOG.as_bytes().to_vec()))
+}
+
+pub(super) fn cancelled(world: &World) -> Outcome {
+    let stored = world.inferences()?;
+    // Nothing to say: a newer push, a person, a failed sibling's matrix; and where the annotations may not be read.
+    for (text, refuses) in [
+        ("Canceling since a higher priority waiting request for 'ci-topic' exists", false),
+        ("The run was canceled by @mona.", false),
+        ("The operation was canceled.", false),
+        (LIMIT, true),
+    ] {
+        let Known { payload, first_job } = run(
+            world,
+            "cancelled",
+            vec![job("lint", "success", (0, 1), None), job("unit", "cancelled", (0, 5), stopped())],
+        );
+        world.github.annotate(first_job + 1, "failure", text);
+        world.github.refuse_checks(refuses);
+        let delivery = world.delivery(&payload);
+        let answers = [world.post(&delivery), world.post(&delivery)];
+        world.github.refuse_checks(false);
+        let [first, second] = answers;
+        same(&first?.body, &json!({ "status": "ignored", "reason": "cancelled" }), &text)?;
+        same(&second?.body["status"], &json!("duplicate"), &"it is closed")?;
+    }
+    same(&world.inferences()?, &stored, &"inferences")?;
+    // A limit and a lost runner, with a log and without one.
+    for (text, log, class, evidence) in [
+        (LIMIT, stopped(), "Timeout", "log"),
+        (LIMIT, None, "Timeout", "job"),
+        (LOST, stopped(), "Resource Exhaustion", "log"),
+        (LOST, None, "Resource Exhaustion", "job"),
+    ] {
+        let Known { payload, first_job } = run(
+            world,
+            "cancelled",
+            vec![job("lint", "cancelled", (0, 1), stopped()), job("unit", "cancelled", (0, 59), log)],
+        );
+        world.github.annotate(first_job + 1, "failure", text);
+        let inference = world.post(&world.delivery(&payload))?.body["inference"].clone();
+        same(
+            &(&inference["prediction"], &inference["evidence"]),
+            &(&json!(class), &json!(evidence)),
+            &inference,
+        )?;
+        same(&(&inference["job"], &inference["step"]), &(&json!("unit"), &json!("Run tests")), &inference)?;
+        let line = inference["log_line"]["text"].as_str().unwrap_or_default();
+        same(&line.contains(&text[..40]), &true, &inference)?;
+        // The sentence is in no log, so it has no number there.
+        same(&inference["log_line"]["number"], &json!(0), &inference)?;
+    }
+    // A job inside had really failed before somebody cancelled the rest.
+    let log = Some(Log::Bytes(PYTEST_LOG.as_bytes().to_vec()));
+    let jobs = vec![job("slow", "cancelled", (0, 9), stopped()), job("unit", "failure", (0, 3), log)];
+    let inference =
+        world.post(&world.delivery(&run(world, "cancelled", jobs).payload))?.body["inference"].clone();
+    same(
+        &(&inference["job"], &inference["prediction"]),
+        &(&json!("unit"), &json!("Test Failure")),
+        &inference,
+    )?;
+    // Of a run of hundreds of jobs, a few are asked about.
+    let many = (0..300).map(|_| job("unit", "cancelled", (0, 5), None)).collect();
+    let before = world.github.calls().len();
+    world.post(&world.delivery(&run(world, "cancelled", many).payload))?;
+    let calls = world.github.calls()[before..].to_vec();
+    same(&calls.len(), &(3 + 5), &calls)
+}
+
+pub(super) fn limit_before_gate(world: &World) -> Outcome {
+    const GATE: &str = "2026-01-01T00:59:30.0000000Z ##[group]Run ./all-green\n2026-01-01T00:59:30.0000000Z ##[endgroup]\n\
+        2026-01-01T00:59:31.0000000Z unit: cancelled\n2026-01-01T00:59:31.0000000Z ##[error]Process completed with exit code 1.\n";
+    let gate = Some(Log::Bytes(GATE.as_bytes().to_vec()));
+    let jobs =
+        vec![job("all green", "failure", (57, 58), gate), job("unit", "cancelled", (0, 56), stopped())];
+    let Known { payload, first_job } = run(world, "failure", jobs);
+    world.github.annotate(first_job + 1, "failure", LIMIT);
+    let inference = world.post(&world.delivery(&payload))?.body["inference"].clone();
+    same(&(&inference["job"], &inference["prediction"]), &(&json!("unit"), &json!("Timeout")), &inference)
+}
+
+pub(super) fn startup_failure(world: &World) -> Outcome {
+    let inference =
+        world.post(&world.delivery(&run(world, "startup_failure", Vec::new()).payload))?.body["inference"]
+            .clone();
+    same(&(&inference["evidence"], &inference["job"]), &(&json!("payload"), &Value::Null), &inference)?;
+    same(&inference["evidence_notes"], &json!([]), &inference)
+}
