@@ -27,6 +27,8 @@ const PARTS: [char; 17] =
     ['"', '\'', '`', '(', ')', '[', ']', '<', '>', '{', '}', ',', ';', '|', '=', '*', '\u{2019}'];
 /// The shortest word of hexadecimal digits that is a hash: Git shortens to seven.
 const HASH_MIN: usize = 7;
+/// The length from which a word with digits inside is an id. `base64encoded` is shorter.
+const ID_MIN: usize = 14;
 /// The length from which a word of mixed letters and digits is random.
 const RANDOM_MIN: usize = 20;
 /// The length of a UUID. Source: RFC 9562.
@@ -74,6 +76,35 @@ pub(super) fn says_only_that_it_failed(line: &str) -> bool {
         "command failed with exit code 1",
     ];
     SAYS_NOTHING.contains(&masked(line).as_str())
+}
+
+/// Whether a line says no more than how much failed, as in `12 failed, 3 passed in 4.1s`.
+pub(super) fn only_counts(line: &str) -> bool {
+    const COUNTED: [&str; 22] = [
+        "and",
+        "deselected",
+        "done",
+        "error",
+        "failed",
+        "failure",
+        "fixed",
+        "flaky",
+        "found",
+        "in",
+        "of",
+        "passed",
+        "problem",
+        "remaining",
+        "rerun",
+        "skipped",
+        "snapshot",
+        "suite",
+        "test",
+        "total",
+        "warning",
+        "with",
+    ];
+    masked(line).split(' ').all(|word| COUNTED.contains(&word))
 }
 
 /// The masked words so far.
@@ -135,7 +166,9 @@ impl Words {
 
     fn push_word(&mut self, word: &str) {
         let lower = word.to_lowercase();
-        if lower.starts_with(|char: char| char.is_ascii_digit()) {
+        // `v4` is a version.
+        let number = lower.strip_prefix('v').unwrap_or(&lower);
+        if number.starts_with(|char: char| char.is_ascii_digit()) {
             let is_code =
                 lower.len() <= 4 && lower.bytes().all(|byte| byte.is_ascii_digit()) && self.expects_code();
             if is_code {
@@ -206,7 +239,9 @@ fn is_random(word: &str) -> bool {
     let turns = bytes.windows(2).filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit()).count();
     let has = |test: fn(&u8) -> bool| bytes.iter().any(test);
     let is_mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
-    (turns >= 3 && bytes.len() >= HASH_MIN) || (is_mixed && bytes.len() >= RANDOM_MIN)
+    (turns >= 3 && bytes.len() >= HASH_MIN)
+        || (turns >= 2 && bytes.len() >= ID_MIN)
+        || (is_mixed && bytes.len() >= RANDOM_MIN)
 }
 
 /// Whether a token is a digest with the name of its function, as in `sha512-…` and `sha256:…`.
@@ -237,7 +272,12 @@ fn without_escapes(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut chars = line.chars();
     while let Some(char) = chars.next() {
-        if char != '\u{1b}' {
+        // Some tools write the escape character as `^[`.
+        let is_written = char == '^' && chars.as_str().starts_with("[[");
+        if is_written {
+            chars.next();
+        }
+        if char != '\u{1b}' && !is_written {
             text.push(char);
         } else if chars.next() == Some('[') {
             chars.find(|char| ('\u{40}'..='\u{7e}').contains(char));
@@ -251,7 +291,7 @@ fn without_markers(line: &str) -> &str {
     let mut line = line.trim_start();
     loop {
         let marker = line.strip_prefix("##[").and_then(|rest| rest.split_once(']')).map(|(_, rest)| rest);
-        let word = ["Error: ", "error: ", "ERROR: ", "Error ", "ERROR "]
+        let word = ["Error: ", "error: ", "ERROR: ", "Error! ", "Error ", "ERROR ", "E  "]
             .iter()
             .find_map(|word| line.strip_prefix(word));
         match marker.or(word) {
@@ -282,7 +322,7 @@ mod tests {
         );
         assert_eq!(masked("Process completed with exit code 137."), "process completed with exit code 137");
         assert_eq!(masked("could not read /tmp/tmpq3x_8f/"), "could not read");
-        assert_eq!(masked("uses: actions/checkout@v4.1.2 not found"), "use action checkout v4 not found");
+        assert_eq!(masked("uses: actions/checkout@v4.1.2 not found"), "use action checkout not found");
     }
 
     #[test]

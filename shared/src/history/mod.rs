@@ -8,6 +8,7 @@
 //! * `fault`: whether the code or the platform failed.
 //! * `headline`: which of several failed jobs is the cause, and not the consequence of another.
 //! * `standing`: the sentences about the past of a failure: new, seen before, failing on the default branch, flaky, fixed.
+//! * `first_line`: what a developer reads first.
 //! * `flaky` and `retry`: whether a failure passes when it is tried again, and whether trying is worth it.
 //!
 //! # Out of scope
@@ -16,6 +17,7 @@
 //! fewer observations than a named number.
 
 mod fault;
+mod first_line;
 mod flaky;
 mod headline;
 mod key;
@@ -24,6 +26,7 @@ mod retry;
 mod standing;
 
 pub use fault::Fault;
+pub use first_line::{Telling, first_line};
 pub use flaky::{FLAKY_FAILURES_MIN, is_flaky};
 pub use headline::{FailedJob, headline};
 pub use key::{Cause, CauseKey, TESTS_IN_KEY_MAX};
