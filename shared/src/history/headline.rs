@@ -17,7 +17,7 @@ pub struct FailedJob<'a> {
 }
 
 /// Names of jobs that only sum up others.
-const SUMMARIES: [&str; 13] = [
+const SUMMARIES: [&str; 15] = [
     "all checks",
     "all-checks",
     "all green",
@@ -26,11 +26,13 @@ const SUMMARIES: [&str; 13] = [
     "all jobs",
     "all-jobs",
     "all passed",
+    "all tests",
     "ci success",
     "ci-success",
     "ci passed",
     "required checks",
     "required-checks",
+    "summary",
 ];
 
 /// Words of the names of jobs that report or notify. Such a job may also fail by itself, and then its line says why.
@@ -40,7 +42,7 @@ const FOLLOWERS: [&str; 15] = [
     "report",
     "upload",
     "publish test",
-    "summar",
+    "gatekeeper",
     "status",
     "result",
     "conclusion",
@@ -53,8 +55,9 @@ const FOLLOWERS: [&str; 15] = [
 ];
 
 /// What a line says that is about other jobs, in lower case.
-const OF_OTHERS: [&str; 18] = [
+const OF_OTHERS: [&str; 19] = [
     "needs.",
+    "one or more",
     "dependent job",
     "required job",
     "needed job",
@@ -75,8 +78,8 @@ const OF_OTHERS: [&str; 18] = [
 ];
 
 /// What the line of a job says that was stopped, in lower case.
-const STOPPED: [&str; 4] =
-    ["operation was canceled", "was cancelled", "strategy configuration was canceled", "job was canceled"];
+const STOPPED: [&str; 3] =
+    ["the operation was canceled", "strategy configuration was canceled", "job was canceled"];
 
 /// How much a job is the cause of its run's failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -201,6 +204,15 @@ mod tests {
             assert_eq!(told_by(&[("All checks passed?", 40, 41, line), test]), Some("test"));
         }
         assert_eq!(told_by(&[("check", 40, 41, "One or more jobs failed"), test]), Some("test"));
+        let bare = ("build", 0, 40, BARE);
+        for (name, line) in [
+            ("Quality Summary", "##[error]One or more quality gates failed"),
+            ("CI Summary", "Security check failed"),
+            ("All Tests Passed", "Integration tests failed"),
+            ("gatekeeper", "ERROR: One or more checks failed or were cancelled:"),
+        ] {
+            assert_eq!(told_by(&[(name, 41, 42, line), bare]), Some("build"), "{name}");
+        }
     }
 
     #[test]

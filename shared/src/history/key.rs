@@ -2,7 +2,7 @@
 
 use super::masked::{masked, masked_name, only_counts, says_only_that_it_failed};
 use crate::classifier::Verdict;
-use crate::facts::{Facts, Place, PlaceKind};
+use crate::facts::{Facts, Place, PlaceKind, Tool};
 use crate::failure::FailureClass;
 use crate::hex;
 use sha2::{Digest, Sha256};
@@ -50,10 +50,22 @@ impl Cause {
         let mut tests: Vec<String> = facts.failing_tests.iter().map(|test| test.name.clone()).collect();
         tests.sort_unstable();
         tests.dedup();
-        let tool = facts.failing_tests.first().map(|test| format!("{:?}", test.tool).to_lowercase());
+        let tool = facts.failing_tests.first().map(|test| name_of(test.tool));
         let key = CauseKey::of(&told_by(class, line, &tests, facts));
         Self { key, class: class.name(), tool, line: line.to_owned(), tests }
     }
+}
+
+/// The name of a test runner, as it is in JSON.
+fn name_of(tool: Tool) -> String {
+    serde_json::to_value(tool).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Whether all that is known of a cause is that something failed. Failures with such a cause may have nothing in common, so
+/// that their past says nothing: see [`Seen::vague`](super::Seen::vague).
+#[must_use]
+pub fn is_vague(line: &str, tests: &[String]) -> bool {
+    tests.is_empty() && (says_only_that_it_failed(line) || only_counts(line))
 }
 
 /// What tells this cause from others.
@@ -72,7 +84,7 @@ fn told_by(class: FailureClass, line: &str, tests: &[String], facts: &Facts) -> 
     let says_nothing = says_only_that_it_failed(&rest) || only_counts(&rest);
     let of_tests = class == FailureClass::Test || says_nothing || names_one(line, tests);
     if of_tests && !tests.is_empty() && total <= TESTS_IN_KEY_MAX {
-        let tool = facts.failing_tests.first().map(|test| format!("{:?}", test.tool));
+        let tool = facts.failing_tests.first().map(|test| name_of(test.tool));
         return tool.into_iter().chain(tests.iter().map(|name| masked_name(name))).collect();
     }
     let errors = || facts.places.iter().filter(|place| place.kind == PlaceKind::Error);
@@ -147,7 +159,7 @@ mod tests {
     use super::*;
     use crate::classifier::{Explanation, Prediction};
     use crate::excerpt::Line;
-    use crate::facts::{FailingTest, Tool};
+    use crate::facts::FailingTest;
     use crate::features::Telemetry;
     use proptest::prelude::*;
     use serde::Deserialize;
@@ -181,6 +193,20 @@ mod tests {
         for text in ["", "1a2b", "1A2B3C4D5E6F7081", "1a2b3c4d5e6f7081a", "gggggggggggggggg"] {
             assert_eq!(CauseKey::parse(text), None, "{text}");
         }
+    }
+
+    /// A change of what is masked parts the causes that are stored from those to come. Change these only on purpose.
+    #[test]
+    fn keys_that_are_stored_stay() {
+        let line = "##[error]src/load.ts(42,7): error TS2304: Cannot find name 'loadAll'.";
+        assert_eq!(key(line).as_str(), "517c4e20cb6f69b7");
+        let tests = Cause::of(
+            &verdict(FailureClass::Test, "E  assert 3 == 4"),
+            &failing(&["t/a.py::x", "t/b.py::y"]),
+        );
+        assert_eq!(tests.key.as_str(), "f9f7af2cfa09d9df");
+        assert_eq!(tests.tool.as_deref(), Some("pytest"));
+        assert_eq!(key("##[error]Process completed with exit code 1.").as_str(), "bc19604dda27b949");
     }
 
     #[test]
@@ -231,6 +257,21 @@ mod tests {
         assert_ne!(bare(FailureClass::Build, &a), bare(FailureClass::Build, &b));
         let none = Facts::default();
         assert_ne!(bare(FailureClass::Build, &none), bare(FailureClass::Network, &none));
+    }
+
+    #[test]
+    fn what_says_only_that_it_failed_is_vague() {
+        for line in [
+            "",
+            "##[error]Process completed with exit code 1.",
+            "Found 12 errors.",
+            "##[error]The operation was canceled.",
+        ] {
+            assert!(is_vague(line, &[]), "{line}");
+            assert!(!is_vague(line, &["t/a.py::x".to_owned()]), "{line}");
+        }
+        assert!(!is_vague("##[error]Process completed with exit code 137.", &[]));
+        assert!(!is_vague("error: it broke", &[]));
     }
 
     #[test]

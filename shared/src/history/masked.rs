@@ -38,16 +38,21 @@ const UUID_LEN: usize = 36;
 pub(super) fn masked(line: &str) -> String {
     let line: String = without_escapes(line).chars().take(LINE_CHARS).collect();
     let mut words = Words::default();
-    for token in without_markers(&line).split_whitespace() {
-        words.push_token(token);
+    let mut tokens = without_markers(&line).split_whitespace().peekable();
+    while let Some(token) = tokens.next() {
+        let is_date = tokens.peek().is_some_and(|next| is_klog_date(token, next));
+        if !is_date {
+            words.push_token(token);
+        }
     }
     words.text
 }
 
-/// `name` of a test without addresses, UUIDs and the folders of an absolute path. Its numbers stay: they tell tests apart.
+/// `name` of a test without addresses, UUIDs, positions and the folders of an absolute path. Its other numbers stay: they tell
+/// tests apart.
 pub(super) fn masked_name(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
-    for token in name.split_whitespace() {
+    for token in without_positions(name).split_whitespace() {
         if !text.is_empty() {
             text.push(' ');
         }
@@ -253,6 +258,31 @@ fn is_digest(token: &str) -> bool {
     })
 }
 
+/// Whether a token is the level and the date before a time, as in `W0604 02:03:09.791644`. Source: klog, the log of
+/// Kubernetes. `E0308` before anything else is an error's number.
+fn is_klog_date(token: &str, next: &str) -> bool {
+    let date = token.strip_prefix(['I', 'W', 'E', 'F']);
+    let is_date = date.is_some_and(|date| date.len() == 4 && date.bytes().all(|byte| byte.is_ascii_digit()));
+    is_date && next.matches(':').count() == 2 && next.starts_with(|char: char| char.is_ascii_digit())
+}
+
+/// `name` without the line and the column of `a.spec.ts:8:7`.
+fn without_positions(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(at) = rest.find(':') {
+        let (before, after) = rest.split_at(at);
+        text.push_str(before);
+        let digits = after[1..].bytes().take_while(u8::is_ascii_digit).count();
+        let end = after[1 + digits..].chars().next();
+        let is_position = digits > 0 && end.is_none_or(|char| char == ':' || char.is_whitespace());
+        let taken = if is_position { 1 + digits } else { 1 };
+        text.push_str(if is_position { "" } else { ":" });
+        rest = &after[taken..];
+    }
+    text + rest
+}
+
 /// `text` without UUIDs.
 fn without_uuids(text: &str) -> String {
     let bytes = text.as_bytes();
@@ -330,6 +360,24 @@ mod tests {
         assert_eq!(masked_name("tests/test_a.py::test_sum[3-4]"), "tests/test_a.py::test_sum[3-4]");
         assert_eq!(masked_name("/home/runner/work/a/a/src/a.test.ts > adds 2"), "a.test.ts > adds 2");
         assert_eq!(masked_name("test_x[<f at 0x7f31ac>]"), "test_x[<f at >]");
+        assert_eq!(masked_name("[web] › e2e/a.spec.ts:8:7 › logs in"), "[web] › e2e/a.spec.ts › logs in");
+        assert_eq!(masked_name("tests/a.py::T::test[a:b]"), "tests/a.py::T::test[a:b]");
+    }
+
+    #[test]
+    fn dates_before_a_time_go_and_numbers_of_errors_stay() {
+        let klog = "W0604 02:03:09.791644    5866 methodcall.go:40] sending error response";
+        assert_eq!(masked(klog), "methodcall go sending error response");
+        assert_eq!(masked("E0308 mismatched types"), "e0308 mismatched type");
+        assert_eq!(masked("Sat Nov 29 03:17:50 UTC 2026 it broke"), "it broke");
+    }
+
+    #[test]
+    fn one_error_and_two_errors_read_the_same() {
+        let counted = |text: &str| masked(&format!("error: could not compile `shop` due to {text}"));
+        assert_eq!(counted("1 previous error"), counted("12 previous errors"));
+        assert!(only_counts("===== 12 failed, 3 passed in 4.1s =====") && only_counts("Found 1 error."));
+        assert!(!only_counts("30 vulnerabilities (1 moderate, 29 high)") && !only_counts(""));
     }
 
     proptest! {

@@ -29,6 +29,6 @@ pub use fault::Fault;
 pub use first_line::{Telling, first_line};
 pub use flaky::{FLAKY_FAILURES_MIN, is_flaky};
 pub use headline::{FailedJob, headline};
-pub use key::{Cause, CauseKey, TESTS_IN_KEY_MAX};
+pub use key::{Cause, CauseKey, TESTS_IN_KEY_MAX, is_vague};
 pub use retry::{RETRIES_MIN, RetryAdvice, retry};
 pub use standing::{NEW_KNOWN_MIN, Seen, Standing, StandingLine};

@@ -34,7 +34,8 @@ pub fn retry(
     fault: Fault,
     seen: &Seen,
 ) -> Option<RetryAdvice> {
-    let (times, passed) = (seen.times, seen.passed);
+    // The failures of a vague cause may have nothing in common.
+    let (times, passed) = if seen.vague { (0, 0) } else { (seen.times, seen.passed) };
     let advice = |helps, sentence| Some(RetryAdvice { helps, sentence, passed, times });
     if is_flaky(times, passed) {
         return advice(
@@ -97,6 +98,12 @@ mod tests {
     fn what_never_passed_on_retry_is_not_worth_it_although_it_is_the_network() {
         let told = "Running it again is unlikely to help: none of 5 failures passed on retry.";
         assert_eq!(said(FailureKind::Dns, 5, 0), Some((false, told.to_owned())));
+    }
+
+    #[test]
+    fn the_past_of_a_vague_cause_is_not_asked() {
+        let seen = Seen { times: 6, passed: 5, vague: true, ..Seen::default() };
+        assert_eq!(retry(FailureClass::Test, None, Fault::Unknown, &seen), None);
     }
 
     #[test]

@@ -37,6 +37,9 @@ pub struct Seen {
     pub on_default: bool,
     /// Whether this failure passed on retry.
     pub this_passed: bool,
+    /// Whether its cause says only that something failed ([`is_vague`](super::is_vague)). Then only its own retry is told,
+    /// because other failures with this cause may have nothing in common with it.
+    pub vague: bool,
     /// How many other failures of the repository are remembered, of whatever cause.
     pub known: u64,
     /// How many failures have this cause, this one included.
@@ -103,6 +106,9 @@ impl Standing {
     /// All sentences that can be said about a failure, the most useful first. `now` is in Unix seconds.
     #[must_use]
     pub fn of(seen: &Seen, now: i64) -> Vec<StandingLine> {
+        if seen.vague {
+            return passed_on_retry(seen).into_iter().collect();
+        }
         let lines = [
             failing_on_main(seen, now),
             passed_on_retry(seen),
@@ -335,6 +341,14 @@ mod tests {
         assert_eq!((line.standing, line.count, line.of), (Standing::Flaky, 5, Some(6)));
         let this = Seen { this_passed: true, passed: 1, ..seen() };
         assert_eq!(said(&this), ["Passed on retry, on the same commit."]);
+    }
+
+    #[test]
+    fn of_a_vague_cause_nothing_is_said_but_what_became_of_this_failure() {
+        let vague =
+            Seen { vague: true, times: 6, passed: 5, main_times: 3, main_since_at: Some(1), ..seen() };
+        assert_eq!(said(&vague), [""; 0]);
+        assert_eq!(said(&Seen { this_passed: true, ..vague }), ["Passed on retry, on the same commit."]);
     }
 
     #[test]
