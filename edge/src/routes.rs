@@ -17,6 +17,12 @@ routes! {
     Get    "/api/inference"            Key       verdicts::inference;
     Get    "/api/telemetry"            Key       verdicts::telemetry;
     Get    "/api/timeline"             Key       verdicts::timeline;
+    Get    "/api/causes"               Key       failures::causes;
+    Get    "/api/cause"                Key       failures::cause;
+    Get    "/api/run"                  Key       failures::run;
+    Get    "/api/failure"              Key       failures::failure;
+    Get    "/api/tests"                Key       failures::tests;
+    Get    "/api/red"                  Key       failures::red;
     Get    "/api/dashboard"            Key       overview::dashboard;
     Get    "/api/drift"                Key       overview::drift;
     Get    "/api/psi"                  Key       overview::drift;

@@ -1,6 +1,7 @@
 //! The handlers of the JSON API, a file for each subject. `crate::router` has checked the caller's key before it calls one.
 
 pub(crate) mod deliveries;
+pub(crate) mod failures;
 pub(crate) mod feedback;
 pub(crate) mod health;
 pub(crate) mod keys;

@@ -39,6 +39,15 @@ pub struct RunDetail {
     pub failures: Vec<FailureRow>,
 }
 
+/// The answer of `GET /api/failure`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailureDetail {
+    /// The failed job.
+    pub failure: FailureRow,
+    /// What was known of it from before, the most useful first.
+    pub standing: Vec<StandingLine>,
+}
+
 /// The answer of `GET /api/tests`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tests {

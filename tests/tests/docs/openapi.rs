@@ -9,6 +9,7 @@ use sentinel_shared::access::{NewKey, Principal, Role};
 use sentinel_shared::api::access::{KeyCreated, SessionHolder, SignInRequest, SignedOut};
 use sentinel_shared::api::dashboard::{Dashboard, ModelHealth};
 use sentinel_shared::api::deliveries::{Forgotten, RedeliverAnswer};
+use sentinel_shared::api::failures::{CauseDetail, Causes, FailureDetail, Red, RunDetail, Tests};
 use sentinel_shared::api::feedback::{FeedbackAnswer, FeedbackStatus};
 use sentinel_shared::api::health::{
     GithubCheck, GithubState, Health, HealthStatus, ModelSource, RefusedModel, WrongSetting,
@@ -25,14 +26,19 @@ use sentinel_shared::drift::{
 };
 use sentinel_shared::evidence::GithubStanding;
 use sentinel_shared::excerpt::Line;
+use sentinel_shared::facts::{Facts, FailingTest, Missing, Place, PlaceKind, Tool, What};
 use sentinel_shared::failure::FailureClass;
 use sentinel_shared::features::Telemetry;
 use sentinel_shared::feedback::{FeedbackRecord, FeedbackRequest, FeedbackStats};
+use sentinel_shared::history::{Standing, StandingLine};
 use sentinel_shared::review::receipt::{Receipt, Skip};
 use sentinel_shared::review::select::Withheld;
 use sentinel_shared::review::{Category, Finding, Origin, Severity};
 use sentinel_shared::store::access::KeyRow;
 use sentinel_shared::store::deliveries::{DeliveryRow, DeliveryStatus};
+use sentinel_shared::store::history::causes::{CauseBranch, CauseRow, CauseState, Occurrence};
+use sentinel_shared::store::history::runs::{FailureRow, Recovery, RedBranch, RunRow};
+use sentinel_shared::store::history::tests::TestRow;
 use sentinel_shared::store::inferences::{DayCount, EvidenceKind, Inference};
 use sentinel_shared::store::jobs::{JobKind, JobStatus, ReviewResult};
 use sentinel_shared::store::models::{Activation, ModelRow};
@@ -318,7 +324,7 @@ fn some(text: &str) -> Option<String> {
 
 /// The bodies that a type is the body of, and samples of it.
 fn samples() -> Vec<(&'static str, Vec<Value>)> {
-    [verdicts(), feedback(), reviews(), operations(), models(), open()].concat()
+    [verdicts(), failures(), feedback(), reviews(), operations(), models(), open()].concat()
 }
 
 fn open() -> Vec<(&'static str, Vec<Value>)> {
@@ -525,6 +531,198 @@ fn verdicts() -> Vec<(&'static str, Vec<Value>)> {
         ("get /api/drift 200, get /api/psi 200", vec![of(drift())]),
         ("get /api/drift/windows 200", vec![of(heatmap)]),
     ]
+}
+
+fn failures() -> Vec<(&'static str, Vec<Value>)> {
+    let occurrence = Occurrence {
+        id: 1,
+        branch: "main".into(),
+        head_sha: "f".into(),
+        author: some("ann"),
+        run_id: Some(1),
+        run_attempt: 1,
+    };
+    let cause = CauseRow {
+        id: 1,
+        repository: "o/r".into(),
+        class: "Timeout".into(),
+        kind: some("job over its limit"),
+        fault: "platform".into(),
+        line: "timed out".into(),
+        tests: vec!["test_load".into()],
+        first_at: WHEN.into(),
+        last_at: WHEN.into(),
+        times: 2,
+        passed: 1,
+        state: CauseState::Open,
+        flaky: false,
+        first: occurrence.clone(),
+        last: Occurrence { author: None, run_id: None, ..occurrence },
+        days: vec![0, 2],
+    };
+    let plain =
+        CauseRow { kind: None, first: cause.last.clone(), last: cause.first.clone(), ..cause.clone() };
+    let branch = CauseBranch {
+        workflow: "CI".into(),
+        branch: "main".into(),
+        on_default: true,
+        times: 2,
+        first_at: WHEN.into(),
+        last_at: WHEN.into(),
+        fixed_sha: some("f"),
+        fixed_at: some(WHEN),
+        green_sha: some("f"),
+        red_sha: some("f"),
+        red_at: some(WHEN),
+        authors: vec!["ann".into()],
+    };
+    let still_red = CauseBranch {
+        fixed_sha: None,
+        fixed_at: None,
+        green_sha: None,
+        red_sha: None,
+        red_at: None,
+        ..branch.clone()
+    };
+    let line = |of| StandingLine { standing: Standing::Flaky, sentence: "flaky".into(), count: 1, of };
+    let standing = vec![line(Some(2)), line(None)];
+    let [failure, bare] = failed_jobs();
+    let run = RunRow {
+        repository: "o/r".into(),
+        run_id: 1,
+        run_attempt: 1,
+        workflow: "CI".into(),
+        branch: "main".into(),
+        head_sha: "f".into(),
+        author: some("ann"),
+        pull: Some(7),
+        conclusion: "failure".into(),
+        ended_at: WHEN.into(),
+        jobs_failed: 2,
+        jobs_unread: 0,
+    };
+    let by_nobody = RunRow { author: None, pull: None, ..run.clone() };
+    let test = TestRow {
+        id: 1,
+        repository: "o/r".into(),
+        name: "test_load".into(),
+        failures: 2,
+        passed: 1,
+        first_at: WHEN.into(),
+        last_at: WHEN.into(),
+        flaky: true,
+    };
+    let red = RedBranch {
+        repository: "o/r".into(),
+        workflow: "CI".into(),
+        branch: "main".into(),
+        cause_id: 1,
+        class: "Timeout".into(),
+        line: "timed out".into(),
+        since: WHEN.into(),
+        last_at: WHEN.into(),
+        times: 2,
+    };
+    let recovery = Recovery { median_seconds: Some(1), p90_seconds: Some(2), lost_seconds: 3 };
+    let of_red = |recovery| Red { branches: vec![red.clone()], recovery, flaky_tests: vec![test.clone()] };
+    let pages = [Some(1), None].map(|next| of(Causes { causes: vec![cause.clone(), plain.clone()], next }));
+    let details = [&cause, &plain].map(|cause| {
+        of(CauseDetail {
+            cause: cause.clone(),
+            standing: standing.clone(),
+            branches: vec![branch.clone(), still_red.clone()],
+            failures: vec![failure.clone(), bare.clone()],
+        })
+    });
+    let runs = [Some(run), Some(by_nobody), None].map(|run| {
+        of(RunDetail { run, standing: standing.clone(), failures: vec![failure.clone(), bare.clone()] })
+    });
+    let failures = [&failure, &bare]
+        .map(|failure| of(FailureDetail { failure: failure.clone(), standing: standing.clone() }));
+    vec![
+        ("get /api/causes 200", pages.to_vec()),
+        ("get /api/cause 200", details.to_vec()),
+        ("get /api/run 200", runs.to_vec()),
+        ("get /api/failure 200", failures.to_vec()),
+        ("get /api/tests 200", vec![of(Tests { tests: vec![test.clone()] })]),
+        ("get /api/red 200", vec![of(of_red(recovery)), of(of_red(Recovery::default()))]),
+    ]
+}
+
+/// Two failed jobs: one with all that can be known, and one with nothing but its verdict.
+fn failed_jobs() -> [FailureRow; 2] {
+    let place = Place {
+        path: "src/load.ts".into(),
+        line: 42,
+        column: Some(1),
+        message: some("not a number"),
+        kind: PlaceKind::Error,
+    };
+    let frame = Place { column: None, message: None, kind: PlaceKind::Frame, ..place.clone() };
+    let facts = Facts {
+        failing_tests: vec![FailingTest { name: "test_load".into(), tool: Tool::Pytest }],
+        failing_tests_total: 1,
+        places: vec![place, frame],
+        exit_code: Some(1),
+        signal: some("SIGKILL"),
+        http_status: Some(503),
+        missing: vec![Missing { what: What::File, name: "a.txt".into() }],
+        limit_seconds: Some(0.5),
+        took_seconds: Some(0.5),
+    };
+    let line = Line { number: 1, text: "timed out".into() };
+    let full = FailureRow {
+        id: 1,
+        repository: "o/r".into(),
+        is_headline: true,
+        run_id: Some(1),
+        run_attempt: 1,
+        job_id: Some(1),
+        workflow: "CI".into(),
+        job: "test".into(),
+        step: some("run"),
+        branch: "main".into(),
+        head_sha: "f".into(),
+        trigger: some("push"),
+        author: some("ann"),
+        pull: Some(7),
+        failed_at: WHEN.into(),
+        passed_at: some(WHEN),
+        prediction: "Timeout".into(),
+        confidence: 0.5,
+        top: json!([{ "class": "Timeout", "confidence": 0.5 }]),
+        log_line: Some(line.clone()),
+        html_url: some("https://github.com/o/r"),
+        cause_id: Some(1),
+        cause_times: Some(2),
+        kind: some("job over its limit"),
+        fault: "platform".into(),
+        advice: some("Raise the limit."),
+        docs: some("https://docs.github.com"),
+        facts,
+        around: vec![line],
+        corrected: some("Timeout"),
+    };
+    let bare = FailureRow {
+        run_id: None,
+        job_id: None,
+        step: None,
+        trigger: None,
+        author: None,
+        pull: None,
+        passed_at: None,
+        log_line: None,
+        html_url: None,
+        cause_id: None,
+        cause_times: None,
+        kind: None,
+        advice: None,
+        docs: None,
+        facts: Facts::default(),
+        corrected: None,
+        ..full.clone()
+    };
+    [full, bare]
 }
 
 fn feedback() -> Vec<(&'static str, Vec<Value>)> {

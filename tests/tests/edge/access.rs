@@ -304,6 +304,11 @@ pub(super) fn what_is_missing(world: &World) -> Outcome {
         ("GET", "/api/models/diff", key, "", 400, "the query has no version"),
         ("GET", "/api/job", key, "", 400, "the query has no key"),
         ("GET", "/api/inference?repository=o%2Fr", key, "", 400, "the query has no subject"),
+        ("GET", "/api/cause", key, "", 400, "the query has no id"),
+        ("GET", "/api/failure", key, "", 400, "the query has no id"),
+        ("GET", "/api/run?run=1&attempt=1", key, "", 400, "the query has no repository"),
+        ("GET", "/api/run?repository=o%2Fr&attempt=1", key, "", 400, "the query has no run"),
+        ("GET", "/api/run?repository=o%2Fr&run=1", key, "", 400, "the query has no attempt"),
         ("DELETE", "/api/keys", key, "", 400, "the query has no id"),
         ("DELETE", "/api/repositories", key, "", 400, "the query has no name"),
         ("GET", "/setup/done?state=x", &[], "", 400, "the query has no code"),
@@ -452,6 +457,8 @@ struct Team {
     installation: u64,
     key: String,
     inference: i64,
+    /// The number of its run.
+    run: u64,
     job: String,
     failed_delivery: String,
 }
@@ -464,6 +471,9 @@ impl Team {
         let mut run = world.failed_run_in(&repository, text_log(&log));
         run["installation"]["id"] = json!(installation);
         run["workflow_run"]["name"] = json!(format!("CI of {word}"));
+        run["workflow_run"]["head_branch"] = json!(word);
+        run["workflow_run"]["event"] = json!("push");
+        run["repository"]["default_branch"] = json!(word);
         let verdict =
             world.post(&Delivery::signed("workflow_run", &format!("{word}-run"), &run, SECRET))?.body;
         let inference = verdict["inference"]["id"].as_i64().unwrap_or_default();
@@ -494,7 +504,13 @@ impl Team {
                 "INSERT INTO deliveries (hook, id, event, repository, installation_id, status, record, lease_until, received_at) VALUES ('77', '{failed_delivery}', 'workflow_run', '{repository}', {installation}, 'failed', '{{}}', 0, 0)"
             ),
         )?;
-        Ok(Self { word, installation, key, inference, job, failed_delivery })
+        // The recorded times are long ago, and what nobody has seen for 30 days is not told as red.
+        database_call(
+            world,
+            &format!("UPDATE cause_branches SET last_at = unixepoch() WHERE repository = '{repository}'"),
+        )?;
+        let run = run["workflow_run"]["id"].as_u64().unwrap_or_default();
+        Ok(Self { word, installation, key, inference, run, job, failed_delivery })
     }
 }
 
@@ -519,6 +535,43 @@ pub(super) fn insufficient_keys(world: &World) -> Outcome {
     same(&(asked > 50), &true, &asked)
 }
 
+/// One team asks for the other's cause, run and failure by their own names, and for its own.
+fn no_memory_of_the_other(world: &World, mine: &Team, other: &Team) -> Outcome {
+    for (team, status) in [(mine, 200), (other, 404)] {
+        let Team { word, inference, run, .. } = team;
+        let sql = format!("SELECT cause_id FROM failures WHERE id = {inference}");
+        let row = database_call(world, &sql)?;
+        let cause = row["rows"][0][0]["value"].as_str().unwrap_or_default().to_owned();
+        for path in [
+            format!("/api/cause?id={cause}"),
+            format!("/api/failure?id={inference}"),
+            format!("/api/run?repository={word}/app&run={run}&attempt=2"),
+        ] {
+            let answer = deliver::get(&world.worker.url, &path, Some(&mine.key))?;
+            same(&answer.status, &status, &(&path, &answer.body))?;
+        }
+        for path in ["causes", "tests"] {
+            let asked = format!("/api/{path}?repository={word}/app");
+            let answer = deliver::get(&world.worker.url, &asked, Some(&mine.key))?;
+            same(
+                &answer.body[path].as_array().map(Vec::len),
+                &Some(usize::from(status == 200)),
+                &answer.body,
+            )?;
+        }
+        let asked = format!("/api/causes?q=test_{word}");
+        let answer = deliver::get(&world.worker.url, &asked, Some(&mine.key))?;
+        same(
+            &answer.body["causes"].as_array().map(Vec::len),
+            &Some(usize::from(status == 200)),
+            &(&asked, &answer.body),
+        )?;
+    }
+    let red = deliver::get(&world.worker.url, "/api/red", Some(&mine.key))?.body;
+    same(&red["branches"].as_array().map(Vec::len), &Some(1), &red)?;
+    same(&red["branches"][0]["branch"], &json!(mine.word), &red)
+}
+
 pub(super) fn isolated(world: &World) -> Outcome {
     let teams = [Team::settle(world, "zebrafinch")?, Team::settle(world, "kingfisher")?];
     // What a curious reader could ask with: their own names and the other team's.
@@ -529,6 +582,7 @@ pub(super) fn isolated(world: &World) -> Outcome {
             format!("{}/app", team.word),
             team.installation.to_string(),
             team.failed_delivery.clone(),
+            team.run.to_string(),
         ]
     };
     let values: Vec<String> =
@@ -547,6 +601,9 @@ pub(super) fn isolated(world: &World) -> Outcome {
         "version",
         "subject",
         "installation_id",
+        "branch",
+        "author",
+        "q",
     ];
     // A small generator of its own: a failure is repeated by running the test again.
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
@@ -589,9 +646,19 @@ pub(super) fn isolated(world: &World) -> Outcome {
                 seen_mine.insert(path);
             }
         }
-        for path in ["/api/history", "/api/jobs", "/api/deliveries", "/api/feedback", "/api/telemetry"] {
+        for path in [
+            "/api/history",
+            "/api/jobs",
+            "/api/deliveries",
+            "/api/feedback",
+            "/api/telemetry",
+            "/api/causes",
+            "/api/tests",
+            "/api/red",
+        ] {
             same(&seen_mine.contains(path), &true, &(path, "a team sees its own"))?;
         }
+        no_memory_of_the_other(world, mine, other)?;
         // Totals are of their own rows: one verdict and one correction.
         let overview = deliver::get(&world.worker.url, "/api/dashboard", Some(&mine.key))?.body;
         same(&overview["inference_count"], &json!(1), &overview)?;

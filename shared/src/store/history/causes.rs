@@ -23,6 +23,17 @@ pub enum CauseState {
     Fixed,
 }
 
+impl CauseState {
+    /// Reads `open` or `fixed`.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "open" => Some(Self::Open),
+            "fixed" => Some(Self::Fixed),
+            _ => None,
+        }
+    }
+}
+
 /// Selects causes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CauseFilter<'a> {
@@ -278,8 +289,9 @@ pub fn seen(failure: i64) -> Query<Option<Seen>> {
 /// <https://www.sqlite.org/fts5.html#full_text_query_syntax>
 fn words(text: &str) -> Option<String> {
     let word = |word: &str| format!("\"{}\"*", word.replace('"', "\"\""));
+    // FTS5 reads up to the first NUL.
     let words: Vec<String> = text
-        .split_whitespace()
+        .split(|character: char| character.is_whitespace() || character == '\0')
         .filter(|word| word.chars().any(char::is_alphanumeric))
         .take(WORDS_MAX)
         .map(word)
@@ -296,5 +308,6 @@ mod tests {
         assert_eq!(words("cannot find").as_deref(), Some("\"cannot\"* \"find\"*"));
         assert_eq!(words("a\" OR line:*").as_deref(), Some("\"a\"\"\"* \"OR\"* \"line:*\"*"));
         assert_eq!(words(" - \" "), None);
+        assert_eq!(words("a\0b").as_deref(), Some("\"a\"* \"b\"*"));
     }
 }

@@ -1,0 +1,107 @@
+//! The memory of failures: causes, runs, failed jobs and tests, and what is red now.
+
+use crate::clock::now;
+use crate::guard::Call;
+use crate::parameters::Parameters;
+use crate::respond;
+use sentinel_shared::api::failures::{CauseDetail, Causes, FailureDetail, Red, RunDetail, Tests};
+use sentinel_shared::history::{Seen, Standing, StandingLine};
+use sentinel_shared::store::history::causes::{self, CAUSES_LIMIT, CauseFilter, CauseState};
+use sentinel_shared::store::history::{runs, tests};
+use sentinel_shared::{Error, Result};
+use worker::Response;
+
+/// The rows of a list whose length is not asked for. A page shows so many without scrolling for long.
+const ROWS_DEFAULT: u32 = 50;
+/// The flaky tests of `GET /api/red`. They are an overview; `GET /api/tests` has all.
+const RED_TESTS: u32 = 10;
+
+/// `GET /api/causes?limit=1..100`, and of these only `repository=`, `branch=`, `class=`, `state=open|fixed`, `flaky=true`,
+/// `author=`, `q=words` and `before=ID`; the last seen first.
+pub(crate) async fn causes(Call { query, app, who, .. }: Call) -> Result<Response> {
+    let filter = CauseFilter {
+        repository: query.text("repository"),
+        branch: query.text("branch"),
+        class: query.text("class"),
+        state: query.read("state", "open or fixed", CauseState::parse)?,
+        flaky: flaky(&query)?,
+        author: query.text("author"),
+        words: query.text("q"),
+        before: query.number("before")?,
+    };
+    let limit = rows(&query)?;
+    let causes = app.database.ask(causes::causes(who.scope, filter, limit, now())).await?;
+    let is_full = causes.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+    let next = causes.last().filter(|_| is_full).map(|cause| cause.id);
+    respond::json(200, &Causes { causes, next })
+}
+
+/// `GET /api/cause?id=N`: a cause, where it occurs, and its last failures.
+pub(crate) async fn cause(Call { query, app, who, .. }: Call) -> Result<Response> {
+    let (id, now) = (id(&query)?, now());
+    let all = causes::cause(who.scope, id, now).and(causes::branches(id)).and(runs::of_cause(who.scope, id));
+    let ((cause, branches), failures) = app.database.ask(all).await?;
+    let seen = app.database.ask(causes::seen(cause.last.id)).await?;
+    respond::json(200, &CauseDetail { standing: standing(seen.as_ref(), now), cause, branches, failures })
+}
+
+/// `GET /api/run?repository=owner/name&run=ID&attempt=N`: one attempt of a run, with its failed jobs.
+pub(crate) async fn run(Call { query, app, who, .. }: Call) -> Result<Response> {
+    let repository = query.needed("repository")?;
+    let run = query.within("run", &(1..=i64::MAX.unsigned_abs()), "a positive whole number")?;
+    let run = run.ok_or(Error::ParameterMissing("run"))?;
+    let attempt = query.within("attempt", &(1..=u32::MAX), "a whole number from 1")?;
+    let attempt = attempt.ok_or(Error::ParameterMissing("attempt"))?;
+    let both =
+        runs::run(who.scope, repository, run, attempt).and(runs::of_run(who.scope, repository, run, attempt));
+    let (run, failures) = app.database.ask(both).await?;
+    if run.is_none() && failures.is_empty() {
+        return Err(Error::NotFound);
+    }
+    let seen = match failures.first() {
+        Some(headline) => app.database.ask(causes::seen(headline.id)).await?,
+        None => None,
+    };
+    respond::json(200, &RunDetail { run, standing: standing(seen.as_ref(), now()), failures })
+}
+
+/// `GET /api/failure?id=N`: one failed job, by the id of its verdict.
+pub(crate) async fn failure(Call { query, app, who, .. }: Call) -> Result<Response> {
+    let id = id(&query)?;
+    let (failure, seen) = app.database.ask(runs::by_id(who.scope, id).and(causes::seen(id))).await?;
+    respond::json(200, &FailureDetail { standing: standing(seen.as_ref(), now()), failure })
+}
+
+/// `GET /api/tests?limit=1..100`, and of these only `repository=` and `flaky=true`; those first that passed most often when
+/// they were tried again.
+pub(crate) async fn tests(Call { query, app, who, .. }: Call) -> Result<Response> {
+    let of = tests::tests(who.scope, query.text("repository"), flaky(&query)?, rows(&query)?);
+    respond::json(200, &Tests { tests: app.database.ask(of).await? })
+}
+
+/// `GET /api/red`: what is red now on default branches, how long they stay red, and the flaky tests.
+pub(crate) async fn red(Call { app, who, .. }: Call) -> Result<Response> {
+    let now = now();
+    let all = runs::red(who.scope, now)
+        .and(runs::recovery(who.scope, now))
+        .and(tests::tests(who.scope, None, true, RED_TESTS));
+    let ((branches, recovery), flaky_tests) = app.database.ask(all).await?;
+    respond::json(200, &Red { branches, recovery, flaky_tests })
+}
+
+fn id(query: &Parameters) -> Result<i64> {
+    query.number("id")?.ok_or(Error::ParameterMissing("id"))
+}
+
+fn rows(query: &Parameters) -> Result<u32> {
+    let asked = query.within("limit", &(1..=CAUSES_LIMIT), "a whole number from 1 to 100")?;
+    Ok(asked.unwrap_or(ROWS_DEFAULT))
+}
+
+fn flaky(query: &Parameters) -> Result<bool> {
+    Ok(query.read("flaky", "true or false", |text| text.parse().ok())?.unwrap_or(false))
+}
+
+fn standing(seen: Option<&Seen>, now: i64) -> Vec<StandingLine> {
+    seen.map(|seen| Standing::of(seen, now)).unwrap_or_default()
+}
