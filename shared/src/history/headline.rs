@@ -26,7 +26,7 @@ const SUMMARIES: [&str; 15] = [
     "all jobs",
     "all-jobs",
     "all passed",
-    "all tests",
+    "all tests pass",
     "ci success",
     "ci-success",
     "ci passed",

@@ -71,16 +71,17 @@ pub(super) fn masked_name(name: &str) -> String {
     text
 }
 
-/// Whether a line says no more than that a command failed or was stopped.
+/// Whether a line says no more than that a command failed or was stopped, with at most the name of the tool that says so.
 pub(super) fn says_only_that_it_failed(line: &str) -> bool {
-    const SAYS_NOTHING: [&str; 5] = [
-        "",
+    const SAYS_NOTHING: [&str; 4] = [
         "process completed with exit code 1",
         "process completed with exit code 2",
         "the operation was canceled",
         "command failed with exit code 1",
     ];
-    SAYS_NOTHING.contains(&masked(line).as_str())
+    let line = masked(line);
+    let says_it = |words: &str| line.strip_suffix(words).is_some_and(|tool| !tool.trim_end().contains(' '));
+    line.is_empty() || SAYS_NOTHING.iter().any(|words| says_it(words))
 }
 
 /// Whether a line says no more than how much failed, as in `12 failed, 3 passed in 4.1s`.
@@ -370,6 +371,22 @@ mod tests {
         assert_eq!(masked(klog), "methodcall go sending error response");
         assert_eq!(masked("E0308 mismatched types"), "e0308 mismatched type");
         assert_eq!(masked("Sat Nov 29 03:17:50 UTC 2026 it broke"), "it broke");
+    }
+
+    #[test]
+    fn a_line_that_names_only_the_tool_that_failed_says_nothing() {
+        for line in [
+            "",
+            "##[error]Process completed with exit code 2.",
+            "ELIFECYCLE  Command failed with exit code 1.",
+        ] {
+            assert!(says_only_that_it_failed(line), "{line}");
+        }
+        for line in
+            ["Process completed with exit code 137.", "npm run build: command failed with exit code 1"]
+        {
+            assert!(!says_only_that_it_failed(line), "{line}");
+        }
     }
 
     #[test]
