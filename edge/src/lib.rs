@@ -10,6 +10,7 @@ mod clock;
 mod config;
 mod database;
 mod evidence;
+mod failed_run;
 mod github;
 mod guard;
 mod known_keys;
@@ -25,6 +26,7 @@ mod router;
 mod session;
 mod setup;
 mod standing;
+mod sweep;
 mod webhook;
 
 use worker::{Context, Env, Request, Response, Result, ScheduleContext, ScheduledEvent, event};
@@ -49,5 +51,5 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
     let app = app::app(&env);
     app.database.check_schema().await;
     let calls = reviews::resubmit(app).await;
-    webhook::sweep(app, evidence::EVENT_CALLS.saturating_sub(SCHEMA_CALLS + calls)).await;
+    sweep::sweep(app, evidence::EVENT_CALLS.saturating_sub(SCHEMA_CALLS + calls)).await;
 }

@@ -254,6 +254,15 @@ impl Subject {
         }
     }
 
+    /// The run, where it is known, and its attempt, from 1.
+    #[must_use]
+    pub fn run(&self) -> (Option<u64>, u32) {
+        match self {
+            Self::Run { run_id, run_attempt } => (Some(*run_id), *run_attempt),
+            Self::Job { run_id, run_attempt, .. } => (*run_id, *run_attempt),
+        }
+    }
+
     /// Which attempt of the run this was, from 1.
     #[must_use]
     pub fn run_attempt(&self) -> u32 {

@@ -117,6 +117,9 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
             runs::cancelled,
         ),
         ("a_job_that_met_its_limit_comes_before_what_failed_because_of_it", runs::limit_before_gate),
+        ("each_failed_job_of_a_matrix_has_a_verdict_and_the_run_is_told_by_one_of_them", runs::matrix),
+        ("a_delivery_about_a_job_and_one_about_its_run_meet_in_one_row_whichever_comes_first", runs::one_row),
+        ("a_run_that_passed_is_remembered_however_often_it_is_told", runs::passed),
         ("of_a_run_that_could_not_start_the_delivery_alone_tells", runs::startup_failure),
         ("a_sweep_takes_up_what_it_can_do_and_asks_once_while_github_is_slow", evidence::sweep_is_bounded),
         ("a_log_of_a_repository_that_was_renamed_is_read_at_its_new_name", evidence::renamed),
@@ -456,7 +459,6 @@ fn ignored(world: &World) -> Outcome {
     };
     let cases = [
         ("workflow_run", changed("/action", json!("requested")), "not_completed"),
-        ("workflow_run", changed("/workflow_run/conclusion", json!("success")), "not_failed"),
         ("workflow_run", changed("/workflow_run/conclusion", json!("skipped")), "not_failed"),
         ("workflow_run", changed("/workflow_run/conclusion", Value::Null), "not_failed"),
         ("star", json!({ "action": "created" }), "event_not_ours"),

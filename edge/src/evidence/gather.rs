@@ -40,10 +40,8 @@ pub(crate) struct Evidence {
 pub(crate) struct FailedJob {
     pub(crate) job: JobEvidence,
     /// When it started, in Unix seconds.
-    #[expect(dead_code, reason = "the headline of a run is chosen by its times next")]
     pub(crate) started_at: Option<i64>,
     /// When it ended, in Unix seconds.
-    #[expect(dead_code, reason = "the headline of a run is chosen by its times next")]
     pub(crate) ended_at: Option<i64>,
     /// What stopped it; None if it failed by itself.
     pub(crate) stopped: Option<Stopped>,

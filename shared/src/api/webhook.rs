@@ -21,6 +21,11 @@ pub enum DeliveryAnswer {
         /// Why, as a short, stable name.
         reason: Cow<'static, str>,
     },
+    /// The run passed, and that is remembered.
+    Recorded {
+        /// The repository as `owner/name`.
+        repository: String,
+    },
     /// The delivery was done before.
     Duplicate(KnownJob),
     /// The delivery is recorded, and its verdict or job will be at the `Location`.

@@ -7,14 +7,7 @@ use crate::classifier::Verdict;
 use crate::excerpt::{Excerpt, JobLog, Line};
 use crate::facts::Facts;
 use crate::kind::{Clues, NextStep, kind_of};
-use crate::redact::redact;
-use crate::text;
 use serde_json::{Value as Json, json};
-
-/// The number of lines that are told before and after the deciding line.
-const AROUND: usize = 2;
-/// How far from it they may be. An excerpt leaves lines out, and what is far says nothing about it.
-const NEAR: u64 = 8;
 
 /// One job and the verdict on it.
 #[derive(Debug, Clone)]
@@ -126,17 +119,6 @@ impl JobVerdict {
     /// out.
     #[must_use]
     pub fn around(&self) -> Vec<Line> {
-        let deciding = self.verdict.as_ref().and_then(|verdict| verdict.explanation.line.as_ref());
-        let Some(deciding) = deciding else { return Vec::new() };
-        let tells = |line: &&Line| !matches!(line.text.trim(), "" | "##[endgroup]");
-        let telling: Vec<&Line> = self.excerpt.lines.iter().filter(tells).collect();
-        let Some(at) = telling.iter().position(|line| line.number == deciding.number) else {
-            return vec![deciding.clone()];
-        };
-        let lines = &telling[at.saturating_sub(AROUND)..(at + AROUND + 1).min(telling.len())];
-        let shown =
-            |line: &&Line| Line { number: line.number, text: text::line(&redact(&line.text)).into_owned() };
-        let near = lines.iter().filter(|line| line.number.abs_diff(deciding.number) <= NEAR);
-        near.map(shown).collect()
+        self.excerpt.around(self.verdict.as_ref().and_then(|verdict| verdict.explanation.line.as_ref()))
     }
 }

@@ -22,6 +22,8 @@ pub use stem::stem;
 
 use crate::cause::KeptStep;
 use crate::log::{self, Reader};
+use crate::redact::redact;
+use crate::text;
 use job::JobLines;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,11 @@ pub const LINE_CHARS: usize = 400;
 
 /// The largest number of lines that are named as likely causes.
 pub const CAUSES: usize = 5;
+
+/// The number of lines that are told before and after the deciding line.
+const AROUND: usize = 2;
+/// How far from it they may be. An excerpt leaves lines out, and what is far says nothing about it.
+const NEAR: u64 = 8;
 
 /// One line of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +88,22 @@ impl Excerpt {
     /// The lines that are likeliest the cause, likeliest first.
     pub fn likeliest(&self) -> impl Iterator<Item = &Line> {
         self.causes.iter().filter_map(|number| self.lines.iter().find(|line| line.number == *number))
+    }
+
+    /// The `deciding` line and those around it, without secrets.
+    #[must_use]
+    pub fn around(&self, deciding: Option<&Line>) -> Vec<Line> {
+        let Some(deciding) = deciding else { return Vec::new() };
+        let tells = |line: &&Line| !matches!(line.text.trim(), "" | "##[endgroup]");
+        let telling: Vec<&Line> = self.lines.iter().filter(tells).collect();
+        let Some(at) = telling.iter().position(|line| line.number == deciding.number) else {
+            return vec![deciding.clone()];
+        };
+        let lines = &telling[at.saturating_sub(AROUND)..(at + AROUND + 1).min(telling.len())];
+        let shown =
+            |line: &&Line| Line { number: line.number, text: text::line(&redact(&line.text)).into_owned() };
+        let near = lines.iter().filter(|line| line.number.abs_diff(deciding.number) <= NEAR);
+        near.map(shown).collect()
     }
 
     /// The kept lines, joined.

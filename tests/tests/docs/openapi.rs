@@ -372,6 +372,7 @@ fn open() -> Vec<(&'static str, Vec<Value>)> {
                 of(DeliveryAnswer::Duplicate(KnownJob::default())),
                 of(DeliveryAnswer::Done { inference }),
                 of(DeliveryAnswer::Done { inference: Box::new(inferences().swap_remove(1)) }),
+                of(DeliveryAnswer::Recorded { repository: repository.clone() }),
                 of(DeliveryAnswer::Muted { repository: repository.clone(), number: 7 }),
                 of(DeliveryAnswer::Uninstalled { keys_revoked: 1, jobs_ended: 2 }),
             ],

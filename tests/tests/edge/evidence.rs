@@ -36,7 +36,7 @@ impl World {
     }
 
     /// One value of the database.
-    fn value(&self, sql: &str) -> Result<i64, Failed> {
+    pub(super) fn value(&self, sql: &str) -> Result<i64, Failed> {
         let found = database_call(self, sql)?;
         let value = &found["rows"][0][0]["value"];
         Ok(value.as_str().and_then(|value| value.parse().ok()).ok_or(format!("{sql}: {found}"))?)

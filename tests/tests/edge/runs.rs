@@ -1,7 +1,9 @@
 //! Runs with several failed jobs, and runs that were cancelled.
 
 use super::evidence::CALLS_MAX;
-use super::{Outcome, PYTEST_LOG, World, same};
+use super::{Outcome, PYTEST_LOG, SECRET, World, same};
+use libtest_mimic::Failed;
+use sentinel_tests::deliver::Delivery;
 use sentinel_tests::github::{Log, Run};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -191,4 +193,184 @@ pub(super) fn startup_failure(world: &World) -> Outcome {
             .clone();
     same(&(&inference["evidence"], &inference["job"]), &(&json!("payload"), &Value::Null), &inference)?;
     same(&inference["evidence_notes"], &json!([]), &inference)
+}
+
+/// The log of a step that ran `command` and ended with these lines.
+fn log_of(command: &str, lines: &[&str]) -> Option<Log> {
+    let step = [format!("##[group]Run {command}"), "##[endgroup]".to_owned()];
+    let all = step.into_iter().chain(lines.iter().map(|line| (*line).to_owned()));
+    let end = "##[error]Process completed with exit code 1.".to_owned();
+    let stamped = all.chain([end]).map(|line| format!("2026-01-01T00:00:01.0000000Z {line}\n"));
+    Some(Log::Bytes(stamped.collect::<String>().into_bytes()))
+}
+
+/// The verdict on one subject of a run's repository.
+fn verdict(world: &World, payload: &Value, subject: &str) -> Result<Value, Failed> {
+    let repository = payload["repository"]["full_name"].as_str().unwrap_or_default();
+    let answer = world.get(&format!("/api/inference?repository={repository}&subject={subject}"))?;
+    same(&answer.status, &200, &(subject, &answer.body))?;
+    Ok(answer.body)
+}
+
+/// How many rows of a table there are of a run's repository.
+fn rows(world: &World, payload: &Value, table: &str) -> Result<i64, Failed> {
+    world.value(&format!("SELECT COUNT(*) FROM {table} WHERE repository = {}", quoted(payload)))
+}
+
+fn quoted(payload: &Value) -> String {
+    format!("'{}'", payload["repository"]["full_name"].as_str().unwrap_or_default())
+}
+
+pub(super) fn matrix(world: &World) -> Outcome {
+    let compile = || {
+        log_of(
+            "cargo build",
+            &[
+                "error[E0382]: borrow of moved value: `config`",
+                "  --> src/main.rs:14:5",
+                "error: could not compile `app`",
+            ],
+        )
+    };
+    let disk = log_of("make image", &["fatal: write error: No space left on device"]);
+    let lock = log_of(
+        "npm ci",
+        &[
+            "npm error code EUSAGE",
+            "npm error `npm ci` can only install packages when your package.json and package-lock.json are in sync.",
+        ],
+    );
+    let dns = log_of("curl", &["curl: (6) Could not resolve host: registry.example.com"]);
+    let pytest = Some(Log::Bytes(PYTEST_LOG.as_bytes().to_vec()));
+    let jobs = vec![
+        job("lint", "success", (0, 2), None),
+        job("image", "failure", (0, 9), disk),
+        job("linux", "failure", (0, 4), compile()),
+        job("mac", "failure", (0, 7), compile()),
+        job("web", "failure", (0, 5), lock),
+        job("unit", "failure", (0, 6), pytest),
+        job("download", "failure", (0, 8), dns),
+        job("slow", "cancelled", (0, 10), stopped()),
+        job("deploy", "skipped", (10, 10), None),
+    ];
+    let Known { payload, first_job } = run(world, "failure", jobs);
+    let answer = world.post(&world.delivery(&payload))?;
+    let headline = answer.body["inference"].clone();
+    // What ended first tells the run; its page is the run's.
+    same(
+        &(&headline["job"], &headline["prediction"]),
+        &(&json!("linux"), &json!("Build Failure")),
+        &headline,
+    )?;
+    same(&headline["html_url"], &json!("https://github.com/acme/run"), &headline)?;
+    same(&rows(world, &payload, "inferences")?, &6, &"six failed jobs have six verdicts")?;
+    same(&rows(world, &payload, "causes")?, &5, &"of five causes")?;
+    for (at, name) in [(1, "image"), (3, "mac"), (4, "web"), (5, "unit"), (6, "download")] {
+        let other = verdict(world, &payload, &format!("job:{}", first_job + at))?;
+        same(&(&other["job"], &other["evidence"]), &(&json!(name), &json!("log")), &other)?;
+        let page = format!("https://github.com/acme/job/{}", first_job + at);
+        same(&other["html_url"], &json!(page), &other)?;
+    }
+    // The headline's job has the run's row.
+    same(&verdict(world, &payload, &format!("job:{}", first_job + 2))?["id"], &headline["id"], &headline)?;
+    let of_headline = format!("repository = {} AND headline_id = {}", quoted(&payload), headline["id"]);
+    same(&world.value(&format!("SELECT COUNT(*) FROM failures WHERE {of_headline}"))?, &5, &"the others")?;
+    let lines =
+        format!("SELECT COUNT(*) FROM failures WHERE repository = {} AND around <> '[]'", quoted(&payload));
+    same(&world.value(&lines)?, &6, &"each has its lines")?;
+    let run = format!(
+        "SELECT COUNT(*) FROM runs WHERE repository = {} AND jobs_failed = 6 AND jobs_unread = 0 AND passed_jobs = '[\"lint\"]'",
+        quoted(&payload)
+    );
+    same(&world.value(&run)?, &1, &"the run")?;
+    // Told again, nothing is added.
+    world.post(&world.delivery(&payload))?;
+    same(&(rows(world, &payload, "inferences")?, rows(world, &payload, "failures")?), &(6, 6), &"told twice")
+}
+
+/// The delivery of one job of a run.
+fn of_job(world: &World, known: &Known, at: u64, name: &str) -> Delivery {
+    let run = &known.payload["workflow_run"];
+    let payload = json!({
+        "action": "completed",
+        "repository": known.payload["repository"], "installation": known.payload["installation"],
+        "sender": { "login": "octocat" },
+        "workflow_job": {
+            "id": known.first_job + at, "run_id": run["id"], "run_attempt": run["run_attempt"], "name": name,
+            "workflow_name": run["name"], "conclusion": "failure", "head_sha": run["head_sha"],
+            "head_branch": run["head_branch"], "labels": [],
+        },
+    });
+    Delivery::signed("workflow_job", &format!("job-{}", world.id()), &payload, SECRET)
+}
+
+pub(super) fn one_row(world: &World) -> Outcome {
+    for job_first in [true, false] {
+        let disk = log_of("make image", &["fatal: write error: No space left on device"]);
+        let pytest = Some(Log::Bytes(PYTEST_LOG.as_bytes().to_vec()));
+        let jobs = vec![job("unit", "failure", (0, 2), pytest), job("image", "failure", (0, 4), disk)];
+        let known = run(world, "failure", jobs);
+        let payload = &known.payload;
+        let mut deliveries = vec![
+            of_job(world, &known, 0, "unit"),
+            of_job(world, &known, 1, "image"),
+            world.delivery(payload),
+        ];
+        if !job_first {
+            deliveries.reverse();
+        }
+        let mut told = Vec::new();
+        for delivery in &deliveries {
+            let answer = world.post(delivery)?;
+            same(&(answer.status, &answer.body["status"]), &(200, &json!("done")), &answer.body)?;
+            told.push(answer.body["inference"].clone());
+        }
+        same(
+            &(rows(world, payload, "inferences")?, rows(world, payload, "failures")?),
+            &(2, 2),
+            &(job_first, &told),
+        )?;
+        // The run is told by its first job, under the id that the job's delivery was told.
+        let subject = format!("run:{}:2", payload["workflow_run"]["id"]);
+        let headline = verdict(world, payload, &subject)?;
+        same(&(&headline["job"], &headline["subject"]), &(&json!("unit"), &json!(subject)), &headline)?;
+        for (at, job) in [(0, "unit"), (1, "image")] {
+            let of_job = verdict(world, payload, &format!("job:{}", known.first_job + at))?;
+            same(&of_job["job"], &json!(job), &of_job)?;
+            same(&told.iter().any(|told| told["id"] == of_job["id"]), &true, &(&told, &of_job))?;
+        }
+        let of_headline = format!("repository = {} AND headline_id = {}", quoted(payload), headline["id"]);
+        same(&world.value(&format!("SELECT COUNT(*) FROM failures WHERE {of_headline}"))?, &1, &job_first)?;
+    }
+    Ok(())
+}
+
+pub(super) fn passed(world: &World) -> Outcome {
+    let pytest = Some(Log::Bytes(PYTEST_LOG.as_bytes().to_vec()));
+    let mut payload = run(world, "failure", vec![job("unit", "failure", (0, 2), pytest)]).payload;
+    let stored = world.inferences()?;
+    world.post(&world.delivery(&payload))?;
+    let open =
+        format!("SELECT COUNT(*) FROM causes WHERE repository = {} AND open_branches > 0", quoted(&payload));
+    same(&world.value(&open)?, &1, &"a cause is open")?;
+    payload["workflow_run"]["conclusion"] = json!("success");
+    payload["workflow_run"]["run_attempt"] = json!(3);
+    let calls = world.github.calls().len();
+    for _ in 0..2 {
+        let answer = world.post(&world.delivery(&payload))?;
+        let recorded = json!({ "status": "recorded", "repository": payload["repository"]["full_name"] });
+        same(&(answer.status, &answer.body), &(200, &recorded), &answer.body)?;
+    }
+    same(&world.github.calls().len(), &calls, &"GitHub is asked nothing")?;
+    same(
+        &(rows(world, &payload, "runs")?, world.value(&open)?),
+        &(2, 0),
+        &"the run that passed ended the cause",
+    )?;
+    let on_retry = format!(
+        "SELECT COUNT(*) FROM failures WHERE repository = {} AND passed_attempt = 3",
+        quoted(&payload)
+    );
+    same(&world.value(&on_retry)?, &1, &"it passed on retry")?;
+    same(&world.inferences()?, &(stored + 1), &"inferences")
 }
