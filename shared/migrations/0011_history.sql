@@ -124,6 +124,7 @@ CREATE TABLE IF NOT EXISTS failures (
 );
 
 CREATE INDEX IF NOT EXISTS failures_of_cause ON failures (cause_id, failed_at, id);
+CREATE INDEX IF NOT EXISTS failures_of_branch ON failures (cause_id, workflow, branch, run_id, run_attempt);
 CREATE INDEX IF NOT EXISTS failures_of_run ON failures (repository, run_id, run_attempt);
 CREATE INDEX IF NOT EXISTS failures_of_job ON failures (repository, job_id);
 CREATE INDEX IF NOT EXISTS failures_of_commit ON failures (repository, head_sha);

@@ -5,6 +5,7 @@
 
 pub mod deliver;
 pub mod github;
+pub mod history;
 pub mod node;
 pub mod routes;
 pub mod stack;

@@ -9,34 +9,21 @@ use sentinel_node::database::Store;
 use sentinel_node::database::server::Server;
 use sentinel_shared::Error;
 use sentinel_shared::access::Scope;
-use sentinel_shared::classifier::{Explanation, Prediction, Verdict};
-use sentinel_shared::excerpt::Line;
-use sentinel_shared::facts::Facts;
-use sentinel_shared::failure::{Conclusion, FailureClass, FailureRecord, Subject};
-use sentinel_shared::features::Telemetry;
-use sentinel_shared::history::{Cause, Fault, Standing};
-use sentinel_shared::kind::NextStep;
+use sentinel_shared::failure::{FailureRecord, Subject};
+use sentinel_shared::history::Standing;
 use sentinel_shared::store::history::causes::{self, CauseFilter, CauseState};
-use sentinel_shared::store::history::{self, NewFailure, OtherJobs, runs, tests};
-use sentinel_shared::store::inferences::{self, EvidenceKind, NewInference};
-use sentinel_shared::store::{Query, Statement, retention};
-use sentinel_shared::webhook::{DeliveryKey, PassedRun};
+use sentinel_shared::store::history::{self, runs, tests};
+use sentinel_shared::store::{Query, Statement, inferences, retention};
+use sentinel_tests::history::{DAY, FailedRun, Job, REPOSITORY, green, record};
 use sentinel_tests::node::RUNTIME;
 use sentinel_tests::stack;
 use serde::Deserialize;
 
-const REPOSITORY: &str = "acme/app";
-const WORKFLOW: &str = "CI";
 /// An hour of the day that the tests tell.
 const HOUR: i64 = 3600;
-const DAY: i64 = 1_800_000_000;
 const NOW: i64 = DAY + 24 * HOUR;
 
 // === what happened ===
-
-/// A job that failed: its name, the line that decided, and the tests that failed.
-#[derive(Debug, Clone, Copy)]
-struct Job(u64, &'static str, &'static str, &'static [&'static str]);
 
 #[derive(Debug, Clone, Copy)]
 enum Event {
@@ -118,28 +105,22 @@ impl Rig {
     fn tell(&self, event: &Event) {
         match *event {
             Passed(run_id, attempt, branch, sha) => {
-                self.ask(history::passed(&green(run_id, attempt, branch, sha), NOW));
+                let run = green(run_id, attempt, branch, &sha_of(sha), at(run_id) + 30);
+                self.ask(history::passed(&run, NOW));
             }
             Failed(run_id, run_attempt, branch, sha, jobs, passed) => {
-                let record = record(Subject::Run { run_id, run_attempt }, branch, sha);
-                self.fail(&record, jobs, passed);
+                let subject = Subject::Run { run_id, run_attempt };
+                let record = record(subject, branch, &sha_of(sha), at(run_id));
+                self.ask(FailedRun::of(record, jobs, passed).finish(NOW));
             }
             JobFailed(run_id, run_attempt, branch, sha, job) => {
                 let subject = Subject::Job { job_id: job.0, run_id: Some(run_id), run_attempt };
+                let of_run = record(subject, branch, &sha_of(sha), at(run_id));
                 // The delivery of a job names no event.
-                let record = FailureRecord { trigger: None, ..record(subject, branch, sha) };
-                self.fail(&record, &[job], &[]);
+                let record = FailureRecord { trigger: None, ..of_run };
+                self.ask(FailedRun::of(record, &[job], &[]).finish(NOW));
             }
         }
-    }
-
-    fn fail(&self, record: &FailureRecord, jobs: &[Job], passed: &[&str]) {
-        let key = DeliveryKey { hook: "1".into(), id: format!("{:?}", record.subject) };
-        let made: Vec<_> = jobs.iter().enumerate().map(|(at, job)| Made::of(record, *job, at == 0)).collect();
-        let verdicts: Vec<_> = made.iter().map(|made| made.rows(&key, record)).collect();
-        let passed: Vec<String> = passed.iter().map(|&name| name.to_owned()).collect();
-        let others = OtherJobs { failed: jobs.len(), unread: 0, passed: &passed };
-        self.ask(inferences::finish(&verdicts, others, NOW));
     }
 
     /// Everything that people are told, without the ids, which depend on the order of arrival.
@@ -199,130 +180,12 @@ SELECT (SELECT COUNT(*) FROM failed_tests WHERE failure_id NOT IN (SELECT id FRO
   + (SELECT COUNT(*) FROM failures WHERE id NOT IN (SELECT id FROM inferences)) AS n",
 ];
 
-/// A verdict on one job.
-struct Made {
-    subject: Subject,
-    job: Job,
-    verdict: Verdict,
-    cause: Cause,
-    next: NextStep,
-    facts: Facts,
-    failed_at: i64,
-}
-
-impl Made {
-    fn of(record: &FailureRecord, job: Job, is_headline: bool) -> Self {
-        let Job(job_id, _, text, tests) = job;
-        let run_attempt = record.subject.run_attempt();
-        let subject = if is_headline {
-            record.subject.clone()
-        } else {
-            Subject::Job { job_id, run_id: None, run_attempt }
-        };
-        let class = if tests.is_empty() { FailureClass::Build } else { FailureClass::Test };
-        let mut probabilities = [0.0; 10];
-        probabilities[class.index()] = 1.0;
-        let line = Line { number: 7, text: text.to_owned() };
-        let verdict = Verdict {
-            prediction: Prediction { probabilities, class, confidence: 1.0, abstained: false },
-            explanation: Explanation { terms: Vec::new(), line: Some(line) },
-            telemetry: Telemetry::default(),
-        };
-        let facts: Facts = Facts::of(
-            tests
-                .iter()
-                .map(|name| format!("FAILED t.py::{name} - x"))
-                .collect::<Vec<_>>()
-                .iter()
-                .map(String::as_str),
-        );
-        Self {
-            subject,
-            job,
-            cause: Cause::of(&verdict, &facts),
-            verdict,
-            next: NextStep { kind: None, advice: "Mend it.".into(), docs: "https://example.com".into() },
-            facts,
-            failed_at: at(job_id / 10),
-        }
-    }
-
-    fn rows<'a>(
-        &'a self,
-        key: &'a DeliveryKey,
-        record: &'a FailureRecord,
-    ) -> (NewInference<'a>, NewFailure<'a>) {
-        let new = NewInference {
-            key,
-            record,
-            subject: &self.subject,
-            verdict: &self.verdict,
-            evidence: EvidenceKind::Log,
-            notes: &[],
-            job: Some(self.job.1),
-            step: None,
-            model_version: "v1",
-            cells: &[],
-        };
-        let failure = NewFailure {
-            job_id: Some(self.job.0),
-            failed_at: Some(self.failed_at),
-            seconds: Some(60),
-            cause: &self.cause,
-            fault: Fault::Code,
-            next: &self.next,
-            facts: &self.facts,
-            around: &[],
-        };
-        (new, failure)
-    }
-}
-
 fn at(run_id: u64) -> i64 {
     DAY + i64::try_from(run_id).unwrap() * 60
 }
 
-fn record(subject: Subject, branch: &str, sha: &str) -> FailureRecord {
-    let run_id = match subject {
-        Subject::Run { run_id, .. } => run_id,
-        Subject::Job { run_id, .. } => run_id.unwrap(),
-    };
-    FailureRecord {
-        subject,
-        repository: REPOSITORY.into(),
-        installation_id: Some(7),
-        author: Some("ann".into()),
-        workflow: Some(WORKFLOW.into()),
-        job: None,
-        conclusion: Conclusion::Failure,
-        summary: None,
-        branch: Some(branch.into()),
-        default_branch: Some("main".into()),
-        trigger: Some("push".into()),
-        pull: None,
-        head_sha: Some(sha.repeat(10)),
-        html_url: None,
-        started_at: None,
-        ended_at: Some(at(run_id)),
-        runner_labels: Vec::new(),
-    }
-}
-
-fn green(run_id: u64, run_attempt: u32, branch: &str, sha: &str) -> PassedRun {
-    PassedRun {
-        repository: REPOSITORY.into(),
-        installation_id: Some(7),
-        run_id,
-        run_attempt,
-        workflow: Some(WORKFLOW.into()),
-        branch: Some(branch.into()),
-        default_branch: Some("main".into()),
-        head_sha: Some(sha.repeat(10)),
-        trigger: Some("push".into()),
-        author: Some("bob".into()),
-        pull: None,
-        ended_at: Some(at(run_id) + 30),
-    }
+fn sha_of(short: &str) -> String {
+    short.repeat(20)
 }
 
 // === the tests ===
@@ -350,11 +213,11 @@ fn a_day_ends_in_the_tables_that_were_written_down_beforehand() {
     let [main, topic] = compile.try_into().unwrap();
     assert_eq!(
         (main.branch.as_str(), main.times, main.fixed_sha.as_deref()),
-        ("main", 2, Some(&*"a2".repeat(10)))
+        ("main", 2, Some(&*sha_of("a2")))
     );
     assert_eq!(
         (main.green_sha.as_deref(), main.red_sha.as_deref()),
-        (Some(&*"a0".repeat(10)), Some(&*"a1".repeat(10)))
+        (Some(&*sha_of("a0")), Some(&*sha_of("a1")))
     );
     assert_eq!((topic.branch.as_str(), topic.times, topic.fixed_sha), ("topic", 2, None));
     let topic_run = rig.ask(runs::of_run(Scope::All, REPOSITORY, 120, 1));
@@ -467,4 +330,66 @@ fn causes_are_found_by_words_of_their_lines_and_tests() {
         rig.ask(causes::causes(Scope::All, filter, 10, NOW)).len()
     };
     assert_eq!(["borrow moved", "test_sto", "space", "nothing", "\" OR 1 *"].map(found), [1, 1, 1, 0, 0]);
+}
+
+/// The plan of a question's statements, a line for each step.
+fn plan<T: 'static>(rig: &Rig, query: &Query<T>) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Step {
+        detail: String,
+    }
+    let explain = |statement: &Statement| {
+        let sql: &'static str =
+            Box::leak(format!("-- explain\nEXPLAIN QUERY PLAN {}", statement.sql).into_boxed_str());
+        rig.ask(Query::reading(Statement { sql, args: statement.args.clone() }).rows::<Step>())
+    };
+    query.statements().iter().flat_map(explain).map(|step| step.detail).collect()
+}
+
+#[test]
+fn no_question_reads_a_whole_table() {
+    let rig = Rig::new("plans");
+    let none = CauseFilter::default();
+    let repository =
+        CauseFilter { repository: Some(REPOSITORY), author: Some("ann"), branch: Some("main"), ..none };
+    let words = CauseFilter {
+        words: Some("error"),
+        state: Some(CauseState::Open),
+        flaky: true,
+        before: Some(1),
+        ..none
+    };
+    let list = |scope, filter| causes::causes(scope, filter, 50, NOW);
+    let plans = [
+        ("causes", plan(&rig, &list(Scope::All, none))),
+        ("of a repository", plan(&rig, &list(Scope::All, repository))),
+        ("of an installation", plan(&rig, &list(Scope::Installation(7), words))),
+        ("cause", plan(&rig, &causes::cause(Scope::All, 1, NOW))),
+        ("branches", plan(&rig, &causes::branches(1))),
+        ("of a cause", plan(&rig, &runs::of_cause(Scope::All, 1))),
+        ("seen", plan(&rig, &causes::seen(1))),
+        ("of a run", plan(&rig, &runs::of_run(Scope::All, REPOSITORY, 1, 1))),
+        ("run", plan(&rig, &runs::run(Scope::All, REPOSITORY, 1, 1))),
+        ("by id", plan(&rig, &runs::by_id(Scope::All, 1))),
+        ("red", plan(&rig, &runs::red(Scope::All, NOW))),
+        ("recovery", plan(&rig, &runs::recovery(Scope::All, NOW))),
+        ("tests", plan(&rig, &tests::tests(Scope::All, None, true, 50))),
+        ("tests of a repository", plan(&rig, &tests::tests(Scope::All, Some(REPOSITORY), false, 50))),
+        ("green run", plan(&rig, &history::passed(&green(1, 1, "main", &sha_of("aa"), NOW), NOW))),
+    ];
+    const TABLES: [&str; 8] =
+        ["inferences", "failures", "causes", "cause_branches", "runs", "tests", "failed_tests", "feedback"];
+    for (name, steps) in plans {
+        let scans = |step: &&String| {
+            let table =
+                step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+            // In the order of an index, a list ends at its limit.
+            TABLES.contains(&table) && !step.contains("USING INDEX")
+        };
+        assert_eq!(steps.iter().find(scans), None, "{name}: {steps:#?}");
+        assert!(
+            !steps.iter().any(|step| step.contains("TEMP B-TREE FOR ORDER BY") && name == "causes"),
+            "{steps:#?}"
+        );
+    }
 }

@@ -25,6 +25,12 @@ enum BenchTarget {
     /// Measure webhooks per second, latency and CPU of workerd, with storing, at concurrency 1 and 50; the first
     /// verdict.
     Edge,
+    /// Measure the questions of the dashboard and the transaction of a delivery in a memory of many failures.
+    History {
+        /// How many failures the database has.
+        #[arg(long, default_value_t = 1_000_000)]
+        failures: u64,
+    },
     /// Measure errors, latency and memory of worker, node and database together, at half the rate that they sustain.
     Load {
         /// How many minutes the load lasts.
@@ -45,6 +51,7 @@ impl Bench {
         let (name, mut command) = match &self.what {
             BenchTarget::Classifier => ("classifier", classifier()?),
             BenchTarget::Edge => ("edge", edge()?),
+            BenchTarget::History { failures } => ("history", history(*failures)?),
             BenchTarget::Load { minutes } => ("load", load(*minutes)?),
             BenchTarget::Node { python } => ("node", node(python)?),
         };
@@ -80,6 +87,13 @@ fn classifier() -> Result<Command> {
 fn edge() -> Result<Command> {
     let programs = Programs::for_measuring()?;
     Ok(programs.command(&target()?.join("debug/bench-edge")))
+}
+
+fn history(failures: u64) -> Result<Command> {
+    let programs = Programs::for_development()?;
+    let mut command = programs.command(&target()?.join("debug/bench-history"));
+    command.args(["--failures", &failures.to_string()]);
+    Ok(command)
 }
 
 fn load(minutes: f64) -> Result<Command> {

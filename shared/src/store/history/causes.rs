@@ -220,14 +220,14 @@ main AS (
   SELECT cause_branches.*, COALESCE((SELECT run_id FROM runs WHERE runs.conclusion = 'success'
     AND runs.repository = cause_branches.repository AND runs.workflow = cause_branches.workflow
     AND runs.branch = cause_branches.branch AND runs.run_id < last_run_id ORDER BY run_id DESC LIMIT 1), 0) AS green_run
-  FROM cause_branches, failure WHERE cause_branches.cause_id = failure.cause_id
+  FROM failure CROSS JOIN cause_branches WHERE cause_branches.cause_id = failure.cause_id
     AND cause_branches.workflow = failure.workflow AND cause_branches.on_default = 1 AND fixed_run_id IS NULL LIMIT 1),
 red AS (
-  SELECT failures.failed_at, failures.head_sha FROM failures, main WHERE failures.cause_id = main.cause_id
+  SELECT failures.failed_at, failures.head_sha FROM main CROSS JOIN failures WHERE failures.cause_id = main.cause_id
     AND failures.workflow = main.workflow AND failures.branch = main.branch AND failures.run_id > green_run
   ORDER BY failures.run_id, failures.run_attempt, failures.id LIMIT 1),
 other AS (
-  SELECT failures.failed_at, failures.branch FROM failures, failure WHERE failures.cause_id = failure.cause_id
+  SELECT failures.failed_at, failures.branch FROM failure CROSS JOIN failures WHERE failures.cause_id = failure.cause_id
     AND failures.id <> failure.id ORDER BY failures.failed_at DESC, failures.id DESC LIMIT 1)
 SELECT failure.failed_at, failure.head_sha, failure.branch, failure.on_default, failure.passed_at IS NOT NULL AS this_passed,
   (SELECT COUNT(*) FROM (SELECT 1 FROM failures WHERE failures.repository = failure.repository LIMIT ?2 + 1)) - 1 AS known,
@@ -235,7 +235,7 @@ SELECT failure.failed_at, failure.head_sha, failure.branch, failure.on_default, 
   (SELECT failed_at FROM other) AS last_at, (SELECT branch FROM other) AS last_branch,
   (SELECT branch FROM main) AS main_branch, (SELECT failed_at FROM red) AS main_since_at,
   (SELECT head_sha FROM red) AS main_since_sha, (SELECT last_at FROM main) AS main_last_at,
-  (SELECT COUNT(*) FROM failures, main WHERE failures.cause_id = main.cause_id AND failures.workflow = main.workflow
+  (SELECT COUNT(*) FROM main CROSS JOIN failures WHERE failures.cause_id = main.cause_id AND failures.workflow = main.workflow
     AND failures.branch = main.branch AND failures.run_id > green_run) AS main_times,
   (SELECT fixed_at FROM cause_branches WHERE cause_branches.cause_id = failure.cause_id
     AND cause_branches.workflow = failure.workflow AND cause_branches.branch = failure.branch) AS fixed_at,
