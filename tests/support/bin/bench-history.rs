@@ -41,10 +41,15 @@ async fn main() -> Result<()> {
     let options = Options::parse();
     let programs = Programs::from_env()?;
     let folder = work_folder("bench-history")?;
-    let database = programs.start_database(&folder.join("sentinel.db"), 0, TOKEN)?;
-    let client = sentinel_node::operate::http::client().build()?;
-    let store = Store::new(client, &database.url, Secret::new(TOKEN));
-    let empty = delivery(&store, 0).await?;
+    let open = |name: &str| -> Result<_> {
+        let database = programs.start_database(&folder.join(name), 0, TOKEN)?;
+        let client = sentinel_node::operate::http::client().build()?;
+        let store = Store::new(client, &database.url, Secret::new(TOKEN));
+        Ok((database, store))
+    };
+    let (_small, small) = open("empty.db")?;
+    let empty = delivery(&small, 0).await?;
+    let (_database, store) = open("full.db")?;
     let started = Instant::now();
     fill(&store, options.failures).await.context("making the rows")?;
     eprintln!("{} failures made in {:.0} s", options.failures, started.elapsed().as_secs_f64());

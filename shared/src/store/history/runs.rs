@@ -15,7 +15,7 @@ const RED_SHOWN: i64 = 50;
 /// The days over which the time to green and the lost time are told.
 pub const RECENT_DAYS: i64 = 30;
 /// The largest number of red times that their median is made from.
-const GREEN_TIMES: i64 = 1000;
+const GREEN_TIMES: i64 = 200;
 
 /// One failed job of a run, with its verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
