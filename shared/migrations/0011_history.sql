@@ -129,7 +129,7 @@ CREATE INDEX IF NOT EXISTS failures_of_run ON failures (repository, run_id, run_
 CREATE INDEX IF NOT EXISTS failures_of_job ON failures (repository, job_id);
 CREATE INDEX IF NOT EXISTS failures_of_commit ON failures (repository, head_sha);
 CREATE INDEX IF NOT EXISTS failures_failed ON failures (failed_at, installation_id, seconds);
-CREATE INDEX IF NOT EXISTS failures_of_author ON failures (cause_id, author);
+CREATE INDEX IF NOT EXISTS failures_of_author ON failures (author, cause_id);
 
 -- Tests that failed, by the name that their runner gives them.
 CREATE TABLE IF NOT EXISTS tests (

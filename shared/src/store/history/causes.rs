@@ -176,7 +176,7 @@ macro_rules! filtered {
     () => {
         concat!("AND (?11 = 0 OR ", super::flaky_when!("times"), ") AND (?4 IS NULL OR class = ?4) AND (?5 IS NULL OR ?5 = (open_branches > 0 AND last_at >= ?1 - 2592000))
   AND (?6 IS NULL OR EXISTS (SELECT 1 FROM cause_branches WHERE cause_id = causes.id AND branch = ?6))
-  AND (?7 IS NULL OR EXISTS (SELECT 1 FROM failures WHERE cause_id = causes.id AND author = ?7))
+  AND (?7 IS NULL OR id IN (SELECT cause_id FROM failures WHERE author = ?7))
   AND (?8 IS NULL OR id IN (SELECT rowid FROM causes_words WHERE causes_words MATCH ?8))
   AND (?9 IS NULL OR (last_at, id) < (SELECT last_at, id FROM causes WHERE id = ?9))
 ORDER BY last_at DESC, id DESC LIMIT ?10")

@@ -192,22 +192,24 @@ SELECT repository, run_id, run_attempt, workflow, branch, head_sha, author, pull
 
 const RED: &str = "-- red_branches
 SELECT cause_branches.repository, workflow, branch, cause_id, class, line, cause_branches.last_at, cause_branches.times,
-  COALESCE((SELECT MIN(failed_at) FROM failures WHERE failures.cause_id = cause_branches.cause_id
+  COALESCE((SELECT failed_at FROM failures WHERE failures.cause_id = cause_branches.cause_id
     AND failures.workflow = cause_branches.workflow AND failures.branch = cause_branches.branch
     AND failures.run_id > COALESCE((SELECT run_id FROM runs WHERE runs.conclusion = 'success'
       AND runs.repository = cause_branches.repository AND runs.workflow = cause_branches.workflow
-      AND runs.branch = cause_branches.branch AND runs.run_id < cause_branches.last_run_id ORDER BY run_id DESC LIMIT 1), 0)),
+      AND runs.branch = cause_branches.branch AND runs.run_id < cause_branches.last_run_id ORDER BY run_id DESC LIMIT 1), 0)
+    ORDER BY run_id, run_attempt LIMIT 1),
     cause_branches.first_at) AS since
 FROM cause_branches JOIN causes ON causes.id = cause_id
 WHERE on_default = 1 AND fixed_run_id IS NULL AND cause_branches.last_at >= ?1 AND (?2 IS NULL OR installation_id = ?2)
 ORDER BY cause_branches.last_at DESC LIMIT ?3";
 
 const GREEN_AGAIN: &str = "-- times_to_green
-SELECT fixed_at - COALESCE((SELECT MIN(failed_at) FROM failures WHERE failures.cause_id = cause_branches.cause_id
+SELECT fixed_at - COALESCE((SELECT failed_at FROM failures WHERE failures.cause_id = cause_branches.cause_id
     AND failures.workflow = cause_branches.workflow AND failures.branch = cause_branches.branch
     AND failures.run_id > COALESCE((SELECT run_id FROM runs WHERE runs.conclusion = 'success'
       AND runs.repository = cause_branches.repository AND runs.workflow = cause_branches.workflow
-      AND runs.branch = cause_branches.branch AND runs.run_id < cause_branches.last_run_id ORDER BY run_id DESC LIMIT 1), 0)),
+      AND runs.branch = cause_branches.branch AND runs.run_id < cause_branches.last_run_id ORDER BY run_id DESC LIMIT 1), 0)
+    ORDER BY run_id, run_attempt LIMIT 1),
     cause_branches.first_at) AS seconds
 FROM cause_branches JOIN causes ON causes.id = cause_id
 WHERE on_default = 1 AND fixed_run_id IS NOT NULL AND fixed_at >= ?1 AND (?2 IS NULL OR installation_id = ?2)
