@@ -3,7 +3,7 @@
 use super::super::query::{Query, Value};
 use super::super::{column, optional, scope_param, statement};
 use crate::access::Scope;
-use crate::history::{NEW_KNOWN_MIN, Seen};
+use crate::history::{NEW_KNOWN_MIN, Seen, is_vague};
 use serde::{Deserialize, Serialize};
 
 /// The largest number of causes on one page.
@@ -243,6 +243,9 @@ SELECT failure.failed_at, failure.head_sha, failure.branch, failure.on_default, 
     AND cause_branches.workflow = failure.workflow AND cause_branches.branch = failure.branch) AS fixed_sha
 FROM failure LEFT JOIN causes ON causes.id = failure.cause_id";
 
+const TOLD_BY: &str = "-- told_by
+SELECT line, tests FROM causes WHERE id = (SELECT cause_id FROM failures WHERE id = ?1)";
+
 /// The number of branches that are shown of a cause.
 const BRANCHES_SHOWN: i64 = 20;
 
@@ -281,8 +284,19 @@ pub fn branches(id: i64) -> Query<Vec<CauseBranch>> {
 
 /// What was known before of a failure, by the id of its verdict. Ask it with a question that checks the scope.
 pub fn seen(failure: i64) -> Query<Option<Seen>> {
+    #[derive(Deserialize)]
+    struct Told {
+        line: String,
+        #[serde(deserialize_with = "column::json_or_default")]
+        tests: Vec<String>,
+    }
     let known = Value::Integer(i64::try_from(NEW_KNOWN_MIN).unwrap_or(i64::MAX));
-    Query::reading(statement(SEEN, [Value::Integer(failure), known])).first()
+    let seen = Query::reading(statement(SEEN, [Value::Integer(failure), known])).first();
+    let told = Query::reading(statement(TOLD_BY, [Value::Integer(failure)])).first();
+    seen.and(told).map(|(seen, told): (Option<Seen>, Option<Told>)| {
+        let vague = told.is_none_or(|told| is_vague(&told.line, &told.tests));
+        seen.map(|seen| Seen { vague, ..seen })
+    })
 }
 
 /// The words of a search as FTS5 reads them: each must occur, or begin a word that does.
