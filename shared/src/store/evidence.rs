@@ -3,8 +3,8 @@
 
 use super::column;
 use super::deliveries::LEASE_SECONDS;
-use super::inferences::NewInference;
 use super::query::{Change, Query, Statement, Value};
+use super::verdict::NewInference;
 use super::{statement, text};
 use crate::evidence::{GithubStanding, Note, Trouble};
 use crate::failure::FailureRecord;

@@ -1,5 +1,7 @@
 //! Stored verdicts: one for each subject, made again if it was made without the log, and read by people and programs.
 
+pub use super::verdict::{EvidenceKind, NewInference};
+
 use super::column;
 use super::history::{self, NewFailure, OtherJobs};
 use super::query::{Change, Query, Statement, Value};
@@ -8,52 +10,13 @@ use super::{
     statement, text,
 };
 use crate::access::Scope;
-use crate::classifier::Verdict;
 use crate::drift::BLOCK;
 use crate::evidence::{Note, Trouble};
 use crate::excerpt::Line;
-use crate::failure::{FailureRecord, Subject};
+use crate::failure::Subject;
 use crate::github::rfc3339;
-use crate::webhook::DeliveryKey;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-
-/// The evidence that a verdict was made from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EvidenceKind {
-    /// Only the delivery itself.
-    Payload,
-    /// The delivery and the failed job's steps.
-    Job,
-    /// The delivery, the failed job's steps and its log.
-    Log,
-}
-
-/// A verdict about a delivered record, to be stored.
-#[derive(Clone, Copy)]
-pub struct NewInference<'a> {
-    /// The delivery it answers.
-    pub key: &'a DeliveryKey,
-    /// The failed run or job that was delivered.
-    pub record: &'a FailureRecord,
-    /// What the verdict is about: the run for its headline, else a job.
-    pub subject: &'a Subject,
-    /// The verdict, which says why it failed.
-    pub verdict: &'a Verdict,
-    /// What the verdict was made from.
-    pub evidence: EvidenceKind,
-    /// Remarks for readers about the evidence.
-    pub notes: &'a [Note],
-    /// The failed job's name, where the API told it.
-    pub job: Option<&'a str>,
-    /// The failed step's name, where the API told it.
-    pub step: Option<&'a str>,
-    /// The model that made the verdict.
-    pub model_version: &'a str,
-    /// Where the verdict falls in the model's drift histograms.
-    pub cells: &'a [(String, u32)],
-}
 
 /// An inference as it is stored, and as `/api/history` shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -323,20 +286,6 @@ pub fn totals(scope: Scope, window: u32) -> Query<Totals> {
 pub fn classes_by_day(scope: Scope, since: i64) -> Query<Vec<DayCount>> {
     let days = Query::reading(statement(CLASSES_BY_DAY, [Value::Integer(since), scope_param(scope)])).rows();
     days.map(|days: Vec<DayRow>| days.into_iter().map(DayRow::day_count).collect())
-}
-
-// === impl EvidenceKind ===
-
-impl EvidenceKind {
-    /// A short, stable name.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Payload => "payload",
-            Self::Job => "job",
-            Self::Log => "log",
-        }
-    }
 }
 
 impl DayRow {

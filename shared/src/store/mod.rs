@@ -26,6 +26,7 @@ pub mod reactions;
 pub mod retention;
 mod row;
 pub mod telemetry;
+mod verdict;
 pub mod writes;
 
 pub use query::{Lock, Query, Rows, Statement, Value};

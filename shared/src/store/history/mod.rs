@@ -27,8 +27,8 @@ pub mod causes;
 pub mod runs;
 pub mod tests;
 
-use super::inferences::NewInference;
 use super::query::{Change, Query, Statement, Value};
+use super::verdict::NewInference;
 use super::{json_of, number, optional, statement, text};
 use crate::excerpt::Line;
 use crate::facts::Facts;
