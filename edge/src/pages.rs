@@ -11,20 +11,24 @@ const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, content type and text of each file.
-const FILES: [(&str, &str, &str); 13] = [
+const FILES: [(&str, &str, &str); 17] = [
     ("/", "text/html; charset=utf-8", include_str!("../assets/index.html")),
     ("/style.css", "text/css; charset=utf-8", include_str!("../assets/style.css")),
     ("/js/app.js", SCRIPT, include_str!("../assets/js/app.js")),
     ("/js/ask.js", SCRIPT, include_str!("../assets/js/ask.js")),
+    ("/js/cause.js", SCRIPT, include_str!("../assets/js/cause.js")),
     ("/js/charts.js", SCRIPT, include_str!("../assets/js/charts.js")),
     ("/js/deliveries.js", SCRIPT, include_str!("../assets/js/deliveries.js")),
     ("/js/drift.js", SCRIPT, include_str!("../assets/js/drift.js")),
+    ("/js/evidence.js", SCRIPT, include_str!("../assets/js/evidence.js")),
     ("/js/failures.js", SCRIPT, include_str!("../assets/js/failures.js")),
     ("/js/models.js", SCRIPT, include_str!("../assets/js/models.js")),
     ("/js/overview.js", SCRIPT, include_str!("../assets/js/overview.js")),
     ("/js/page.js", SCRIPT, include_str!("../assets/js/page.js")),
     ("/js/playground.js", SCRIPT, include_str!("../assets/js/playground.js")),
     ("/js/reviews.js", SCRIPT, include_str!("../assets/js/reviews.js")),
+    ("/js/run.js", SCRIPT, include_str!("../assets/js/run.js")),
+    ("/js/verdicts.js", SCRIPT, include_str!("../assets/js/verdicts.js")),
 ];
 
 /// `GET /openapi.yaml`: what the API takes and answers.

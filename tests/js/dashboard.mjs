@@ -16,6 +16,14 @@ async function accessible(page, where) {
   assert.deepEqual(grave.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).slice(0, 3).join(" ")}`), [], where);
 }
 
+/** Clicks the first of these links, and waits for what it leads to. */
+async function follow(page, link, shown) {
+  await page.locator(link).first().click();
+  await page.locator(shown).waitFor().catch(async (error) => {
+    throw new Error(`${shown} at ${page.url()}: ${await page.getByRole("alert").textContent()} ${error.message}`);
+  });
+}
+
 try {
   // A page of its own: the browser reports the refused requests as errors, some of them late.
   const stranger = await browser.newPage();
@@ -57,8 +65,9 @@ try {
   assert.deepEqual(cookies.map(({ httpOnly, sameSite }) => [httpOnly, sameSite]), [[true, "Strict"]], "a cookie no script reads");
   assert.equal(await page.evaluate(() => document.cookie + JSON.stringify(sessionStorage)), "{}", "no key is kept in the page");
 
-  // Failures: filtered, corrected, linked.
+  // All verdicts: filtered, corrected, linked.
   await open(page, "Failures");
+  await page.getByRole("link", { name: "All verdicts" }).click();
   await page.locator("#history li").first().waitFor();
   await page.locator("#filter select").selectOption("Test Failure");
   await page.waitForFunction(() => [...document.querySelectorAll("#history .verdict")].every((verdict) => verdict.textContent === "Test Failure"));
@@ -72,7 +81,7 @@ try {
   assert.match(await entry.locator(".run a").getAttribute("href"), /^https:\/\/github\.com\//);
   await entry.getByLabel("No, it was").selectOption("Timeout");
   await entry.getByRole("status").filter({ hasText: "Corrected to Timeout." }).waitFor();
-  await page.screenshot({ path: join(pictures, "failures.png") });
+  await page.screenshot({ path: join(pictures, "verdicts.png") });
   const id = await entry.locator("details").getAttribute("data-id");
 
   // Reviews: what was found, and another try for a dead letter.
@@ -172,6 +181,13 @@ try {
         assert.ok(overflow <= 0, `nothing sticks out of ${name} at ${width} px (${overflow} px)`);
         await page.screenshot({ path: join(pictures, `${name.toLowerCase()}-${width}-${colorScheme}.png`) });
       }
+      await open(page, "Failures");
+      for (const [name, link, shown] of [["cause", "#cause-list .cause-line", "#cause-title"], ["run", "#cause-runs a.cause-line", "#headline"]]) {
+        await follow(page, link, shown);
+        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(overflow <= 0, `nothing sticks out of a ${name} at ${width} px (${overflow} px)`);
+        await page.screenshot({ path: join(pictures, `${name}-${width}-${colorScheme}.png`) });
+      }
     }
   }
   await page.getByRole("button", { name: "Sign out" }).click();
@@ -198,6 +214,16 @@ try {
       if (await details.isVisible()) await details.locator("summary").click();
       await accessible(walk, `${name}, ${colorScheme}`);
     }
+    // The pages that the list of causes leads to.
+    await open(walk, "Failures");
+    await walk.waitForTimeout(300);
+    await follow(walk, "#cause-list .cause-line", "#cause-title");
+    await accessible(walk, `a cause, ${colorScheme}`);
+    await follow(walk, "#cause-runs a.cause-line", "#headline");
+    await accessible(walk, `a run, ${colorScheme}`);
+    await walk.evaluate(() => (location.hash = "#verdicts"));
+    await walk.locator("#history summary").first().click();
+    await accessible(walk, `all verdicts, ${colorScheme}`);
     await inspected.close();
   }
   console.log("the dashboard works");

@@ -1,26 +1,31 @@
 // The dashboard: who is signed in, which page is open, and its refreshing.
 import { Problem, ask, post } from "./ask.js";
+import * as cause from "./cause.js";
 import * as deliveries from "./deliveries.js";
 import * as drift from "./drift.js";
 import * as failures from "./failures.js";
 import * as models from "./models.js";
 import * as overview from "./overview.js";
-import { at } from "./page.js";
+import { at, route } from "./page.js";
 import * as playground from "./playground.js";
 import * as reviews from "./reviews.js";
+import * as run from "./run.js";
+import * as verdicts from "./verdicts.js";
 
 const REFRESH_MS = 15_000;
-const pages = { overview, failures, reviews, drift, deliveries, models, playground };
+const pages = { overview, failures, verdicts, cause, run, reviews, drift, deliveries, models, playground };
+// Pages that the navigation reaches through another.
+const WITHIN = { verdicts: "failures", cause: "failures", run: "failures" };
 // About every installation: a key of one does not see them.
 const OPERATOR_ONLY = ["models"];
 let timer;
 let who;
 
-/** The page in the address; a link to an inference means the failures. */
+/** The page in the address; a link to an inference means the verdicts. */
 function current() {
-  const named = location.hash.slice(1);
+  const named = route().page;
   if (named in pages && !(OPERATOR_ONLY.includes(named) && who?.installation_id)) return named;
-  return new URLSearchParams(location.search).has("inference") ? "failures" : "overview";
+  return new URLSearchParams(location.search).has("inference") ? "verdicts" : "overview";
 }
 
 function open() {
@@ -29,7 +34,7 @@ function open() {
   for (const link of document.querySelectorAll("nav a")) {
     const name = link.hash.slice(1);
     link.hidden = OPERATOR_ONLY.includes(name) && Boolean(who?.installation_id);
-    if (name === page) link.setAttribute("aria-current", "page");
+    if (name === (WITHIN[page] ?? page)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   return page;
@@ -91,6 +96,7 @@ addEventListener("hashchange", () => {
   if (who) {
     refresh();
     at("main").focus();
+    scrollTo(0, 0);
   }
 });
 // Nobody looks at a hidden page.

@@ -45,6 +45,19 @@ export function stackedBars(days, label) {
   return picture(width, height, label, [line, words(`${most}`, { x: 2, y: 14, class: "axis start" }), ...bars]);
 }
 
+/** The counts of days as small bars, today's last. */
+export function sparkline(days, label) {
+  const [step, height] = [8, 28];
+  const most = Math.max(1, ...days);
+  const bars = days.map((count, index) => {
+    const tall = count ? Math.max(3, (count / most) * height) : 1;
+    return shape("rect", { x: index * step + 1, y: height - tall, width: step - 2, height: tall, class: count ? "actual" : "none" });
+  });
+  const made = picture(days.length * step, height, label, bars);
+  made.setAttribute("class", "chart spark");
+  return made;
+}
+
 /** Two histograms over the same bins, as shares. `bins`: [{ label, expected, actual }] */
 export function twoHistograms(bins, label) {
   const [width, height, floor] = [700, 200, 165];

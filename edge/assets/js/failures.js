@@ -1,118 +1,128 @@
-import { ask, post, withQuery } from "./ask.js";
-import { CLASSES, at, element, link, percent, replaceKeepingOpen, shade, tell } from "./page.js";
+// Causes: what failures have in common, the last seen first.
+import { ask, withQuery } from "./ask.js";
+import { sparkline } from "./charts.js";
+import { CLASSES, ago, anchor, at, counted, dotted, element, plain, redraw, route } from "./page.js";
 
-const ROWS = 50;
-// The inference a link points to (`?inference=7`, as a pull request's comment has it).
-const linked = new URLSearchParams(location.search).get("inference");
+const ROWS = 25;
+const TYPING_MS = 250;
+const NO_LINE = "No log line: nothing but the delivery was available.";
 let older = [];
+let next = null;
+let shown;
+let typing;
 
 export function prepare() {
-  const filter = at("filter");
+  const filter = at("cause-filter");
   filter.elements.class.append(...[...CLASSES, "Unknown"].map((name) => new Option(name, name)));
   filter.addEventListener("submit", (event) => event.preventDefault());
   filter.addEventListener("input", () => {
-    older = [];
-    at("least").textContent = percent(filter.elements.confidence.value);
-    refresh().catch((error) => (at("problem").textContent = error.message));
+    clearTimeout(typing);
+    typing = setTimeout(() => {
+      const query = asked();
+      // The address holds the filter, so that it can be sent to somebody; the way back stays one step.
+      history.replaceState(null, "", query ? `#failures?${query}` : "#failures");
+      refresh().catch(said);
+    }, TYPING_MS);
   });
-  at("older").addEventListener("click", async () => {
-    const last = [...at("history").querySelectorAll("details")].at(-1)?.dataset.id;
-    older.push(...(await page(last)));
-    await refresh();
+  at("older-causes").addEventListener("click", async () => {
+    try {
+      const { causes, next: after } = await page(next);
+      older.push(...causes);
+      next = after;
+      await refresh();
+    } catch (error) {
+      said(error);
+    }
   });
+  document.addEventListener("keydown", keys);
 }
 
-function page(before) {
-  const { repository, class: wanted, confidence } = at("filter").elements;
-  const least = confidence.value === "0" ? "" : confidence.value;
-  return ask(withQuery("/api/history", { limit: ROWS, repository: repository.value.trim(), class: wanted.value, confidence_min: least, before }));
+const said = (error) => (at("problem").textContent = error.message);
+
+/** What the form asks, as a query. */
+function asked() {
+  const wanted = [...new FormData(at("cause-filter"))].map(([name, value]) => [name, value.trim()]);
+  return `${new URLSearchParams(wanted.filter(([, value]) => value))}`;
 }
 
-export async function refresh() {
-  const newest = await withLinked(await page());
-  const known = new Set(newest.map(({ id }) => id));
-  const history = [...newest, ...older.filter(({ id }) => !known.has(id))];
-  const isFirst = at("history").children.length === 0;
-  at("empty").hidden = history.length > 0;
-  at("older").hidden = newest.length < ROWS;
-  replaceKeepingOpen(at("history"), history.map(entry));
-  const pointed = linked && isFirst && at("history").querySelector(`details[data-id="${CSS.escape(linked)}"]`);
-  if (pointed) pointed.open = true;
-}
-
-async function withLinked(history) {
-  if (!linked || history.some(({ id }) => `${id}` === linked)) return history;
-  try {
-    return [await ask(`/api/inference?id=${encodeURIComponent(linked)}`), ...history];
-  } catch {
-    return history;
+function fillIn(query) {
+  const wanted = new URLSearchParams(query);
+  for (const field of at("cause-filter").elements) {
+    if (field.type === "checkbox") field.checked = wanted.has(field.name);
+    else field.value = wanted.get(field.name) ?? "";
   }
 }
 
-function entry(inference) {
-  const item = at("entry").content.cloneNode(true);
-  const fill = (selector, text) => (item.querySelector(selector).textContent = text);
-  item.querySelector("details").dataset.id = inference.id;
-  fill(".verdict", inference.prediction);
-  fill(".confidence", percent(inference.confidence));
-  item.querySelector(".confidence").classList.add(shade(inference.confidence));
-  fill(".where", [inference.repository, inference.workflow, inference.job].filter(Boolean).join(" · "));
-  tell(item.querySelector("time"), inference.timestamp);
-  fill(".line", lineOf(inference.log_line) ?? "No log line: nothing but the delivery was available.");
-  item.querySelector(".terms").append(...termsOf(inference.top_features));
-  fill(".top", topOf(inference.top));
-  fill(".evidence", madeFrom(inference));
-  link(item.querySelector(".run"), inference.html_url, inference.subject);
-  addFeedback(item, inference);
+const page = (before) => ask(withQuery("/api/causes", { ...Object.fromEntries(new URLSearchParams(shown)), limit: ROWS, before }));
+
+export async function refresh() {
+  const { query } = route();
+  if (query !== shown) {
+    if (query !== asked()) fillIn(query);
+    [shown, older, next] = [query, [], null];
+    at("causes-loading").hidden = false;
+  }
+  const newest = await page();
+  if (shown !== query) return;
+  const known = new Set(newest.causes.map(({ id }) => id));
+  older = older.filter(({ id }) => !known.has(id));
+  if (older.length === 0) next = newest.next;
+  const causes = [...newest.causes, ...older];
+  at("causes-loading").hidden = true;
+  at("no-causes").hidden = Boolean(query) || causes.length > 0;
+  at("no-such-causes").hidden = !query || causes.length > 0;
+  at("older-causes").hidden = next == null;
+  redraw(at("cause-list"), causes, () => causes.map(row));
+}
+
+function row(cause) {
+  const item = element("li", "", "cause");
+  const text = element("div");
+  const branch = cause.last.branch && element("code", cause.last.branch);
+  text.append(
+    anchor(plain(cause.line) || NO_LINE, `#cause/${cause.id}`, "cause-line"),
+    badges(cause),
+    dotted(cause.repository, branch, cause.last.author && `by ${cause.last.author}`, ago(cause.last_at)),
+  );
+  const often = element("p", "", "often");
+  often.append(element("strong", `${cause.times}`), cause.times === 1 ? " failure" : " failures");
+  item.append(text, spark(cause), often);
   return item;
 }
 
-const SOURCES = { log: "delivery, steps and log", job: "delivery and steps", payload: "delivery only" };
-const NOTES = {
-  log_awaited: "GitHub does not give the log now; the verdict is made again when it does",
-  log_given_up: "GitHub did not give the log in three days",
-  log_beginning: "the log is too long to be read to its end; its beginning was read",
-  jobs_cut: "the run has more than 300 jobs; only the first 300 were looked at",
-  later_job: "the first failed job has no log; this is the next one that has",
-  jobs_unread: "the run has more than 20 failed jobs; the others were not looked into",
-};
-
-/** What a verdict was made from, and what should be known of that. */
-function madeFrom({ evidence, evidence_notes: notes }) {
-  return [SOURCES[evidence], ...notes.map((note) => NOTES[note] ?? note)].join("; ");
+/** What a cause is, in words that stand side by side. */
+export function badges(cause) {
+  const made = element("p", "", "badges");
+  const state = element("span", cause.state, "state");
+  state.dataset.state = cause.state;
+  made.append(state, element("strong", cause.class));
+  if (cause.kind) made.append(element("span", cause.kind.replaceAll("_", " ")));
+  if (cause.flaky) made.append(element("span", "flaky", "tag fair"));
+  if (cause.fault === "platform") made.append(element("span", "not the code: the platform", "tag"));
+  if (cause.tests.length) made.append(element("span", counted(cause.tests.length, "test"), "tag"));
+  return made;
 }
 
-export const lineOf = (line) => line && `${line.number ? `${line.number}: ` : ""}${line.text}`;
-export const topOf = (top) => top.map((guess) => `${guess.class} ${percent(guess.confidence)}`).join(", ");
-
-export function termsOf(terms) {
-  const shown = terms.map((term) => {
-    const made = element("span", `${term.term} −${term.drop.toFixed(2)}`, "term");
-    made.title = "How far the score of this class falls without the term";
-    return made;
-  });
-  return shown.length ? shown : ["none"];
+export function spark({ days }) {
+  const sum = days.reduce((all, count) => all + count, 0);
+  return sparkline(days, `${counted(sum, "failure")} in ${days.length} days, at most ${Math.max(0, ...days)} a day`);
 }
 
-/** One click says what it was; the latest word counts. */
-function addFeedback(item, inference) {
-  const select = item.querySelector(".feedback select");
-  const said = item.querySelector(".said");
-  select.append(...CLASSES.filter((name) => name !== inference.prediction).map((name) => new Option(name, name)));
-  const show = (name) => (said.textContent = name === inference.prediction ? "Confirmed." : `Corrected to ${name}.`);
-  if (inference.corrected) show(inference.corrected);
-  const say = async (name) => {
-    try {
-      await post("/api/feedback", { inference_id: inference.id, corrected_class: name });
-      inference.corrected = name;
-      show(name);
-    } catch (error) {
-      said.textContent = error.message;
-    }
-  };
-  const right = item.querySelector(".right");
-  // Unknown is no class: there is nothing to confirm.
-  right.hidden = !CLASSES.includes(inference.prediction);
-  right.addEventListener("click", () => say(inference.prediction));
-  select.addEventListener("change", () => select.value && say(select.value));
+/** `/` searches; the arrows, Home and End go over the list; Enter follows a link by itself. */
+function keys(event) {
+  if (at("failures").hidden || at("dashboard").hidden || event.ctrlKey || event.metaKey || event.altKey) return;
+  const { target, key } = event;
+  const search = at("cause-filter").elements.q;
+  const links = [...at("cause-list").querySelectorAll(".cause-line")];
+  const current = links.indexOf(target);
+  if (key === "/" && !target.matches("input, select, textarea")) search.focus();
+  else if (target.matches("select, textarea") || (target.matches("input") && (target !== search || key !== "ArrowDown"))) return;
+  else if (key === "ArrowUp" && current === 0) search.focus();
+  else {
+    const to = { ArrowDown: current + 1, ArrowUp: current - 1, Home: 0, End: links.length - 1 }[key];
+    // Without a row that is chosen, only the way into the list is taken; the page scrolls as ever.
+    if (to === undefined || !links[to] || (current < 0 && key !== "ArrowDown")) return;
+    links[to].focus();
+  }
+  event.preventDefault();
 }

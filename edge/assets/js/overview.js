@@ -1,6 +1,6 @@
 import { ask } from "./ask.js";
 import { stackedBars } from "./charts.js";
-import { CLASSES, at, element, percent } from "./page.js";
+import { CLASSES, ago, anchor, at, counted, dotted, element, lasting, percent, plain, redraw } from "./page.js";
 
 /** What to do while GitHub gives the worker nothing; deliveries wait meanwhile, and are worked on by themselves. */
 const TROUBLES = {
@@ -36,7 +36,8 @@ export async function health() {
 }
 
 export async function refresh() {
-  const timeline = await ask("/api/timeline?days=14");
+  const [timeline, red] = await Promise.all([ask("/api/timeline?days=14"), ask("/api/red")]);
+  showRed(red);
   const totals = new Map();
   const byDay = new Map();
   for (const { day, prediction, count } of timeline.counts) {
@@ -65,6 +66,40 @@ export async function refresh() {
   });
   at("no-classes").hidden = rows.length > 0;
   at("classes").replaceChildren(...rows);
+}
+
+/** What needs somebody now, how long that lasts as a rule, and which tests cannot be trusted. */
+function showRed({ branches, recovery, flaky_tests: flaky }) {
+  const or = (seconds) => (seconds == null ? "–" : lasting(seconds));
+  at("red-count").toggleAttribute("data-red", branches.length > 0);
+  at("red-count").textContent = new Set(branches.map(({ repository, workflow, branch }) => `${repository} ${workflow} ${branch}`)).size;
+  at("green-median").textContent = or(recovery.median_seconds);
+  at("green-p90").textContent = or(recovery.p90_seconds);
+  at("hours-lost").textContent = `${(recovery.lost_seconds / 3600).toFixed(1)} h`;
+  at("all-green").hidden = branches.length > 0;
+  redraw(at("red"), branches, () => branches.map(redBranch));
+  at("no-flaky").hidden = flaky.length > 0;
+  redraw(at("flaky"), flaky, () => flaky.map(flakyTest));
+}
+
+function redBranch(red) {
+  const item = element("li", "", "cause");
+  const text = element("div");
+  const title = element("p", "", "meta");
+  title.append(element("strong", red.repository), " ", red.workflow, " on ", element("code", red.branch));
+  text.append(title, anchor(plain(red.line) || red.class, `#cause/${red.cause_id}`, "cause-line"), dotted(red.class, counted(red.times, "failure"), ago(red.last_at)));
+  const since = element("p", `red for ${lasting((Date.now() - new Date(red.since)) / 1000)}`, "often poor");
+  since.title = new Date(red.since).toLocaleString();
+  item.append(text, since);
+  return item;
+}
+
+function flakyTest(test) {
+  const item = element("li", "", "cause");
+  const text = element("div");
+  text.append(anchor(test.name, `#failures?${new URLSearchParams({ q: test.name, repository: test.repository })}`, "cause-line"), dotted(test.repository, ago(test.last_at)));
+  item.append(text, element("p", `passed on retry ${test.passed} of ${counted(test.failures, "time")}`, "often"));
+  return item;
 }
 
 /** Which colour a class has; the last is Unknown's. */

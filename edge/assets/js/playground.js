@@ -1,5 +1,5 @@
 // The classifier in this browser: what is pasted goes nowhere.
-import { topOf } from "./failures.js";
+import { topOf } from "./verdicts.js";
 import { at, element, percent, shade } from "./page.js";
 import { finding } from "./reviews.js";
 
