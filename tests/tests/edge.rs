@@ -6,6 +6,8 @@
 mod access;
 #[path = "edge/causes.rs"]
 mod causes;
+#[path = "edge/day.rs"]
+mod day;
 #[path = "edge/evidence.rs"]
 mod evidence;
 #[path = "edge/mcp.rs"]
@@ -169,6 +171,7 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("the_api_answers_as_its_description_says_whatever_it_is_asked", access::described),
         ("of_two_teams_no_answer_to_one_holds_a_row_of_the_other", access::isolated),
         ("failures_with_one_cause_are_one_row_that_leads_to_their_runs_in_a_browser", causes::in_a_browser),
+        ("a_teams_day_of_sixty_deliveries_ends_in_the_causes_that_were_written_down", day::of_a_team),
         ("every_page_of_the_dashboard_works_and_is_accessible_in_a_browser", dashboard_in_chromium),
         ("while_the_database_is_down_a_delivery_is_refused_and_its_redelivery_is_stored_once", database_down),
         ("without_secrets_everything_that_needs_them_is_closed", secrets_unset),
