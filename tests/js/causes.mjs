@@ -79,6 +79,14 @@ try {
     await page.goBack();
     await page.locator("#cause .said").filter({ hasText: "Confirmed." }).waitFor();
   }
+  // A verdict, to which comments on pull requests link, leads to what was known before.
+  await page.goto(`${url}/#verdicts`);
+  const verdict = page.locator("#history li").filter({ hasText: `${repository} · CI · unit` }).first();
+  await verdict.locator("summary").click();
+  await verdict.getByRole("link", { name: "What is known of it" }).click();
+  await page.locator("#headline h2").filter({ hasText: "unit" }).waitFor();
+  assert.match(new URL(page.url()).hash, /^#run\/\d+$/);
+  assert.match(await page.locator("#headline .standing").textContent(), /Seen twice/);
   // What nobody knows is said in words.
   assert.deepEqual(problems, [], "no console errors");
   await page.goto(`${url}/#cause/999999999`);

@@ -82,7 +82,7 @@ function occurrence(branch, failure) {
 function failed(failure) {
   const item = element("li", "", "cause");
   const text = element("div");
-  const run = failure.run_id ? `#run/${failure.repository}/${failure.run_id}/${failure.run_attempt}` : undefined;
+  const run = failure.run_id ? `#run/${failure.repository}/${failure.run_id}/${failure.run_attempt}` : `#run/${failure.id}`;
   const title = [failure.workflow, failure.job].filter(Boolean).join(" · ");
   const pull = failure.pull && anchor(`#${failure.pull}`, onGithub(failure, `pull/${failure.pull}`));
   const branch = failure.branch && element("code", failure.branch);

@@ -1,4 +1,5 @@
-// A run at its own address, `#run/owner/name/ID/ATTEMPT`: the failed job that tells it first, then the others.
+// A run at its own address, `#run/owner/name/ID/ATTEMPT`: the failed job that tells it first, then the others. One failed
+// job alone is at `#run/7`, by the id of its verdict.
 import { Problem, ask, withQuery } from "./ask.js";
 import { commit, log, onGithub, standing, stated } from "./evidence.js";
 import { ago, anchor, at, counted, dotted, element, redraw, route } from "./page.js";
@@ -6,15 +7,15 @@ import { ago, anchor, at, counted, dotted, element, redraw, route } from "./page
 let shown;
 
 export async function refresh() {
-  const [owner, name, run, attempt] = route().args;
-  const wanted = route().args.join("/");
+  const { args } = route();
+  const wanted = args.join("/");
   if (wanted !== shown) {
     shown = wanted;
     redraw(at("run-body"), wanted, () => []);
     at("run-said").textContent = "Loading…";
   }
   try {
-    const detail = await ask(withQuery("/api/run", { repository: `${owner}/${name}`, run, attempt: attempt ?? 1 }));
+    const detail = await asked(args);
     if (wanted !== shown) return;
     at("run-said").textContent = "";
     redraw(at("run-body"), detail, () => drawn(detail));
@@ -22,6 +23,12 @@ export async function refresh() {
     if (!(error instanceof Problem && [400, 404].includes(error.status)) || wanted !== shown) throw error;
     at("run-said").textContent = "Nothing is known of this run, or this key may not see it.";
   }
+}
+
+async function asked([owner, name, run, attempt = 1]) {
+  if (name) return ask(withQuery("/api/run", { repository: `${owner}/${name}`, run, attempt }));
+  const { failure, standing: past } = await ask(withQuery("/api/failure", { id: owner }));
+  return { run: null, standing: past, failures: [failure] };
 }
 
 function drawn({ run, standing: past, failures }) {
@@ -33,7 +40,7 @@ function drawn({ run, standing: past, failures }) {
   top.append(
     title,
     dotted(
-      anchor(`run ${about.run_id}, attempt ${about.run_attempt}`, url),
+      about.run_id && anchor(`run ${about.run_id}, attempt ${about.run_attempt}`, url),
       about.branch && element("code", about.branch),
       about.head_sha && commit(about, about.head_sha),
       about.pull && anchor(`#${about.pull}`, onGithub(about, `pull/${about.pull}`)),

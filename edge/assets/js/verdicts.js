@@ -1,5 +1,5 @@
 import { ask, post, withQuery } from "./ask.js";
-import { CLASSES, at, element, link, percent, replaceKeepingOpen, shade, tell } from "./page.js";
+import { CLASSES, anchor, at, element, link, percent, replaceKeepingOpen, shade, tell } from "./page.js";
 
 const ROWS = 50;
 // The inference a link points to (`?inference=7`, as a pull request's comment has it).
@@ -63,6 +63,7 @@ function entry(inference) {
   fill(".top", topOf(inference.top));
   fill(".evidence", madeFrom(inference));
   link(item.querySelector(".run"), inference.html_url, inference.subject);
+  item.querySelector(".past").append(anchor("What is known of it", `#run/${inference.id}`));
   addFeedback(item, inference);
   return item;
 }
