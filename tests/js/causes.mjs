@@ -2,7 +2,7 @@
 // The repository has two failed runs of the same two causes; after a green run of the same branch, STATE is `fixed`.
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { launch, open, signIn } from "./browser.mjs";
+import { launch, open, ownKey, signIn } from "./browser.mjs";
 
 const [url, key, executablePath, tools, pictures, repository, state] = process.argv.slice(2);
 const sha = (digit) => digit.repeat(40);
@@ -13,7 +13,7 @@ try {
   page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
   page.on("pageerror", (error) => problems.push(String(error)));
   await page.goto(url);
-  await signIn(page, key);
+  await signIn(page, await ownKey(url, key, `causes, ${state}`));
 
   // What is red now, at one look.
   const red = page.locator("#red li").filter({ hasText: repository });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { launch, open, signIn } from "./browser.mjs";
+import { launch, open, ownKey, signIn } from "./browser.mjs";
 
 const [url, key, executablePath, tools, pictures, deadJob, verdictJob, failedDelivery] = process.argv.slice(2);
 const axe = createRequire(join(tools, "package.json")).resolve("axe-core/axe.min.js");
@@ -20,7 +20,7 @@ async function accessible(page, where) {
 async function follow(page, link, shown) {
   await page.locator(link).first().click();
   await page.locator(shown).waitFor().catch(async (error) => {
-    throw new Error(`${shown} at ${page.url()}: ${await page.getByRole("alert").textContent()} ${error.message}`);
+    throw new Error(`${shown} at ${page.url()}: ${await page.locator("main").innerText()} ${error.message}`);
   });
 }
 
@@ -205,7 +205,7 @@ try {
     await walk.goto(`${url}/setup`);
     await accessible(walk, `setup, ${colorScheme}`);
     await walk.goto(url);
-    await signIn(walk, key);
+    await signIn(walk, await ownKey(url, key, `walk, ${colorScheme}`));
     await walk.locator("#classes li").first().waitFor();
     for (const name of ["Overview", "Failures", "Reviews", "Drift", "Deliveries", "Models", "Playground"]) {
       await open(walk, name);
