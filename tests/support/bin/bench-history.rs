@@ -69,7 +69,7 @@ async fn main() -> Result<()> {
     })
     .await;
     measure("failures: flaky ones", async |_| {
-        drop(store.ask(list(CauseFilter { flaky: true, ..none })).await)
+        drop(store.ask(list(CauseFilter { flaky: true, ..none })).await);
     })
     .await;
     measure("failures: of a person", async |at| {
@@ -105,7 +105,7 @@ async fn main() -> Result<()> {
     })
     .await;
     measure("what was known before of a failure", async |at| {
-        drop(store.ask(causes::seen(at as i64 * 4999 + 1)).await)
+        drop(store.ask(causes::seen(at as i64 * 4999 + 1)).await);
     })
     .await;
     measure("a run's page", async |at| {
