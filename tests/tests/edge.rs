@@ -160,6 +160,7 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("the_metrics_count_what_was_stored", metrics),
         ("an_assistant_analyses_a_log_reviews_a_diff_and_corrects_a_verdict_over_stdio", mcp::over_stdio),
         ("over_http_an_assistant_needs_the_token_and_gets_the_same_answers", mcp::over_http),
+        ("the_failures_command_lists_causes_and_tells_one", mcp::failures_command),
         ("every_alert_fires_and_clears_under_promtool", monitoring::rules_fire_and_clear),
         (
             "every_panel_is_answered_by_a_prometheus_that_scraped_the_stack_and_an_alert_fires_and_clears",
@@ -1057,6 +1058,8 @@ fn metrics(world: &World) -> Outcome {
         "sentinel_model_info{version=\"lgbm_v",
         "sentinel_review_jobs_total{status=\"done\"} ",
         "sentinel_review_comments_total{severity=\"bug\"} ",
+        "\nsentinel_causes_open ",
+        "\nsentinel_flaky_tests ",
     ] {
         same(&text.contains(family), &true, &text)?;
     }

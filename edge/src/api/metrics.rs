@@ -1,11 +1,13 @@
 //! `GET /metrics`. Totals come from the database, so they survive every isolate.
 
+use crate::clock::now;
 use crate::guard::Call;
 use crate::respond;
 use sentinel_shared::access::Scope;
 use sentinel_shared::api::dashboard::WINDOW;
 use sentinel_shared::drift::DriftReport;
 use sentinel_shared::evidence::GithubStanding;
+use sentinel_shared::store::history::gauges;
 use sentinel_shared::store::{counters, drift, evidence, inferences};
 use sentinel_shared::{Error, Result};
 use std::fmt::Write;
@@ -35,8 +37,9 @@ pub(crate) async fn metrics(Call { app, .. }: Call) -> Result<Response> {
     let query = counters::counters()
         .and(inferences::totals(Scope::All, WINDOW))
         .and(drift::window(Scope::All, version))
-        .and(evidence::trouble());
-    let (((counters, totals), window), trouble) = app.database.ask(query).await?;
+        .and(evidence::trouble())
+        .and(gauges::gauges(now()));
+    let ((((counters, totals), window), trouble), remembered) = app.database.ask(query).await?;
     let troubled = |state| u64::from(trouble.as_ref().is_some_and(|trouble| trouble.state == state));
     let drift = DriftReport::of(&model.baseline, &window);
     let mut text = String::new();
@@ -66,8 +69,24 @@ pub(crate) async fn metrics(Call { app, .. }: Call) -> Result<Response> {
         ),
         ("sentinel_deliveries_queued", "Deliveries waiting to be classified.", totals.queued),
         ("sentinel_deliveries_failed", "Deliveries given up after three tries.", totals.failed),
+        (
+            "sentinel_causes_open",
+            "Causes of failures whose branches have not been green since, of the last 30 days.",
+            remembered.causes_open,
+        ),
+        (
+            "sentinel_flaky_tests",
+            "Tests that often passed when they were tried again.",
+            remembered.flaky_tests,
+        ),
     ] {
         let _ = write!(text, "# HELP {gauge} {help}\n# TYPE {gauge} gauge\n{gauge} {value}\n");
+    }
+    // Where nothing went green there is no median, and 0 would be the best of all.
+    if let Some(seconds) = remembered.median_seconds_to_green {
+        let gauge = "sentinel_time_to_green_median_seconds";
+        let help = "Median time from a default branch's first failure to its green run, over 30 days.";
+        let _ = write!(text, "# HELP {gauge} {help}\n# TYPE {gauge} gauge\n{gauge} {seconds}\n");
     }
     let family = "sentinel_drift_score";
     let _ = write!(

@@ -10,6 +10,7 @@ mod doctor;
 mod encode;
 mod eval;
 mod explain_run;
+mod failures;
 mod features;
 mod forget;
 mod jobs;
@@ -49,6 +50,7 @@ enum Command {
     Replay(replay::Replay),
     Retrain(retrain::Retrain),
     Serve(Box<serve::Serve>),
+    Failures(Box<failures::Failures>),
     Jobs(jobs::Jobs),
     Keys(keys::Keys),
     Forget(forget::Forget),
@@ -78,6 +80,7 @@ impl Cli {
             Command::Replay(command) => command.run(),
             Command::Retrain(command) => command.run(),
             Command::Serve(command) => command.run(),
+            Command::Failures(command) => command.run(),
             Command::Jobs(command) => command.run(),
             Command::Keys(command) => command.run(),
             Command::Forget(command) => command.run(),

@@ -1,8 +1,9 @@
 //! Sentinel's tools for assistants, over the Model Context Protocol (<https://modelcontextprotocol.io>).
 //!
 //! This file defines what each tool takes and answers. `analyze_log` and `review_diff` run the models in this process.
-//! The other three ask a worker, if one is configured. `sentinel mcp` chooses the transport.
+//! The others ask a worker, if one is configured. `sentinel mcp` chooses the transport.
 
+use crate::operate::failure_text;
 use crate::operate::worker_api::{Worker, url_encoded};
 use crate::review::backend::ort::BackendOptions;
 use crate::review::engine::Engine;
@@ -10,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::CallToolResult;
 use rmcp::{ServerHandler, schemars, tool, tool_handler, tool_router};
+use sentinel_shared::api::failures::{CauseDetail, Causes, FailureDetail, Tests};
 use sentinel_shared::api::feedback::FeedbackAnswer;
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::diff;
@@ -18,6 +20,7 @@ use sentinel_shared::features::Telemetry;
 use sentinel_shared::feedback::{FeedbackRequest, FeedbackStats};
 use sentinel_shared::review::plan::{ChangedFile, Plan};
 use sentinel_shared::review::policy::Policy;
+use sentinel_shared::store::history::causes::CAUSES_LIMIT;
 use sentinel_shared::store::inferences::Inference;
 use sentinel_shared::text::{lines, make_visible};
 use serde::Deserialize;
@@ -35,6 +38,9 @@ pub const INPUT_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 const REVIEW_TIME: Duration = Duration::from_secs(120);
 /// The number of verdicts that are listed by default.
 const FAILURES: u32 = 20;
+
+/// The number of flaky tests that are listed by default.
+const FLAKY_TESTS: u32 = 20;
 
 /// The tools of one process; each session has a handle.
 #[derive(Clone)]
@@ -91,6 +97,22 @@ struct RecentFailures {
     class: Option<String>,
 }
 
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+struct ExplainFailure {
+    /// The cause: its `id` in the `causes` of `recent_failures`. Give either this or `failure`.
+    cause: Option<i64>,
+    /// One failure: its `id` in the `failures` of `recent_failures`.
+    failure: Option<i64>,
+}
+
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+struct FlakyTests {
+    /// Only tests of this repository, as `owner/name`.
+    repository: Option<String>,
+    /// The number of tests, from 1 to 100; 20 by default.
+    limit: Option<u32>,
+}
+
 #[tool_router]
 impl Tools {
     /// Tools over the failure model and, if there is one, a worker. The review model is loaded when it is first used.
@@ -142,7 +164,8 @@ impl Tools {
         self.ask(|worker| Ok(json!(worker.get::<FeedbackStats>("/api/feedback/stats")?))).await
     }
 
-    /// List the latest verdicts on failed runs, newest first.
+    /// List what failed of late: `causes` has what failures have in common, how often it failed and whether it still does,
+    /// the last seen first; `failures` has the latest verdicts on failed runs, newest first.
     #[tool(annotations(read_only_hint = true))]
     async fn recent_failures(&self, Parameters(asked): Parameters<RecentFailures>) -> CallToolResult {
         let limit = asked.limit.unwrap_or(FAILURES);
@@ -150,13 +173,54 @@ impl Tools {
             return refused("limit must be from 1 to 200");
         }
         self.ask(move |worker| {
-            let mut path = format!("/api/history?limit={limit}");
-            for (name, wanted) in [("repository", &asked.repository), ("class", &asked.class)] {
-                if let Some(wanted) = wanted {
-                    path.push_str(&format!("&{name}={}", url_encoded(wanted)));
+            let wanted = [("repository", &asked.repository), ("class", &asked.class)];
+            let filters = filters(&wanted);
+            let failures: Vec<Inference> = worker.get(&format!("/api/history?limit={limit}{filters}"))?;
+            let limit = limit.min(CAUSES_LIMIT);
+            // A worker of the release before knows no causes, and its verdicts are worth telling.
+            let causes = worker.get::<Causes>(&format!("/api/causes?limit={limit}{filters}"));
+            Ok(json!({ "failures": failures, "causes": causes.map(|page| page.causes).unwrap_or_default() }))
+        })
+        .await
+    }
+
+    /// Explain a failure: what broke and who should act, whether it is new, seen before, flaky or already failing on the
+    /// default branch, the failing tests, the places in the code, and what to do.
+    #[tool(annotations(read_only_hint = true))]
+    async fn explain_failure(&self, Parameters(asked): Parameters<ExplainFailure>) -> CallToolResult {
+        if asked.cause.is_some() == asked.failure.is_some() {
+            return refused("give either cause or failure");
+        }
+        self.ask(move |worker| {
+            let (id, standing) = match (asked.cause, asked.failure) {
+                (None, Some(id)) => {
+                    let told: FailureDetail = worker.get(&format!("/api/failure?id={id}"))?;
+                    let cause = told.failure.cause_id;
+                    (cause.with_context(|| format!("failure {id} has no cause"))?, Some(told.standing))
                 }
+                (cause, _) => (cause.context("give either cause or failure")?, None),
+            };
+            let mut detail: CauseDetail = worker.get(&format!("/api/cause?id={id}"))?;
+            // What is said of this failure, and not of the last with its cause.
+            if let Some(standing) = standing {
+                detail.standing = standing;
             }
-            Ok(json!({ "failures": worker.get::<Vec<Inference>>(&path)? }))
+            Ok(json!({ "cause": id, "explanation": failure_text::cause(&detail) }))
+        })
+        .await
+    }
+
+    /// List flaky tests: those that often passed when their job was tried again on the same commit, with how often.
+    #[tool(annotations(read_only_hint = true))]
+    async fn flaky_tests(&self, Parameters(asked): Parameters<FlakyTests>) -> CallToolResult {
+        let limit = asked.limit.unwrap_or(FLAKY_TESTS);
+        if !(1..=100).contains(&limit) {
+            return refused("limit must be from 1 to 100");
+        }
+        self.ask(move |worker| {
+            let filters = filters(&[("repository", &asked.repository)]);
+            let page: Tests = worker.get(&format!("/api/tests?flaky=true&limit={limit}{filters}"))?;
+            Ok(json!({ "tests": page.tests }))
         })
         .await
     }
@@ -170,8 +234,9 @@ impl Tools {
 
 #[tool_handler(
     name = "Sentinel",
-    instructions = "Why did this CI run fail (analyze_log, recent_failures), and what in this diff deserves a second \
-                    look (review_diff). People's corrections go to submit_ground_truth."
+    instructions = "Why did this CI run fail (analyze_log, recent_failures, explain_failure), which tests are flaky \
+                    (flaky_tests), and what in this diff deserves a second look (review_diff). People's corrections go to \
+                    submit_ground_truth."
 )]
 impl ServerHandler for Tools {}
 
@@ -232,6 +297,12 @@ impl Tools {
         };
         answer(tokio::task::spawn_blocking(asked).await.context("asking the worker"))
     }
+}
+
+/// The filters that are asked for, to be added to a query.
+fn filters(wanted: &[(&str, &Option<String>)]) -> String {
+    let given = wanted.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    given.map(|(name, value)| format!("&{name}={}", url_encoded(value))).collect()
 }
 
 /// Turns an error into a result that the assistant can read, so that it can correct its next call.

@@ -35,8 +35,15 @@ pub(super) fn over_stdio(world: &World) -> Outcome {
         let tools = client.list_all_tools().await?;
         let mut names: Vec<&str> = tools.iter().map(|tool| tool.name.as_ref()).collect();
         names.sort_unstable();
-        let expected =
-            ["analyze_log", "get_feedback_stats", "recent_failures", "review_diff", "submit_ground_truth"];
+        let expected = [
+            "analyze_log",
+            "explain_failure",
+            "flaky_tests",
+            "get_feedback_stats",
+            "recent_failures",
+            "review_diff",
+            "submit_ground_truth",
+        ];
         same(&names, &expected.to_vec(), &"tools")?;
         let undescribed = tools.iter().filter(|tool| tool.description.as_deref().is_none_or(str::is_empty));
         same(&undescribed.count(), &0, &"every tool says what it does")?;
@@ -64,6 +71,22 @@ pub(super) fn over_stdio(world: &World) -> Outcome {
         same(&recent["failures"].as_array().map(Vec::len), &Some(1), &recent)?;
         same(&recent["failures"][0]["id"], &stored["id"], &recent)?;
 
+        same(&recent["causes"].as_array().map(Vec::len), &Some(1), &recent)?;
+        let cause = &recent["causes"][0];
+        same(&cause["last"]["id"], &stored["id"], &recent)?;
+        let line = cause["line"].as_str().unwrap_or("?");
+        for asked in [json!({ "cause": cause["id"] }), json!({ "failure": stored["id"] })] {
+            let (failed, told) = call(&client, "explain_failure", asked).await?;
+            let explains = told["explanation"].as_str().is_some_and(|text| text.contains(line));
+            same(&(failed, explains, &told["cause"]), &(false, true, &cause["id"]), &told)?;
+        }
+        for asked in [json!({}), json!({ "cause": 1, "failure": 1 }), json!({ "cause": -1 })] {
+            let (failed, told) = call(&client, "explain_failure", asked).await?;
+            same(&(failed, told["details"].is_string()), &(true, true), &told)?;
+        }
+        let (failed, flaky) = call(&client, "flaky_tests", json!({ "repository": repository })).await?;
+        same(&(failed, &flaky["tests"]), &(false, &json!([])), &flaky)?;
+
         let (_, before) = call(&client, "get_feedback_stats", json!({})).await?;
         // An id may also be sent as text, as clients of the first API do.
         let correction = json!({ "log_id": stored["id"].to_string(), "original_pred": stored["prediction"],
@@ -84,6 +107,41 @@ pub(super) fn over_stdio(world: &World) -> Outcome {
         client.cancel().await?;
         Ok(())
     })
+}
+
+/// `sentinel failures` asks the same worker.
+pub(super) fn failures_command(world: &World) -> Outcome {
+    let stored =
+        world.post(&world.delivery(&world.failed_run(text_log(PYTEST_LOG))))?.body["inference"].clone();
+    let repository = stored["repository"].as_str().unwrap_or_default();
+    let run = |arguments: &[&str]| -> anyhow::Result<(bool, String, String)> {
+        let output = std::process::Command::new(&world.programs.sentinel)
+            .arg("failures")
+            .args(arguments)
+            .env("SENTINEL_URL", &world.worker.url)
+            .env("SENTINEL_API_KEY", KEY)
+            .output()?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok((output.status.success(), text(output.stdout), text(output.stderr)))
+    };
+    let (_, listed, said) = run(&["list", "--repository", repository, "--json"])?;
+    let page: Value = serde_json::from_str(&listed).map_err(|error| format!("{error}: {listed}{said}"))?;
+    let cause = page["causes"][0].clone();
+    same(&page["causes"].as_array().map(Vec::len), &Some(1), &page)?;
+    let (id, line) = (cause["id"].to_string(), cause["line"].as_str().unwrap_or("?"));
+    let (_, listed, said) = run(&["list", "--repository", repository, "--class", "Test Failure"])?;
+    same(&(listed.lines().count(), listed.contains(line)), &(1, true), &(&listed, &said))?;
+    for arguments in [["--class", "Timeout"], ["--author", "nobody"], ["--search", "nosuchword"]] {
+        let (_, listed, said) = run(&[&["list", "--repository", repository][..], &arguments].concat())?;
+        same(&listed.as_str(), &"no causes\n", &(arguments, said))?;
+    }
+    let (_, shown, said) = run(&["show", &id])?;
+    same(&(shown.contains(line), shown.contains(repository)), &(true, true), &(&shown, &said))?;
+    let (_, shown, said) = run(&["show", &id, "--json"])?;
+    let detail: Value = serde_json::from_str(&shown).map_err(|error| format!("{error}: {shown}{said}"))?;
+    same(&detail["failures"][0]["id"], &stored["id"], &detail)?;
+    let (worked, _, said) = run(&["show", "999999999"])?;
+    same(&(worked, said.contains("404")), &(false, true), &said)
 }
 
 pub(super) fn over_http(world: &World) -> Outcome {

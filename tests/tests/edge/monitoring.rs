@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 const RULES: &str = include_str!("../../../deploy/prometheus/alerts.yml");
 const DASHBOARD: &str = include_str!("../../../deploy/grafana/dashboards/sentinel.json");
 
-/// What never was counted in this stack has no series to show, and a few verdicts are no drift.
-const MAY_BE_EMPTY: [&str; 4] = [
+/// What never was counted in this stack has no series to show, a few verdicts are no drift, and no branch went green.
+const MAY_BE_EMPTY: [&str; 5] = [
     "sentinel_shed_total",
     "sentinel_finding_feedback_total",
     "sentinel_job_outcomes_total{outcome=~",
     "sentinel_drift_score",
+    "sentinel_time_to_green_median_seconds",
 ];
 
 pub(super) fn every_panel_answers(world: &World) -> Outcome {

@@ -24,6 +24,7 @@ macro_rules! flaky_when {
 use flaky_when;
 
 pub mod causes;
+pub mod gauges;
 pub mod runs;
 pub mod tests;
 
