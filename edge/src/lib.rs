@@ -15,6 +15,7 @@ mod github;
 mod guard;
 mod known_keys;
 mod limits;
+mod memory;
 mod models;
 mod pages;
 mod parameters;
@@ -44,12 +45,17 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
 /// The calls that the first event of an isolate may need to look at the schema and to bring it up to date.
 const SCHEMA_CALLS: usize = 3;
 
+/// The calls that remembering verdicts from before takes: one looks, one writes.
+const REMEMBER_CALLS: usize = 2;
+
 /// Every minute: tells the node of reviews that nobody works on, then takes up deliveries that wait or whose worker went
-/// away before they were done, with the calls that are left. The first event of an isolate looks at the schema before.
+/// away before they were done, with the calls that are left, and at last gives some verdicts from before their place in the
+/// memory of failures. The first event of an isolate looks at the schema before.
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     let app = app::app(&env);
     app.database.check_schema().await;
     let calls = reviews::resubmit(app).await;
-    sweep::sweep(app, evidence::EVENT_CALLS.saturating_sub(SCHEMA_CALLS + calls)).await;
+    sweep::sweep(app, evidence::EVENT_CALLS.saturating_sub(SCHEMA_CALLS + REMEMBER_CALLS + calls)).await;
+    memory::remember(app).await;
 }

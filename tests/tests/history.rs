@@ -12,7 +12,7 @@ use sentinel_shared::access::Scope;
 use sentinel_shared::failure::{FailureRecord, Subject};
 use sentinel_shared::history::Standing;
 use sentinel_shared::store::history::causes::{self, CauseFilter, CauseState};
-use sentinel_shared::store::history::{self, runs, tests};
+use sentinel_shared::store::history::{self, backfill, runs, tests};
 use sentinel_shared::store::{Query, Statement, inferences, retention};
 use sentinel_tests::history::{DAY, FailedRun, Job, REPOSITORY, green, record};
 use sentinel_tests::node::RUNTIME;
@@ -390,6 +390,90 @@ fn no_question_reads_a_whole_table() {
         assert!(
             !steps.iter().any(|step| step.contains("TEMP B-TREE FOR ORDER BY") && name == "causes"),
             "{steps:#?}"
+        );
+    }
+}
+
+// === verdicts from before ===
+
+/// Makes the database what it was before there was a memory of failures.
+fn forget_history(rig: &Rig) {
+    for sql in [
+        "-- f\nDELETE FROM failures",
+        "-- r\nDELETE FROM runs",
+        "-- c\nDELETE FROM counters WHERE name = 'remembered'",
+    ] {
+        rig.ask(Query::writing(Statement { sql, args: Vec::new() }).done());
+    }
+    assert_eq!(rig.count("-- none\nSELECT COUNT(*) AS n FROM causes"), 0);
+}
+
+/// One sweep; how many verdicts it remembered.
+fn sweep(rig: &Rig) -> usize {
+    let unremembered = rig.ask(backfill::next());
+    if let Some(write) = unremembered.remember() {
+        rig.ask(write);
+    }
+    unremembered.count()
+}
+
+#[test]
+fn verdicts_from_before_get_their_place_in_history_in_small_parts_and_once() {
+    const OLD: u64 = 120;
+    let rig = Rig::new("backfill");
+    for run in 0..OLD {
+        let line = if run % 3 == 0 { DISK } else { COMPILE };
+        let record = record(Subject::Run { run_id: 1000 + run, run_attempt: 2 }, "main", "a1", DAY);
+        rig.ask(FailedRun::of(record, &[Job(9000 + run, "linux", line, &[])], &[]).finish(NOW));
+    }
+    let keys = "-- keys\nSELECT COUNT(DISTINCT key) AS n FROM causes";
+    assert_eq!(rig.count(keys), 2);
+    forget_history(&rig);
+    // One waits for its log, and gets its place with it.
+    let note = "-- waits\nINSERT INTO evidence_notes (inference_id, note) VALUES (7, 'log_awaited')";
+    rig.ask(Query::writing(Statement { sql: note, args: Vec::new() }).done());
+    // One is new, and has its place.
+    let new = record(Subject::Run { run_id: 5000, run_attempt: 1 }, "main", "a9", DAY);
+    rig.ask(FailedRun::of(new, &[Job(50000, "linux", COMPILE, &[])], &[]).finish(NOW));
+
+    assert_eq!([sweep(&rig), sweep(&rig), sweep(&rig), sweep(&rig)], [50, 50, 19, 0]);
+    assert_eq!(rig.count("-- verdicts\nSELECT COUNT(*) AS n FROM inferences"), 121, "no verdict is lost");
+    assert_eq!(rig.count("-- failures\nSELECT COUNT(*) AS n FROM failures"), 120);
+    assert_eq!(rig.count(keys), 2, "a new failure has the cause of the old ones");
+    let all = rig.ask(causes::causes(Scope::All, CauseFilter::default(), 10, NOW));
+    let mut counts: Vec<_> = all.iter().map(|cause| (cause.line.as_str(), cause.times)).collect();
+    counts.sort_unstable();
+    // Without the one that waits, and with the new one.
+    assert_eq!(counts, [(COMPILE, 81), (DISK, 39)]);
+    let (before, told) = (rig.ask(runs::of_run(Scope::All, REPOSITORY, 1001, 2)), rig.told());
+    assert_eq!((before[0].job.as_str(), before[0].fault.as_str()), ("linux", "code"));
+    for sql in WRONG_COUNTS {
+        assert_eq!(rig.count(sql), 0, "{sql}");
+    }
+    // From the beginning again: nothing changes.
+    let again = "-- again\nDELETE FROM counters WHERE name = 'remembered'";
+    rig.ask(Query::writing(Statement { sql: again, args: Vec::new() }).done());
+    assert_eq!([sweep(&rig), sweep(&rig)], [0, 0]);
+    assert_eq!(rig.told(), told);
+}
+
+#[test]
+fn looking_for_verdicts_from_before_reads_no_table_from_its_beginning() {
+    #[derive(Deserialize)]
+    struct Step {
+        detail: String,
+    }
+    let rig = Rig::new("backfill-plan");
+    for statement in backfill::next().statements() {
+        let sql: &'static str = format!("-- plan\nEXPLAIN QUERY PLAN {}", statement.sql).leak();
+        let plan = Query::reading(Statement { sql, args: statement.args.clone() }).rows::<Step>();
+        let plan: Vec<String> = rig.ask(plan).into_iter().map(|step| step.detail).collect();
+        let scans = plan.iter().filter(|step| step.starts_with("SCAN") && !step.contains("looked_at"));
+        let scans: Vec<_> = scans.filter(|step| !step.contains("subquery")).collect();
+        assert!(scans.is_empty(), "{plan:?}");
+        assert!(
+            plan.iter().any(|step| step.contains("SEARCH inferences") && step.contains("rowid>?")),
+            "{plan:?}"
         );
     }
 }

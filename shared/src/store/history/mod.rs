@@ -23,6 +23,7 @@ macro_rules! flaky_when {
 }
 use flaky_when;
 
+pub mod backfill;
 pub mod causes;
 pub mod gauges;
 pub mod runs;
