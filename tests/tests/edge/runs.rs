@@ -87,7 +87,7 @@ pub(super) fn twenty_logs(world: &World) -> Outcome {
     )?;
     // One more than twenty calls would do for: a repository that was renamed costs one call more, and not one for each.
     let name = payload["repository"]["full_name"].as_str().unwrap_or_default().to_owned();
-    let mut renamed = payload.clone();
+    let mut renamed = payload;
     renamed["repository"]["full_name"] = json!(format!("{name}-as-it-was"));
     world.github.rename(&format!("{name}-as-it-was"), &name);
     let inference = world.post(&world.delivery(&renamed))?.body["inference"].clone();
