@@ -26,6 +26,7 @@ fuzz_target!(|input: &[u8]| {
     let Ok(delivery) = Delivery::parse(headers, verified) else { return };
     let repository = match &delivery.action {
         Action::Classify(record) => &record.repository,
+        Action::Passed(run) => &run.repository,
         Action::Review(job) => &job.repository,
         Action::Command(request) => &request.job.repository,
         Action::Pong | Action::Uninstall(_) | Action::Ignore(_) => return,
