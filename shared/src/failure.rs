@@ -263,6 +263,20 @@ impl Subject {
         }
     }
 
+    /// The subject with this [`Subject::key`], as far as the key tells it; None for anything else. A job's key names neither
+    /// its run nor the attempt.
+    #[must_use]
+    pub fn parse(key: &str) -> Option<Self> {
+        match key.split_once(':')? {
+            ("run", numbers) => {
+                let (run_id, run_attempt) = numbers.split_once(':')?;
+                Some(Self::Run { run_id: run_id.parse().ok()?, run_attempt: run_attempt.parse().ok()? })
+            }
+            ("job", job_id) => Some(Self::Job { job_id: job_id.parse().ok()?, run_id: None, run_attempt: 1 }),
+            _ => None,
+        }
+    }
+
     /// Which attempt of the run this was, from 1.
     #[must_use]
     pub fn run_attempt(&self) -> u32 {
@@ -305,6 +319,18 @@ mod tests {
             assert_eq!(FailureClass::parse(class.name()), Some(class));
             assert_eq!(FailureClass::ALL[class.index()], class);
             assert_eq!(serde_json::to_string(&class).unwrap(), format!("\"{}\"", class.name()));
+        }
+    }
+
+    #[test]
+    fn a_subject_is_known_by_its_key() {
+        let run = Subject::Run { run_id: 7, run_attempt: 2 };
+        let job = Subject::Job { job_id: 9, run_id: None, run_attempt: 1 };
+        for subject in [run, job] {
+            assert_eq!(Subject::parse(&subject.key()), Some(subject));
+        }
+        for key in ["", "run:7", "run:7:x", "job:", "pull:7", "7"] {
+            assert_eq!(Subject::parse(key), None, "{key}");
         }
     }
 

@@ -7,6 +7,7 @@ use crate::github::{Github, Stop, away, dismiss};
 use futures_util::future::{Either, select};
 use sentinel_shared::Error;
 use sentinel_shared::evidence::{GithubStanding, Trouble};
+use sentinel_shared::failure::Subject;
 use sentinel_shared::github::answer::Meaning;
 use sentinel_shared::github::{JobsPage, WorkflowJob};
 use std::pin::pin;
@@ -86,11 +87,9 @@ async fn check_with(github: &Github<'_>, last: Option<(&str, &str)>) -> Result<C
         Meaning::Refused => Some(Check::Refused),
         _ => Some(Check::Absent),
     };
-    let numbers: Vec<u64> = subject.split(':').skip(1).filter_map(|number| number.parse().ok()).collect();
-    let job = match numbers.as_slice() {
-        [run_id, attempt] => {
-            let attempt = u32::try_from(*attempt).unwrap_or(1);
-            let path = paths::jobs(repository, *run_id, attempt, 1);
+    let job = match Subject::parse(subject) {
+        Some(Subject::Run { run_id, run_attempt }) => {
+            let path = paths::jobs(repository, run_id, run_attempt, 1);
             let (meaning, mut response) = github.ask(&path).await?;
             if let Some(check) = found(meaning) {
                 return Ok(check);
@@ -98,8 +97,8 @@ async fn check_with(github: &Github<'_>, last: Option<(&str, &str)>) -> Result<C
             let page: JobsPage = response.json().await.map_err(|_| away("an answer of another shape"))?;
             page.jobs.into_iter().find(WorkflowJob::has_failed).and_then(|job| job.id)
         }
-        [job_id] => Some(*job_id),
-        _ => None,
+        Some(Subject::Job { job_id, .. }) => Some(job_id),
+        None => None,
     };
     let Some(job) = job else { return Ok(Check::Untried) };
     let (meaning, response) = github.ask(&paths::log(repository, job)).await?;

@@ -253,8 +253,10 @@ pub fn keep_meanwhile(new: NewInference<'_>, trouble: Trouble, at: i64, now: i64
 
 /// The verdict on one subject. [`crate::Error::NotFound`] where there is none.
 pub fn of_subject(scope: Scope, repository: &str, subject: &str) -> Query<Inference> {
-    let job_id =
-        subject.strip_prefix("job:").and_then(|id| id.parse().ok()).map_or(Value::Null, Value::Integer);
+    let job_id = match Subject::parse(subject) {
+        Some(Subject::Job { job_id, .. }) => number(job_id),
+        _ => Value::Null,
+    };
     let which = [text(repository), text(subject), scope_param(scope), job_id];
     Query::reading(statement(INFERENCE_OF, which)).found()
 }

@@ -7,7 +7,7 @@ use super::super::{column, json_of, statement};
 use crate::classifier::{Explanation, Prediction, Verdict};
 use crate::excerpt::Line;
 use crate::facts::Facts;
-use crate::failure::FailureClass;
+use crate::failure::{FailureClass, Subject};
 use crate::features::Telemetry;
 use crate::history::{Cause, Fault};
 use serde::{Deserialize, Serialize};
@@ -54,9 +54,9 @@ struct LookedAt {
 #[derive(Serialize)]
 struct Remembered {
     id: i64,
-    run_id: Option<i64>,
-    run_attempt: i64,
-    job_id: Option<i64>,
+    run_id: Option<u64>,
+    run_attempt: u32,
+    job_id: Option<u64>,
     key: String,
     class: &'static str,
     line: String,
@@ -152,15 +152,16 @@ impl OldVerdict {
     fn remembered(&self) -> Remembered {
         let verdict = self.verdict();
         let Cause { key, class, line, .. } = Cause::of(&verdict, &Facts::default());
-        let numbers: Vec<i64> =
-            self.subject.split(':').skip(1).filter_map(|text| text.parse().ok()).collect();
-        let of_run = self.subject.starts_with("run:");
-        let first = numbers.first().copied();
+        let (run_id, run_attempt, job_id) = match Subject::parse(&self.subject) {
+            Some(Subject::Run { run_id, run_attempt }) => (Some(run_id), run_attempt, None),
+            Some(Subject::Job { job_id, .. }) => (None, 1, Some(job_id)),
+            None => (None, 1, None),
+        };
         Remembered {
             id: self.id,
-            run_id: first.filter(|_| of_run),
-            run_attempt: numbers.get(1).copied().unwrap_or(1),
-            job_id: first.filter(|_| !of_run),
+            run_id,
+            run_attempt,
+            job_id,
             key: key.as_str().to_owned(),
             class,
             line,
