@@ -3,6 +3,7 @@
 //! [`github`] refuses what GitHub refuses. [`stack`] starts the real database server and the real worker in workerd, on
 //! loopback and free ports, and stops them by their own process group. [`deliver`] signs and posts.
 
+pub mod database;
 pub mod deliver;
 pub mod github;
 pub mod history;

@@ -6,7 +6,6 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sentinel_node::database::Store;
-use sentinel_node::database::server::Server;
 use sentinel_shared::Error;
 use sentinel_shared::access::Scope;
 use sentinel_shared::failure::{FailureRecord, Subject};
@@ -14,6 +13,7 @@ use sentinel_shared::history::Standing;
 use sentinel_shared::store::history::causes::{self, CauseFilter, CauseState};
 use sentinel_shared::store::history::{self, backfill, runs, tests};
 use sentinel_shared::store::{Query, Statement, inferences, retention};
+use sentinel_tests::database::{client, served};
 use sentinel_tests::history::{DAY, FailedRun, Job, REPOSITORY, green, record};
 use sentinel_tests::node::RUNTIME;
 use sentinel_tests::stack;
@@ -83,15 +83,7 @@ struct Rig {
 impl Rig {
     fn new(test: &str) -> Self {
         let file = stack::work_folder(&format!("history-{test}")).unwrap().join("test.db");
-        let url = RUNTIME.block_on(async {
-            let server = Server::open(&file, None).await.unwrap();
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let url = format!("http://{}", listener.local_addr().unwrap());
-            tokio::spawn(async move { axum::serve(listener, server.router()).await });
-            url
-        });
-        let client = sentinel_node::operate::http::client().build().unwrap();
-        Self { store: Store::new(client, &url, None) }
+        Self { store: client(&served(&file)) }
     }
 
     fn ask<T: Send + 'static>(&self, query: Query<T>) -> T {

@@ -3,16 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use sentinel_node::database::Store;
 use sentinel_node::database::server::Server;
 use sentinel_shared::access::Scope;
 use sentinel_shared::store::migrations::{MIGRATIONS, Migration, Upgrade};
 use sentinel_shared::store::{Query, Statement, counters, drift};
+use sentinel_tests::database::{client, served};
 use sentinel_tests::node::RUNTIME;
 use sentinel_tests::stack;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Texts of migrations that were edited after databases had been made with them.
@@ -190,21 +190,6 @@ const INFERENCE: &[(&str, &str)] = &[
 /// A file of its own for a test.
 fn file_of(test: &str) -> PathBuf {
     stack::work_folder(&format!("schema-{test}")).unwrap().join("test.db")
-}
-
-/// Serves the file, which brings its schema up to date, and returns the address.
-fn served(file: &Path) -> String {
-    RUNTIME.block_on(async {
-        let server = Server::open(file, None).await.unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, server.router()).await });
-        url
-    })
-}
-
-fn client(url: &str) -> Store {
-    Store::new(sentinel_node::operate::http::client().build().unwrap(), url, None)
 }
 
 fn pipeline(url: &str, requests: &Value) -> Value {

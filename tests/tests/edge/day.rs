@@ -1,5 +1,6 @@
 //! A team's day of deliveries, and what people are told of it in the end.
 
+use super::runs::log_of;
 use super::{Outcome, SECRET, World, same};
 use libtest_mimic::Failed;
 use sentinel_shared::github::rfc3339;
@@ -92,16 +93,8 @@ impl Day<'_> {
                 "steps": [{ "name": "Run", "conclusion": conclusion }] })
             })
             .collect();
-        let log = |lines: &[&str]| {
-            let all = ["##[group]Run make", "##[endgroup]"].into_iter().chain(lines.iter().copied());
-            let all = all.chain(["##[error]Process completed with exit code 1."]);
-            Log::Bytes(
-                all.map(|line| format!("2026-01-01T00:00:01.0000000Z {line}\n"))
-                    .collect::<String>()
-                    .into_bytes(),
-            )
-        };
-        let logs: HashMap<u64, Log> = (first..).zip(told.jobs).map(|(id, job)| (id, log(job.2))).collect();
+        let logs: HashMap<u64, Log> =
+            (first..).zip(told.jobs).filter_map(|(id, job)| Some((id, log_of("make", job.2)?))).collect();
         self.world.github.add(Run {
             repository: self.repository.clone(),
             run_id: told.id,

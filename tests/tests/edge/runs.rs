@@ -196,7 +196,7 @@ pub(super) fn startup_failure(world: &World) -> Outcome {
 }
 
 /// The log of a step that ran `command` and ended with these lines.
-fn log_of(command: &str, lines: &[&str]) -> Option<Log> {
+pub(super) fn log_of(command: &str, lines: &[&str]) -> Option<Log> {
     let step = [format!("##[group]Run {command}"), "##[endgroup]".to_owned()];
     let all = step.into_iter().chain(lines.iter().map(|line| (*line).to_owned()));
     let end = "##[error]Process completed with exit code 1.".to_owned();
