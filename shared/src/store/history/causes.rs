@@ -149,18 +149,27 @@ pub struct CauseBranch {
     pub authors: Vec<String>,
 }
 
-/// The columns of a [`CauseRow`]. `?1` is now in Unix seconds. A cause that was not seen for 30 days is not called open,
-/// since nobody may ever run its branch again.
+/// The failure of a cause that comes first in this order, as an [`Occurrence`].
+macro_rules! occurrence {
+    ($order:literal) => {
+        concat!(
+            "(SELECT json_object('id', failures.id, 'branch', branch, 'head_sha', head_sha, 'author', author, 'run_id', run_id,
+    'run_attempt', run_attempt) FROM failures WHERE cause_id = causes.id ORDER BY ",
+            $order,
+            " LIMIT 1)"
+        )
+    };
+}
+
+/// The columns of a [`CauseRow`]. `?1` is now in Unix seconds.
 macro_rules! select_causes {
     ($name:literal, $($rest:tt)+) => {
         concat!(
             "-- ", $name, "
 SELECT id, repository, class, kind, fault, line, tests, first_at, last_at, times, passed,
-  iif(open_branches > 0 AND last_at >= ?1 - 2592000, 'open', 'fixed') AS state, ", super::flaky_when!("times"), " AS flaky,
-  (SELECT json_object('id', failures.id, 'branch', branch, 'head_sha', head_sha, 'author', author, 'run_id', run_id,
-    'run_attempt', run_attempt) FROM failures WHERE cause_id = causes.id ORDER BY failed_at, failures.id LIMIT 1) AS first,
-  (SELECT json_object('id', failures.id, 'branch', branch, 'head_sha', head_sha, 'author', author, 'run_id', run_id,
-    'run_attempt', run_attempt) FROM failures WHERE cause_id = causes.id ORDER BY failed_at DESC, failures.id DESC LIMIT 1)
+  iif(", super::open_when!(), ", 'open', 'fixed') AS state, ", super::flaky_when!("times"), " AS flaky,
+  ", occurrence!("failed_at, failures.id"), " AS first,
+  ", occurrence!("failed_at DESC, failures.id DESC"), "
     AS last,
   (WITH RECURSIVE day (at) AS (SELECT ?1 / 86400 - 13 UNION ALL SELECT at + 1 FROM day WHERE at < ?1 / 86400)
     SELECT json_group_array((SELECT COUNT(*) FROM failures WHERE cause_id = causes.id
@@ -174,12 +183,18 @@ FROM causes ",
 /// What a [`CauseFilter`] asks, after the condition that an index serves.
 macro_rules! filtered {
     () => {
-        concat!("AND (?11 = 0 OR ", super::flaky_when!("times"), ") AND (?4 IS NULL OR class = ?4) AND (?5 IS NULL OR ?5 = (open_branches > 0 AND last_at >= ?1 - 2592000))
+        concat!(
+            "AND (?11 = 0 OR ",
+            super::flaky_when!("times"),
+            ") AND (?4 IS NULL OR class = ?4) AND (?5 IS NULL OR ?5 = ",
+            super::open_when!(),
+            ")
   AND (?6 IS NULL OR EXISTS (SELECT 1 FROM cause_branches WHERE cause_id = causes.id AND branch = ?6))
   AND (?7 IS NULL OR id IN (SELECT cause_id FROM failures WHERE author = ?7))
   AND (?8 IS NULL OR id IN (SELECT rowid FROM causes_words WHERE causes_words MATCH ?8))
   AND (?9 IS NULL OR (last_at, id) < (SELECT last_at, id FROM causes WHERE id = ?9))
-ORDER BY last_at DESC, id DESC LIMIT ?10")
+ORDER BY last_at DESC, id DESC LIMIT ?10"
+        )
     };
 }
 
@@ -194,11 +209,12 @@ const CAUSES_OF_REPOSITORY: &str = select_causes!(
 const CAUSE: &str = select_causes!("cause", "WHERE id = ?3 AND (?2 IS NULL OR installation_id = ?2)");
 
 // The green run before it began, the first red one after that, and who started the runs between them.
-const CAUSE_BRANCHES: &str = "-- cause_branches
+const CAUSE_BRANCHES: &str = concat!(
+    "-- cause_branches
 WITH places AS (
-  SELECT cause_branches.*, (SELECT run_id FROM runs WHERE runs.conclusion = 'success'
-    AND runs.repository = cause_branches.repository AND runs.workflow = cause_branches.workflow
-    AND runs.branch = cause_branches.branch AND runs.run_id < last_run_id ORDER BY run_id DESC LIMIT 1) AS green_run
+  SELECT cause_branches.*, ",
+    super::green_before!(),
+    " AS green_run
   FROM cause_branches WHERE cause_id = ?1 ORDER BY on_default DESC, last_at DESC LIMIT ?2),
 begun AS (
   SELECT places.*, (SELECT id FROM failures WHERE failures.cause_id = places.cause_id AND failures.workflow = places.workflow
@@ -210,16 +226,18 @@ SELECT begun.workflow, begun.branch, begun.on_default, times, first_at, last_at,
   (SELECT json_group_array(author) FROM (SELECT DISTINCT author FROM runs
     WHERE runs.repository = begun.repository AND runs.run_id > green_run AND runs.run_id <= failures.run_id
       AND runs.workflow = begun.workflow AND runs.branch = begun.branch AND author IS NOT NULL ORDER BY author LIMIT 10)) AS authors
-FROM begun LEFT JOIN failures ON failures.id = red ORDER BY begun.on_default DESC, last_at DESC";
+FROM begun LEFT JOIN failures ON failures.id = red ORDER BY begun.on_default DESC, last_at DESC"
+);
 
 // `main` is the default branch where the workflow of the failure still fails with its cause; `red` is the first of these
 // failures.
-const SEEN: &str = "-- seen
+const SEEN: &str = concat!(
+    "-- seen
 WITH failure AS (SELECT * FROM failures WHERE id = ?1),
 main AS (
-  SELECT cause_branches.*, COALESCE((SELECT run_id FROM runs WHERE runs.conclusion = 'success'
-    AND runs.repository = cause_branches.repository AND runs.workflow = cause_branches.workflow
-    AND runs.branch = cause_branches.branch AND runs.run_id < last_run_id ORDER BY run_id DESC LIMIT 1), 0) AS green_run
+  SELECT cause_branches.*, COALESCE(",
+    super::green_before!(),
+    ", 0) AS green_run
   FROM failure CROSS JOIN cause_branches WHERE cause_branches.cause_id = failure.cause_id
     AND cause_branches.workflow = failure.workflow AND cause_branches.on_default = 1 AND fixed_run_id IS NULL LIMIT 1),
 red AS (
@@ -241,7 +259,8 @@ SELECT failure.failed_at, failure.head_sha, failure.branch, failure.on_default, 
     AND cause_branches.workflow = failure.workflow AND cause_branches.branch = failure.branch) AS fixed_at,
   (SELECT fixed_sha FROM cause_branches WHERE cause_branches.cause_id = failure.cause_id
     AND cause_branches.workflow = failure.workflow AND cause_branches.branch = failure.branch) AS fixed_sha
-FROM failure LEFT JOIN causes ON causes.id = failure.cause_id";
+FROM failure LEFT JOIN causes ON causes.id = failure.cause_id"
+);
 
 const TOLD_BY: &str = "-- told_by
 SELECT line, tests FROM causes WHERE id = (SELECT cause_id FROM failures WHERE id = ?1)";

@@ -17,10 +17,11 @@ pub struct Gauges {
     pub median_seconds_to_green: Option<u64>,
 }
 
-// A cause that was not seen for 30 days is not called open, as in `causes`.
 const COUNTS: &str = concat!(
     "-- failure_gauges
-SELECT (SELECT COUNT(*) FROM causes WHERE last_at >= ?1 - 2592000 AND open_branches > 0) AS causes_open,
+SELECT (SELECT COUNT(*) FROM causes WHERE ",
+    super::open_when!(),
+    ") AS causes_open,
   (SELECT COUNT(*) FROM tests WHERE passed > 0 AND ",
     super::flaky_when!("failures"),
     ") AS flaky_tests"
@@ -35,9 +36,9 @@ struct Counts {
 /// The figures at `now`.
 pub fn gauges(now: i64) -> Query<Gauges> {
     let counts = Query::reading(statement(COUNTS, [Value::Integer(now)])).only();
-    counts.and(runs::recovery(Scope::All, now)).map(|(counts, recovery): (Counts, _)| Gauges {
+    counts.and(runs::median_to_green(Scope::All, now)).map(|(counts, median): (Counts, _)| Gauges {
         causes_open: counts.causes_open,
         flaky_tests: counts.flaky_tests,
-        median_seconds_to_green: recovery.median_seconds,
+        median_seconds_to_green: median,
     })
 }

@@ -21,7 +21,22 @@ macro_rules! flaky_when {
         )
     };
 }
-use flaky_when;
+/// Whether a cause of the table `causes` is open at `?1`, in Unix seconds. One that was not seen for 30 days is not, since
+/// nobody may ever run its branch again.
+macro_rules! open_when {
+    () => {
+        "(open_branches > 0 AND last_at >= ?1 - 2592000)"
+    };
+}
+/// The last green run before the last failure of a row of `cause_branches`, or NULL.
+macro_rules! green_before {
+    () => {
+        "(SELECT run_id FROM runs WHERE runs.conclusion = 'success' AND runs.repository = cause_branches.repository
+    AND runs.workflow = cause_branches.workflow AND runs.branch = cause_branches.branch
+    AND runs.run_id < cause_branches.last_run_id ORDER BY run_id DESC LIMIT 1)"
+    };
+}
+use {flaky_when, green_before, open_when};
 
 pub mod backfill;
 pub mod causes;
@@ -74,18 +89,40 @@ pub struct OtherJobs<'a> {
     pub passed: &'a [String],
 }
 
+/// An attempt of a run that ended. What is not known is empty.
+struct EndedRun<'a> {
+    repository: &'a str,
+    run_id: u64,
+    run_attempt: u32,
+    installation_id: Option<u64>,
+    workflow: &'a str,
+    branch: &'a str,
+    on_default: bool,
+    head_sha: &'a str,
+    trigger: Option<&'a str>,
+    author: Option<&'a str>,
+    pull: Option<u64>,
+    conclusion: &'static str,
+    ended_at: i64,
+    jobs_failed: usize,
+    jobs_unread: usize,
+    /// JSON: the names of the jobs that passed although the run failed.
+    passed_jobs: Option<String>,
+}
+
 const INSERT_RUN: &str = "-- insert_run
 INSERT INTO runs (repository, run_id, run_attempt, installation_id, workflow, branch, head_sha, trigger, author, pull,
   on_default, conclusion, ended_at, jobs_failed, jobs_unread, passed_jobs)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
 ON CONFLICT (repository, run_id, run_attempt) DO NOTHING";
 
-// The earliest green run wins, in whatever order they arrive. A run of another event may have merged other code. The
-// delivery of a job does not name its event.
+// What failed elsewhere on the commit of a run that passed: all its jobs (?8 is NULL), or those of these names. The earliest
+// such run wins, in whatever order they arrive. A run of another event may have merged other code. The delivery of a job
+// does not name its event.
 const PASS_FAILURES: &str = "-- pass_failures
 UPDATE failures SET passed_run_id = ?5, passed_attempt = ?6, passed_at = ?7
 WHERE repository = ?1 AND head_sha = ?2 AND workflow = ?3 AND (trigger IS NULL OR trigger IS ?4)
-  AND (run_id, run_attempt) <> (?5, ?6)
+  AND (run_id, run_attempt) <> (?5, ?6) AND (?8 IS NULL OR job IN (SELECT value FROM json_each(?8)))
   AND (passed_at IS NULL OR (passed_run_id, passed_attempt) > (?5, ?6))";
 
 const FIX_BRANCHES: &str = "-- fix_branches
@@ -120,7 +157,7 @@ SELECT inferences.id, tests.id FROM inferences, json_each(?3) JOIN tests ON test
 WHERE changes() > 0 AND inferences.repository = ?1 AND inferences.subject = ?2
 ON CONFLICT (failure_id, test_id) DO NOTHING";
 
-// The job passed in another attempt or run on the same commit: a green run, or a failed one that names the job.
+// The same the other way round: the job passed in a green run on its commit, or in a failed one that names it.
 const PASS_FAILURE: &str = "-- pass_failure
 UPDATE failures SET (passed_run_id, passed_attempt, passed_at) = (
   SELECT runs.run_id, runs.run_attempt, runs.ended_at FROM runs
@@ -131,14 +168,6 @@ UPDATE failures SET (passed_run_id, passed_attempt, passed_at) = (
       OR EXISTS (SELECT 1 FROM json_each(runs.passed_jobs) WHERE value = failures.job))
   ORDER BY runs.run_id, runs.run_attempt LIMIT 1)
 WHERE failures.id = (SELECT id FROM inferences WHERE repository = ?1 AND subject = ?2) AND head_sha <> ''";
-
-// The same the other way round: this run passed what failed elsewhere on its commit.
-const PASS_JOBS: &str = "-- pass_jobs
-UPDATE failures SET passed_run_id = ?5, passed_attempt = ?6, passed_at = ?7
-WHERE repository = ?1 AND head_sha = ?2 AND workflow = ?3 AND (trigger IS NULL OR trigger IS ?4)
-  AND (run_id, run_attempt) <> (?5, ?6)
-  AND job IN (SELECT value FROM json_each(?8))
-  AND (passed_at IS NULL OR (passed_run_id, passed_attempt) > (?5, ?6))";
 
 const FIX_BRANCH: &str = "-- fix_branch
 UPDATE cause_branches SET (fixed_run_id, fixed_attempt, fixed_sha, fixed_at) = (
@@ -163,97 +192,52 @@ WHERE repository = ?1 AND run_id = ?3 AND run_attempt = ?4
 /// Remembers a green run: it ends the open causes of its branch, and shows that failures on its commit passed when they
 /// were tried again. Telling it twice changes nothing.
 pub fn passed(run: &PassedRun, now: i64) -> Query<()> {
-    let ended_at = run.ended_at.unwrap_or(now);
-    let id = || [number(run.run_id), Value::Integer(i64::from(run.run_attempt))];
-    let [run_id, attempt] = id();
-    let (workflow, branch) = (run.workflow.as_deref().unwrap_or(""), run.branch.as_deref().unwrap_or(""));
-    let sha = run.head_sha.as_deref().unwrap_or("");
-    let row = [
-        text(&run.repository),
-        run_id,
-        attempt,
-        run.installation_id.map_or(Value::Null, number),
-        text(workflow),
-        text(branch),
-        text(sha),
-        optional(run.trigger.as_deref()),
-        optional(run.author.as_deref()),
-        run.pull.map_or(Value::Null, number),
-        Value::Integer(i64::from(is_default(branch, run.default_branch.as_deref(), run.trigger.as_deref()))),
-        text("success"),
-        Value::Integer(ended_at),
-        Value::Integer(0),
-        Value::Integer(0),
-        Value::Null,
-    ];
-    let insert = Query::writing(statement(INSERT_RUN, row)).done();
-    let [run_id, attempt] = id();
-    let fixed = [
-        text(&run.repository),
-        text(workflow),
-        text(branch),
-        run_id,
-        attempt,
-        text(sha),
-        Value::Integer(ended_at),
-    ];
-    let fix = Query::writing(statement(FIX_BRANCHES, fixed)).done();
-    if sha.is_empty() {
-        return insert.with(fix);
-    }
-    let [run_id, attempt] = id();
-    let passed = [
-        text(&run.repository),
-        text(sha),
-        text(workflow),
-        optional(run.trigger.as_deref()),
-        run_id,
-        attempt,
-        Value::Integer(ended_at),
-    ];
-    insert.with(fix).with(Query::writing(statement(PASS_FAILURES, passed)).done())
+    let branch = run.branch.as_deref().unwrap_or("");
+    let run = EndedRun {
+        repository: &run.repository,
+        run_id: run.run_id,
+        run_attempt: run.run_attempt,
+        installation_id: run.installation_id,
+        workflow: run.workflow.as_deref().unwrap_or(""),
+        branch,
+        on_default: is_default(branch, run.default_branch.as_deref(), run.trigger.as_deref()),
+        head_sha: run.head_sha.as_deref().unwrap_or(""),
+        trigger: run.trigger.as_deref(),
+        author: run.author.as_deref(),
+        pull: run.pull,
+        conclusion: "success",
+        ended_at: run.ended_at.unwrap_or(now),
+        jobs_failed: 0,
+        jobs_unread: 0,
+        passed_jobs: None,
+    };
+    run.insert().with(run.fix()).with(run.pass())
 }
 
 /// Remembers a failed run, before its failures. A record about a single job is no run.
 pub(super) fn failed_run(record: &FailureRecord, jobs: OtherJobs<'_>, now: i64) -> Query<()> {
     let Subject::Run { run_id, run_attempt } = record.subject else { return Query::nothing() };
     let branch = record.branch.as_deref().unwrap_or("");
-    let passed = json_of(&jobs.passed.iter().take(PASSED_JOBS_MAX).collect::<Vec<_>>());
-    let row = [
-        text(&record.repository),
-        number(run_id),
-        Value::Integer(i64::from(run_attempt)),
-        super::installation(record),
-        text(record.workflow.as_deref().unwrap_or("")),
-        text(branch),
-        text(record.head_sha.as_deref().unwrap_or("")),
-        optional(record.trigger.as_deref()),
-        optional(record.author.as_deref()),
-        record.pull.map_or(Value::Null, number),
-        Value::Integer(i64::from(is_default(
-            branch,
-            record.default_branch.as_deref(),
-            record.trigger.as_deref(),
-        ))),
-        text("failure"),
-        Value::Integer(record.ended_at.unwrap_or(now)),
-        Value::Integer(count(jobs.failed)),
-        Value::Integer(count(jobs.unread)),
-        Value::Text(passed.clone()),
-    ];
-    let insert = Query::writing(statement(INSERT_RUN, row)).done();
-    let Some(sha) = record.head_sha.as_deref().filter(|_| !jobs.passed.is_empty()) else { return insert };
-    let passed = [
-        text(&record.repository),
-        text(sha),
-        text(record.workflow.as_deref().unwrap_or("")),
-        optional(record.trigger.as_deref()),
-        number(run_id),
-        Value::Integer(i64::from(run_attempt)),
-        Value::Integer(record.ended_at.unwrap_or(now)),
-        Value::Text(passed),
-    ];
-    insert.with(Query::writing(statement(PASS_JOBS, passed)).done())
+    let run = EndedRun {
+        repository: &record.repository,
+        run_id,
+        run_attempt,
+        installation_id: record.installation_id,
+        workflow: record.workflow.as_deref().unwrap_or(""),
+        branch,
+        on_default: is_default(branch, record.default_branch.as_deref(), record.trigger.as_deref()),
+        head_sha: record.head_sha.as_deref().unwrap_or(""),
+        trigger: record.trigger.as_deref(),
+        author: record.author.as_deref(),
+        pull: record.pull,
+        conclusion: "failure",
+        ended_at: record.ended_at.unwrap_or(now),
+        jobs_failed: jobs.failed,
+        jobs_unread: jobs.unread,
+        passed_jobs: Some(json_of(&jobs.passed.iter().take(PASSED_JOBS_MAX).collect::<Vec<_>>())),
+    };
+    let passed = if jobs.passed.is_empty() { Query::nothing() } else { run.pass() };
+    run.insert().with(passed)
 }
 
 /// Remembers a failure whose verdict has just been stored. If it is known, or if its job has another row, nothing changes.
@@ -314,6 +298,75 @@ pub(super) fn gather(record: &FailureRecord) -> Query<()> {
     let attempt = Value::Integer(i64::from(run_attempt));
     let which = [text(&record.repository), Value::Text(of_run), number(run_id), attempt];
     Query::writing(statement(GATHER, which)).done()
+}
+
+// === impl EndedRun ===
+
+impl EndedRun<'_> {
+    fn insert(&self) -> Query<()> {
+        let [run_id, attempt] = self.id();
+        let row = [
+            text(self.repository),
+            run_id,
+            attempt,
+            self.installation_id.map_or(Value::Null, number),
+            text(self.workflow),
+            text(self.branch),
+            text(self.head_sha),
+            optional(self.trigger),
+            optional(self.author),
+            self.pull.map_or(Value::Null, number),
+            Value::Integer(i64::from(self.on_default)),
+            text(self.conclusion),
+            Value::Integer(self.ended_at),
+            Value::Integer(count(self.jobs_failed)),
+            Value::Integer(count(self.jobs_unread)),
+            self.passed_jobs(),
+        ];
+        Query::writing(statement(INSERT_RUN, row)).done()
+    }
+
+    /// Ends the open causes of the branch.
+    fn fix(&self) -> Query<()> {
+        let [run_id, attempt] = self.id();
+        let row = [
+            text(self.repository),
+            text(self.workflow),
+            text(self.branch),
+            run_id,
+            attempt,
+            text(self.head_sha),
+            Value::Integer(self.ended_at),
+        ];
+        Query::writing(statement(FIX_BRANCHES, row)).done()
+    }
+
+    /// Marks what failed elsewhere on the commit and passed here.
+    fn pass(&self) -> Query<()> {
+        if self.head_sha.is_empty() {
+            return Query::nothing();
+        }
+        let [run_id, attempt] = self.id();
+        let row = [
+            text(self.repository),
+            text(self.head_sha),
+            text(self.workflow),
+            optional(self.trigger),
+            run_id,
+            attempt,
+            Value::Integer(self.ended_at),
+            self.passed_jobs(),
+        ];
+        Query::writing(statement(PASS_FAILURES, row)).done()
+    }
+
+    fn id(&self) -> [Value; 2] {
+        [number(self.run_id), Value::Integer(i64::from(self.run_attempt))]
+    }
+
+    fn passed_jobs(&self) -> Value {
+        self.passed_jobs.clone().map_or(Value::Null, Value::Text)
+    }
 }
 
 fn insert(new: &NewInference<'_>, failure: &NewFailure<'_>, at: i64) -> Statement {

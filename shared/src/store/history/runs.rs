@@ -190,30 +190,39 @@ const RUN: &str = "-- run
 SELECT repository, run_id, run_attempt, workflow, branch, head_sha, author, pull, conclusion, ended_at, jobs_failed,
   jobs_unread FROM runs WHERE repository = ?1 AND run_id = ?2 AND run_attempt = ?3 AND (?4 IS NULL OR installation_id = ?4)";
 
-const RED: &str = "-- red_branches
-SELECT cause_branches.repository, workflow, branch, cause_id, class, line, cause_branches.last_at, cause_branches.times,
-  COALESCE((SELECT failed_at FROM failures WHERE failures.cause_id = cause_branches.cause_id
+/// When a row of `cause_branches` failed first after the last green run before its last failure.
+macro_rules! red_since {
+    () => {
+        concat!(
+            "COALESCE((SELECT failed_at FROM failures WHERE failures.cause_id = cause_branches.cause_id
     AND failures.workflow = cause_branches.workflow AND failures.branch = cause_branches.branch
-    AND failures.run_id > COALESCE((SELECT run_id FROM runs WHERE runs.conclusion = 'success'
-      AND runs.repository = cause_branches.repository AND runs.workflow = cause_branches.workflow
-      AND runs.branch = cause_branches.branch AND runs.run_id < cause_branches.last_run_id ORDER BY run_id DESC LIMIT 1), 0)
-    ORDER BY run_id, run_attempt LIMIT 1),
-    cause_branches.first_at) AS since
+    AND failures.run_id > COALESCE(",
+            super::green_before!(),
+            ", 0) ORDER BY run_id, run_attempt LIMIT 1), cause_branches.first_at)"
+        )
+    };
+}
+
+const RED: &str = concat!(
+    "-- red_branches
+SELECT cause_branches.repository, workflow, branch, cause_id, class, line, cause_branches.last_at, cause_branches.times,
+  ",
+    red_since!(),
+    " AS since
 FROM cause_branches JOIN causes ON causes.id = cause_id
 WHERE on_default = 1 AND fixed_run_id IS NULL AND cause_branches.last_at >= ?1 AND (?2 IS NULL OR installation_id = ?2)
-ORDER BY cause_branches.last_at DESC LIMIT ?3";
+ORDER BY cause_branches.last_at DESC LIMIT ?3"
+);
 
-const GREEN_AGAIN: &str = "-- times_to_green
-SELECT fixed_at - COALESCE((SELECT failed_at FROM failures WHERE failures.cause_id = cause_branches.cause_id
-    AND failures.workflow = cause_branches.workflow AND failures.branch = cause_branches.branch
-    AND failures.run_id > COALESCE((SELECT run_id FROM runs WHERE runs.conclusion = 'success'
-      AND runs.repository = cause_branches.repository AND runs.workflow = cause_branches.workflow
-      AND runs.branch = cause_branches.branch AND runs.run_id < cause_branches.last_run_id ORDER BY run_id DESC LIMIT 1), 0)
-    ORDER BY run_id, run_attempt LIMIT 1),
-    cause_branches.first_at) AS seconds
+const GREEN_AGAIN: &str = concat!(
+    "-- times_to_green
+SELECT fixed_at - ",
+    red_since!(),
+    " AS seconds
 FROM cause_branches JOIN causes ON causes.id = cause_id
 WHERE on_default = 1 AND fixed_run_id IS NOT NULL AND fixed_at >= ?1 AND (?2 IS NULL OR installation_id = ?2)
-ORDER BY fixed_at DESC LIMIT ?3";
+ORDER BY fixed_at DESC LIMIT ?3"
+);
 
 const LOST: &str = "-- lost_seconds
 SELECT COALESCE(SUM(seconds), 0) AS seconds FROM failures
@@ -247,32 +256,50 @@ pub fn by_id(scope: Scope, id: i64) -> Query<FailureRow> {
 
 /// What is red now on default branches, the latest first.
 pub fn red(scope: Scope, now: i64) -> Query<Vec<RedBranch>> {
-    let args =
-        [Value::Integer(now - RECENT_DAYS * DAY_SECONDS), scope_param(scope), Value::Integer(RED_SHOWN)];
+    let args = [since(now), scope_param(scope), Value::Integer(RED_SHOWN)];
     Query::reading(statement(RED, args)).rows()
 }
 
 /// How long default branches stayed red and failed jobs ran, over the last [`RECENT_DAYS`] days.
 pub fn recovery(scope: Scope, now: i64) -> Query<Recovery> {
-    let since = now - RECENT_DAYS * DAY_SECONDS;
-    let times =
-        statement(GREEN_AGAIN, [Value::Integer(since), scope_param(scope), Value::Integer(GREEN_TIMES)]);
-    let lost = statement(LOST, [Value::Integer(since), scope_param(scope)]);
-    let both = Query::reading(times).rows().and(Query::reading(lost).only());
-    both.map(|(times, lost): (Vec<Seconds>, Seconds)| Recovery::of(times, &lost))
+    let lost = statement(LOST, [since(now), scope_param(scope)]);
+    let both = times_to_green(scope, now).and(Query::reading(lost).only());
+    both.map(|(times, lost): (_, Seconds)| Recovery {
+        median_seconds: percentile(&times, 50),
+        p90_seconds: percentile(&times, 90),
+        lost_seconds: lost.whole(),
+    })
 }
 
-impl Recovery {
-    fn of(times: Vec<Seconds>, lost: &Seconds) -> Self {
-        let whole = |seconds: i64| u64::try_from(seconds).unwrap_or(0);
-        let mut seconds: Vec<u64> = times.into_iter().map(|time| whole(time.seconds)).collect();
+/// The median of the seconds that default branches stayed red, over the last [`RECENT_DAYS`] days; None if none went green.
+pub(super) fn median_to_green(scope: Scope, now: i64) -> Query<Option<u64>> {
+    times_to_green(scope, now).map(|times| percentile(&times, 50))
+}
+
+/// The seconds that default branches stayed red, the shortest first.
+fn times_to_green(scope: Scope, now: i64) -> Query<Vec<u64>> {
+    let times = statement(GREEN_AGAIN, [since(now), scope_param(scope), Value::Integer(GREEN_TIMES)]);
+    Query::reading(times).rows().map(|times: Vec<Seconds>| {
+        let mut seconds: Vec<u64> = times.iter().map(Seconds::whole).collect();
         seconds.sort_unstable();
-        // The nearest rank: https://en.wikipedia.org/wiki/Percentile#The_nearest-rank_method
-        let at = |percent: usize| {
-            let rank = (seconds.len() * percent).div_ceil(100);
-            seconds.get(rank.saturating_sub(1)).copied()
-        };
-        Self { median_seconds: at(50), p90_seconds: at(90), lost_seconds: whole(lost.seconds) }
+        seconds
+    })
+}
+
+/// The nearest rank of sorted values: <https://en.wikipedia.org/wiki/Percentile#The_nearest-rank_method>.
+fn percentile(sorted: &[u64], percent: usize) -> Option<u64> {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied()
+}
+
+/// The beginning of the last [`RECENT_DAYS`] days.
+fn since(now: i64) -> Value {
+    Value::Integer(now - RECENT_DAYS * DAY_SECONDS)
+}
+
+impl Seconds {
+    fn whole(&self) -> u64 {
+        u64::try_from(self.seconds).unwrap_or(0)
     }
 }
 
@@ -286,10 +313,10 @@ mod tests {
 
     #[test]
     fn the_time_to_green_is_told_at_the_median_and_the_90th_percentile() {
-        let of = |seconds: &[i64]| {
-            let times = seconds.iter().map(|&seconds| Seconds { seconds }).collect();
-            let Recovery { median_seconds, p90_seconds, .. } = Recovery::of(times, &Seconds { seconds: 7 });
-            (median_seconds, p90_seconds)
+        let of = |seconds: &[u64]| {
+            let mut seconds = seconds.to_vec();
+            seconds.sort_unstable();
+            (percentile(&seconds, 50), percentile(&seconds, 90))
         };
         assert_eq!(of(&[]), (None, None));
         assert_eq!(of(&[60]), (Some(60), Some(60)));
