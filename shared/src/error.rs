@@ -103,6 +103,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A report of tests that can't be read; says where and what to do.
+    #[error("line {line} of the report: {reason}")]
+    ReportInvalid {
+        /// The line of the body, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// `.github/sentinel.yml` says something that can't be followed.
     #[error("the policy is not usable: {0}")]
     PolicyInvalid(String),
@@ -177,7 +185,10 @@ impl Error {
             | Self::ParameterInvalid { .. }
             | Self::ParameterMissing(_)
             | Self::DiffInvalid { .. } => Code::InvalidArgument,
-            Self::FieldMissing(_) | Self::BundleRefused(_) | Self::PolicyInvalid(_) => Code::Unprocessable,
+            Self::FieldMissing(_)
+            | Self::BundleRefused(_)
+            | Self::PolicyInvalid(_)
+            | Self::ReportInvalid { .. } => Code::Unprocessable,
             Self::RateLimited { .. } | Self::Overloaded { .. } => Code::ResourceExhausted,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::NotFound => Code::NotFound,

@@ -30,6 +30,7 @@ pub mod feedback;
 pub mod github;
 pub mod hex;
 pub mod history;
+pub mod junit;
 pub mod kind;
 pub mod log;
 pub mod redact;

@@ -9,8 +9,8 @@ use std::process::Command;
 use std::thread;
 
 /// The targets. Each is the name of a file.
-const TARGETS: [&str; 10] =
-    ["bundle", "diff", "excerpt", "facts", "grpc", "hrana", "log", "policy", "redact", "webhook"];
+const TARGETS: [&str; 11] =
+    ["bundle", "diff", "excerpt", "facts", "grpc", "hrana", "junit", "log", "policy", "redact", "webhook"];
 const SHORT_SECONDS: u32 = 30;
 /// The number of targets that run at once.
 const LANES: usize = 2;

@@ -402,6 +402,11 @@ impl MissingThings {
     }
 }
 
+/// A test's name as [`Facts`] tells it.
+pub(crate) fn test_name(name: &str) -> String {
+    shown(&kept(name))
+}
+
 /// A text as it is kept until the end. A text that is cut loses its last word, which may be a part of a secret.
 pub(super) fn kept(text: &str) -> String {
     let text = text.trim();

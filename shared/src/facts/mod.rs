@@ -32,6 +32,7 @@ pub use found::{
     Facts, FailingTest, MISSING_MAX, Missing, PLACES_MAX, Place, PlaceKind, TESTS_MAX, TEXT_MAX, Tool, What,
 };
 
+pub(crate) use found::test_name;
 use found::{MissingThings, Places, Tests};
 use line::Line;
 use marks::{Family, MARKS};
