@@ -6,7 +6,7 @@
 //!   matter, [`evidence`] says how long to wait for a missing log, [`features`] turns those lines into 884 numbers, and
 //!   [`classifier`] turns the numbers into a verdict, [`kind`] names what is under its class. [`drift`] compares many verdicts with the training data.
 //! * Pull requests: [`diff`] parses hunks, and [`review`] turns a model's scores into a review.
-//! * Both: [`store`] has the SQL, [`api`] the JSON of the worker's HTTP API, and [`access`] says who may see what.
+//! * Both: [`policy`] reads a team's settings, [`store`] has the SQL, [`api`] the JSON of the worker's HTTP API, and [`access`] says who may see what.
 //!
 //! # Out of scope
 //!
@@ -33,6 +33,7 @@ pub mod history;
 pub mod junit;
 pub mod kind;
 pub mod log;
+pub mod policy;
 pub mod redact;
 pub mod review;
 pub mod signature;

@@ -2,10 +2,10 @@
 
 use crate::review::backend::ort::{BackendOptions, Provider};
 use crate::review::engine::Engine;
-use crate::review::policy;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use sentinel_shared::diff;
+use sentinel_shared::policy;
 use sentinel_shared::review::plan::{ChangedFile, Plan};
 use sentinel_shared::review::policy::Policy;
 use sentinel_shared::review::text::visible;
@@ -109,12 +109,12 @@ impl Review {
     }
 
     fn policy(&self) -> Result<Policy> {
-        let usual = PathBuf::from(sentinel_shared::review::policy::PATH);
+        let usual = PathBuf::from(policy::PATH);
         let Some(path) = self.policy.clone().or_else(|| usual.exists().then_some(usual)) else {
             return Ok(Policy::default());
         };
         let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        policy::parse(&text).with_context(|| path.display().to_string())
+        policy::review(&text).with_context(|| path.display().to_string())
     }
 
     async fn review(&self, plan: &Plan<'_>, policy: &Policy) -> Result<ReviewResult> {

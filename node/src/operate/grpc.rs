@@ -5,7 +5,6 @@ use crate::operate::metrics::Metrics;
 use crate::operate::readiness::Readiness;
 use crate::review::batcher::WhenFull;
 use crate::review::engine::Engine;
-use crate::review::policy;
 use futures_util::{Stream, StreamExt, stream};
 use sentinel_proto::convert::status;
 use sentinel_proto::v1::diff_response::Item;
@@ -17,6 +16,7 @@ use sentinel_proto::v1::{
 };
 use sentinel_shared::access::Scope;
 use sentinel_shared::diff;
+use sentinel_shared::policy;
 use sentinel_shared::review::plan::{ChangedFile, Plan, TOKENS_MAX};
 use sentinel_shared::review::policy::{Policy, Speech};
 use sentinel_shared::review::receipt::Skip;
@@ -101,7 +101,7 @@ impl ReviewService for Service {
         self.observe("ReviewDiff", async {
             let deadline = deadline(&request);
             let DiffRequest { diff, policy: yaml } = request.into_inner();
-            let policy = policy::parse(&yaml)?;
+            let policy = policy::review(&yaml)?;
             // What can be refused is refused before the stream begins.
             diff::parse(&diff)?;
             let engine = Arc::clone(&self.engine);

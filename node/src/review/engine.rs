@@ -274,7 +274,7 @@ mod tests {
     }
 
     async fn review(engine: &Engine, plan: &Plan<'_>, time: Duration) -> ReviewResult {
-        let policy = crate::review::policy::parse("review: {max_comments: 20}").expect("a policy");
+        let policy = sentinel_shared::policy::review("review: {max_comments: 20}").expect("a policy");
         let said = BTreeSet::new();
         let review = engine.review("head", plan, &policy, &said, Instant::now() + time);
         // Longer than any deadline of these tests, and not for ever.

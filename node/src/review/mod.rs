@@ -1,6 +1,6 @@
 //! What a review takes: the review model with all that runs it, and the jobs that come from GitHub and go back there.
 //!
-//! [`policy`] and [`model`] are read, [`tokenizer`] makes the model's input, [`backend`] runs it, [`batcher`] is the queue in
+//! [`model`] is read, [`tokenizer`] makes the model's input, [`backend`] runs it, [`batcher`] is the queue in
 //! front of it, and [`engine`] puts them together. [`reviewer`] does jobs with it, through [`github`].
 
 pub mod backend;
@@ -8,6 +8,5 @@ pub mod batcher;
 pub mod engine;
 pub mod github;
 pub mod model;
-pub mod policy;
 pub mod reviewer;
 pub mod tokenizer;

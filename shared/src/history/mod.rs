@@ -9,6 +9,7 @@
 //! * `headline`: which of several failed jobs is the cause, and not the consequence of another.
 //! * `standing`: the sentences about the past of a failure: new, seen before, failing on the default branch, flaky, fixed.
 //! * `first_line`: what a developer reads first.
+//! * `known`: whether a failure is one of its team's known issues, and whether a pattern for one is too wide.
 //! * `flaky` and `retry`: whether a failure passes when it is tried again, and whether trying is worth it.
 //!
 //! # Out of scope
@@ -21,6 +22,7 @@ mod first_line;
 mod flaky;
 mod headline;
 mod key;
+mod known;
 mod masked;
 mod retry;
 mod standing;
@@ -30,5 +32,6 @@ pub use first_line::{Telling, first_line};
 pub use flaky::{FLAKY_FAILURES_MIN, is_flaky};
 pub use headline::{FailedJob, headline};
 pub use key::{Cause, CauseKey, TESTS_IN_KEY_MAX, is_vague};
+pub use known::{KNOWN_MAX, KnownIssue, Matcher, NewKnown, Pattern, Said, Trial, TriedCause, first_known};
 pub use retry::{RETRIES_MIN, RetryAdvice, retry};
 pub use standing::{NEW_KNOWN_MIN, Seen, Standing, StandingLine};

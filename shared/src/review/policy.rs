@@ -1,6 +1,4 @@
-//! A team's settings: `.github/sentinel.yml` on the base branch.
-//!
-//! The head's version does not count, because a pull request must not choose how it is judged.
+//! A team's settings for reviews: the section `review:` of its policy file ([`crate::policy`]).
 
 use super::{Category, Severity};
 use crate::{Error, Result};
@@ -8,23 +6,15 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// The path of the policy file.
-pub const PATH: &str = ".github/sentinel.yml";
 /// The largest `max_comments` that a policy may set.
 pub const COMMENTS_MAX: usize = 20;
 /// The largest number of patterns in one list.
 const GLOBS_MAX: usize = 200;
 
-/// The policy file. Every key has a default.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PolicyFile {
-    review: ReviewSection,
-}
-
+/// The section `review:`. Every key has a default.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct ReviewSection {
+pub struct ReviewSection {
     enabled: bool,
     drafts: bool,
     max_comments: usize,
@@ -124,15 +114,14 @@ impl Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self::try_from(PolicyFile::default()).expect("the defaults are valid")
+        Self::try_from(ReviewSection::default()).expect("the defaults are valid")
     }
 }
 
-impl TryFrom<PolicyFile> for Policy {
+impl TryFrom<ReviewSection> for Policy {
     type Error = Error;
 
-    fn try_from(file: PolicyFile) -> Result<Self> {
-        let section = file.review;
+    fn try_from(section: ReviewSection) -> Result<Self> {
         let invalid = |what: String| Err(Error::PolicyInvalid(what));
         if section.max_comments > COMMENTS_MAX {
             return invalid(format!("review.max_comments is at most {COMMENTS_MAX}"));
@@ -191,8 +180,7 @@ mod tests {
     use super::*;
 
     fn policy(json: &str) -> Result<Policy> {
-        let file: PolicyFile = serde_json::from_str(json).map_err(|e| Error::PolicyInvalid(e.to_string()))?;
-        Policy::try_from(file)
+        crate::policy::review(json)
     }
 
     #[test]

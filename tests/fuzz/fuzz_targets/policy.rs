@@ -2,13 +2,15 @@
 
 #![no_main]
 
-#[path = "../../../node/src/review/policy.rs"]
-mod policy;
-
 use libfuzzer_sys::fuzz_target;
+use sentinel_shared::policy;
 
 fuzz_target!(|yaml: &str| {
-    if let Err(error) = policy::parse(yaml) {
+    if let Err(error) = policy::review(yaml) {
         assert!(!error.to_string().is_empty());
+    }
+    // Whatever could be read can be matched.
+    for issue in policy::failures(yaml).known {
+        assert!(issue.pattern.matcher().is_ok());
     }
 });

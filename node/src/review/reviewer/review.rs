@@ -5,11 +5,11 @@ use super::claim::Claim;
 use super::end::{End, Stop};
 use crate::operate::faults::{Step, reach};
 use crate::review::github::{Access, JobError, PullFile, Said};
-use crate::review::policy;
 use sentinel_shared::github::PullRequest;
+use sentinel_shared::policy;
 use sentinel_shared::review::plan::{ChangedFile, Plan};
 use sentinel_shared::review::policy::Policy;
-use sentinel_shared::review::{ReviewJob, policy as rules, render};
+use sentinel_shared::review::{ReviewJob, render};
 use sentinel_shared::store::jobs::ReviewResult;
 use sentinel_shared::store::leases::{self, Leased};
 use std::collections::BTreeSet;
@@ -123,9 +123,9 @@ impl<'a> PullReview<'a> {
 
 /// Reads the policy on the base branch. An invalid file is a reason to stop, not to guess.
 async fn read_policy(access: &Access<'_>, base: &str) -> Result<Policy, JobError> {
-    match access.text_file(rules::PATH, base).await? {
+    match access.text_file(policy::PATH, base).await? {
         None => Ok(Policy::default()),
-        Some(yaml) => policy::parse(&yaml).map_err(|error| JobError::Refused(error.to_string())),
+        Some(yaml) => policy::review(&yaml).map_err(|error| JobError::Refused(error.to_string())),
     }
 }
 
