@@ -42,6 +42,7 @@ const worker :Workerd.Worker = (
 "#;
 
 /// Where the built programs are; `cargo xtask` sets each variable.
+#[derive(Clone)]
 pub struct Programs {
     /// `SENTINEL_BIN`: the native binary.
     pub sentinel: PathBuf,

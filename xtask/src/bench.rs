@@ -37,12 +37,17 @@ enum BenchTarget {
         #[arg(long, default_value_t = 10.0)]
         minutes: f64,
     },
-    /// Measure chunks per second, latency, CPU and memory of the node, next to TorchScript behind a Python gRPC server.
+    /// Measure chunks per second, latency, CPU and memory of the node, next to TorchScript behind a Python gRPC server, or
+    /// next to another build of the node.
+    #[command(group = clap::ArgGroup::new("beside").required(true))]
     Node {
         /// A Python with `pip install './training[bench]'`. It needs torch, which is too large to be installed by this
         /// command.
-        #[arg(long, env = "SENTINEL_BENCH_PYTHON")]
-        python: PathBuf,
+        #[arg(long, env = "SENTINEL_BENCH_PYTHON", group = "beside")]
+        python: Option<PathBuf>,
+        /// The program `sentinel` of another build, such as the one before a change. Both are measured in turns.
+        #[arg(long, group = "beside", conflicts_with = "write")]
+        against: Option<PathBuf>,
     },
 }
 
@@ -53,7 +58,7 @@ impl Bench {
             BenchTarget::Edge => ("edge", edge()?),
             BenchTarget::History { failures } => ("history", history(*failures)?),
             BenchTarget::Load { minutes } => ("load", load(*minutes)?),
-            BenchTarget::Node { python } => ("node", node(python)?),
+            BenchTarget::Node { python, against } => ("node", node(python.as_deref(), against.as_deref())?),
         };
         step("measuring");
         let output = command
@@ -103,9 +108,14 @@ fn load(minutes: f64) -> Result<Command> {
     Ok(command)
 }
 
-fn node(python: &Path) -> Result<Command> {
+fn node(python: Option<&Path>, against: Option<&Path>) -> Result<Command> {
     let programs = Programs::for_development()?;
     let mut command = programs.command(&target()?.join("debug/bench-node"));
-    command.env("SENTINEL_BENCH_PYTHON", python).arg("--models").arg(cache()?.join("bench-models"));
+    if let Some(python) = python {
+        command.arg("--python").arg(python).arg("--models").arg(cache()?.join("bench-models"));
+    }
+    if let Some(sentinel) = against {
+        command.arg("--against").arg(sentinel);
+    }
     Ok(command)
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask bench node`: `ReviewChunk` under load, next to a TorchScript fp32 model of the same shape behind a
-//! Python gRPC server.
+//! Python gRPC server; or next to another build of the node, which needs no Python.
 //!
-//! Both are measured in one run. Requests are bounded in count and time, and everything runs on loopback.
+//! All are measured in one run. Requests are bounded in count and time, and everything runs on loopback.
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -18,6 +18,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::runtime::{Builder, Runtime};
 use tonic::transport::Channel;
 
 const TOKEN: &str = "bench";
@@ -32,12 +33,19 @@ const TIME: Duration = Duration::from_secs(8);
 /// The multiplications and additions for one sequence in 6 layers of 512: the layers' weights, then attention.
 const WEIGHTS: f64 = 6.0 * 12.0 * 512.0 * 512.0;
 
-/// Measure the node next to the reference.
+/// How often each of two builds is measured, in turns.
+const ROUNDS: usize = 4;
+
+/// Measure the node next to the reference, or next to another build of it.
 #[derive(Parser)]
+#[command(group = clap::ArgGroup::new("beside").required(true))]
 struct Bench {
     /// A Python with torch, onnx, onnxruntime, tokenizers, grpcio and grpcio-tools.
-    #[arg(long, env = "SENTINEL_BENCH_PYTHON")]
-    python: PathBuf,
+    #[arg(long, group = "beside")]
+    python: Option<PathBuf>,
+    /// Another build of the program `sentinel`.
+    #[arg(long, group = "beside")]
+    against: Option<PathBuf>,
     /// The folder that keeps exported models between runs.
     #[arg(long)]
     models: Option<PathBuf>,
@@ -61,28 +69,91 @@ fn main() -> Result<()> {
     let bench = Bench::parse();
     let programs = Programs::from_env()?;
     let folder = work_folder("bench-node")?;
-    let models = bench.models.clone().unwrap_or_else(|| folder.join("models"));
+    match (&bench.python, bench.against) {
+        (Some(python), _) => {
+            let models = bench.models.unwrap_or_else(|| folder.join("models"));
+            beside_reference(&programs, python, &models, &folder)
+        }
+        (None, Some(sentinel)) => beside_build(&programs, sentinel, &folder),
+        (None, None) => anyhow::bail!("name a --python or a build --against which to measure"),
+    }
+}
+
+/// Measures this build and another one in turns, both with the model that ships.
+fn beside_build(programs: &Programs, sentinel: PathBuf, folder: &Path) -> Result<()> {
+    let other = Programs { sentinel, ..programs.clone() };
+    let model = Path::new(SHIPPED_MODEL);
+    let start = |programs: &Programs, name| {
+        let folder = folder.join(name);
+        std::fs::create_dir_all(&folder)?;
+        let database = programs.start_database(&folder.join("sentinel.db"), 0, TOKEN)?;
+        let node = node(programs, name, model, &folder, &database.url)?;
+        anyhow::Ok((node, database))
+    };
+    let contenders = [start(&other, "the other build")?, start(programs, "this build")?];
+    let runtime = runtime()?;
+    println!(
+        "{:<18}{:>7}{:>6}{:>11}{:>10}{:>10}{:>14}{:>10}{:>9}",
+        "", "tokens", "conc.", "chunks/s", "p50 ms", "p99 ms", "CPU s/chunk", "spread", "of other"
+    );
+    for length in LENGTHS {
+        let request = Arc::new(chunk_of(length, model)?);
+        for concurrency in CONCURRENCIES {
+            let mut rounds = contenders.each_ref().map(|_| Vec::new());
+            for _ in 0..ROUNDS {
+                for ((contender, _), rounds) in contenders.iter().zip(&mut rounds) {
+                    rounds.push(runtime.block_on(measure(contender, &request, concurrency))?);
+                }
+            }
+            let other = mean(&rounds[0], |round| round.cpu);
+            for ((contender, _), rounds) in contenders.iter().zip(&rounds) {
+                let cpu = mean(rounds, |round| round.cpu);
+                let spread = mean(rounds, |round| (round.cpu - cpu).abs()) / cpu;
+                println!(
+                    "{:<18}{length:>7}{concurrency:>6}{:>11.1}{:>10.1}{:>10.1}{cpu:>14.4}{:>9.0}%{:>9.2}",
+                    contender.name,
+                    mean(rounds, |round| round.per_second),
+                    mean(rounds, |round| round.p50),
+                    mean(rounds, |round| round.p99),
+                    spread * 100.0,
+                    cpu / other
+                );
+            }
+        }
+    }
+    print_starts(contenders.iter().map(|(contender, _)| contender))
+}
+
+fn mean(rounds: &[Measured], of: impl Fn(&Measured) -> f64) -> f64 {
+    rounds.iter().map(of).sum::<f64>() / rounds.len() as f64
+}
+
+fn runtime() -> Result<Runtime> {
+    Ok(Builder::new_multi_thread().worker_threads(1).enable_all().build()?)
+}
+
+fn beside_reference(programs: &Programs, python: &Path, models: &Path, folder: &Path) -> Result<()> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/reference.py");
     if !models.join("model.pt").exists() {
         eprintln!("exporting the model in three forms");
         let tokenizer = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/review/tokenizer.json");
-        let status = Command::new(&bench.python)
+        let status = Command::new(python)
             .args([script, "export", "--tokenizer", tokenizer, "--out"])
-            .arg(&models)
+            .arg(models)
             .stdout(std::process::Stdio::null())
             .status()?;
         ensure!(status.success(), "the export failed");
     }
-    let gemm = Command::new(&bench.python).args([script, "gemm", "--model"]).arg(&models).output()?;
+    let gemm = Command::new(python).args([script, "gemm", "--model"]).arg(models).output()?;
     let gemm: Value = serde_json::from_slice(&gemm.stdout).context("the GEMM rates")?;
     let database = programs.start_database(&folder.join("sentinel.db"), 0, TOKEN)?;
     let contenders = [
-        reference(&bench.python, script, &models, &folder)?,
-        node(&programs, "node fp32", &models.join("fp32"), &folder, &database.url)?,
-        node(&programs, "node int8", &models.join("int8"), &folder, &database.url)?,
-        node(&programs, SHIPPED, Path::new(SHIPPED_MODEL), &folder, &database.url)?,
+        reference(python, script, models, folder)?,
+        node(programs, "node fp32", &models.join("fp32"), folder, &database.url)?,
+        node(programs, "node int8", &models.join("int8"), folder, &database.url)?,
+        node(programs, SHIPPED, Path::new(SHIPPED_MODEL), folder, &database.url)?,
     ];
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = runtime()?;
     println!(
         "{:<18}{:>7}{:>6}{:>11}{:>10}{:>10}{:>14}{:>9}{:>9}",
         "", "tokens", "conc.", "chunks/s", "p50 ms", "p99 ms", "CPU s/chunk", "of ref.", "of GEMM"
@@ -110,16 +181,21 @@ fn main() -> Result<()> {
             }
         }
     }
-    println!("\n{:<18}{:>16}{:>16}{:>16}", "", "ready after ms", "resident MB", "peak MB");
-    for contender in &contenders {
-        let (resident, peak) = memory(contender.server.group())?;
-        println!("{:<18}{:>16}{resident:>16}{peak:>16}", contender.name, contender.ready_after.as_millis());
-    }
+    print_starts(&contenders)?;
     println!(
         "\nGEMM of one core, 512 x 512 x 2048: {:.0} GFLOP/s fp32, {:.0} GOP/s int8",
         gemm["fp32"].as_f64().unwrap_or_default(),
         gemm["int8"].as_f64().unwrap_or_default()
     );
+    Ok(())
+}
+
+fn print_starts<'a>(contenders: impl IntoIterator<Item = &'a Contender>) -> Result<()> {
+    println!("\n{:<18}{:>16}{:>16}{:>16}", "", "ready after ms", "resident MB", "peak MB");
+    for contender in contenders {
+        let (resident, peak) = memory(contender.server.group())?;
+        println!("{:<18}{:>16}{resident:>16}{peak:>16}", contender.name, contender.ready_after.as_millis());
+    }
     Ok(())
 }
 
