@@ -131,11 +131,8 @@ impl Walk {
         let element = Element::of(start)?;
         let name = start.local_name();
         match (name.as_ref(), &mut self.case) {
-            (name, Some((depth, case))) => {
-                if self.depth == *depth + 1 {
-                    case.say(name);
-                }
-            }
+            (name, Some((depth, case))) if self.depth == *depth + 1 => case.say(name),
+            (_, Some(_)) => {}
             ("testsuites", None) => {
                 self.is_report = true;
                 self.root = element;
