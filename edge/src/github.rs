@@ -112,11 +112,32 @@ impl<'a> Github<'a> {
         Ok(url)
     }
 
+    /// Reads the file at `path`, and no more of it than shows that it is longer than `limit_bytes`; None if it does not exist.
+    /// <https://docs.github.com/rest/repos/contents#get-repository-content>
+    pub(crate) async fn file(&self, path: &str, limit_bytes: usize) -> Result<Option<Vec<u8>>, Stop> {
+        match self.ask_as(path, "application/vnd.github.raw+json").await? {
+            (Meaning::Done, mut response) => up_to(&mut response, limit_bytes).await.map(Some),
+            (Meaning::Absent, response) => {
+                dismiss(response);
+                Ok(None)
+            }
+            (meaning, response) => {
+                console_warn!("github.file_refused: {meaning:?}");
+                dismiss(response);
+                Err(Stop::Trouble(Trouble::Away(None)))
+            }
+        }
+    }
+
     /// Asks GitHub for `path`, and returns the answer with its meaning.
     pub(crate) async fn ask(&self, path: &str) -> Result<(Meaning, Response), Stop> {
+        self.ask_as(path, "application/vnd.github+json").await
+    }
+
+    async fn ask_as(&self, path: &str, accept: &str) -> Result<(Meaning, Response), Stop> {
         let authorization = format!("Bearer {}", self.token);
         let headers = [
-            ("accept", "application/vnd.github+json"),
+            ("accept", accept),
             ("authorization", authorization.as_str()),
             ("user-agent", "sentinel"),
             ("x-github-api-version", "2022-11-28"),

@@ -54,6 +54,10 @@ pub enum Note {
     LaterJob,
     /// The run has more failed jobs than are looked into, and some were not.
     JobsUnread,
+    /// The team's policy file could not be read, so neither its known issues nor its wish for retries counted.
+    PolicyUnread,
+    /// The team's policy file says something about failed runs that can't be followed.
+    PolicyInvalid,
 }
 
 /// Why GitHub gives nothing now and may give it later.
@@ -117,13 +121,15 @@ pub struct LogEnd {
 
 impl Note {
     /// Every kind of note.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::LogAwaited,
         Self::LogGivenUp,
         Self::LogBeginning,
         Self::JobsCut,
         Self::LaterJob,
         Self::JobsUnread,
+        Self::PolicyUnread,
+        Self::PolicyInvalid,
     ];
 
     /// A short, stable name.
@@ -136,6 +142,8 @@ impl Note {
             Self::JobsCut => "jobs_cut",
             Self::LaterJob => "later_job",
             Self::JobsUnread => "jobs_unread",
+            Self::PolicyUnread => "policy_unread",
+            Self::PolicyInvalid => "policy_invalid",
         }
     }
 }

@@ -106,6 +106,8 @@ pub struct FailureRecord {
     pub trigger: Option<String>,
     /// The number of the first pull request that GitHub names. It names none of a fork.
     pub pull: Option<u64>,
+    /// The branch that this pull request goes onto.
+    pub base: Option<String>,
     /// The SHA of the commit that the run tested.
     pub head_sha: Option<String>,
     /// The address of the page about it on GitHub.

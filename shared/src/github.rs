@@ -155,6 +155,16 @@ pub struct WorkflowRun {
 pub struct PullNumber {
     /// Unique in its repository.
     pub number: u64,
+    /// The branch that it goes onto.
+    pub base: Option<BaseBranch>,
+}
+
+/// The `base` object of a pull request in a list of them.
+#[derive(Debug, Clone, Deserialize)]
+pub struct BaseBranch {
+    /// The name of the branch.
+    #[serde(rename = "ref")]
+    pub name: Option<String>,
 }
 
 /// `workflow_job`, in deliveries and in the jobs API.

@@ -149,6 +149,7 @@ pub fn record(subject: Subject, branch: &str, sha: &str, ended_at: i64) -> Failu
         default_branch: Some("main".into()),
         trigger: Some("push".into()),
         pull: None,
+        base: None,
         head_sha: Some(sha.into()),
         html_url: None,
         started_at: None,

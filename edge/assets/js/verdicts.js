@@ -76,6 +76,8 @@ const NOTES = {
   jobs_cut: "the run has more than 300 jobs; only the first 300 were looked at",
   later_job: "the first failed job has no log; this is the next one that has",
   jobs_unread: "the run has more than 20 failed jobs; the others were not looked into",
+  policy_unread: "the team's policy file could not be read; its known issues and retries did not count",
+  policy_invalid: "the team's policy file says something about failed runs that can't be followed",
 };
 
 /** What a verdict was made from, and what should be known of that. */

@@ -17,9 +17,12 @@ pub(super) const LOG_CALLS: usize = 2;
 /// The largest number of calls to GitHub about one delivery: all pages of jobs and all logs.
 pub(crate) const CALLS_MAX: usize = JOB_PAGES as usize + LOGS_MAX * LOG_CALLS;
 const _: () = assert!(CALLS_MAX + OTHER_CALLS <= EVENT_CALLS);
-/// The calls with which a delivery that shares an event with others is begun: a page of jobs, two logs, and three to spare. If
-/// its run needs more, it waits for an event of its own.
-pub(crate) const CALLS_MIN: usize = 8;
+/// The calls that come after a verdict: asking GitHub to run a failed run again, and storing its answer. They are kept from
+/// what is spare, so that a run with as many logs as possible may have none of them left.
+pub(crate) const RETRY_CALLS: usize = 2;
+/// The calls with which a delivery that shares an event with others is begun: a page of jobs, two logs, the policy file, a
+/// retry, and three to spare. If its run needs more, it waits for an event of its own.
+pub(crate) const CALLS_MIN: usize = 12;
 /// The largest number of jobs whose annotations are read. A run that was cancelled as a whole may have hundreds, which all
 /// say the same; a job that met a limit ran for longer than the others, and those are asked first.
 pub(super) const ANNOTATED_JOBS_MAX: usize = 5;

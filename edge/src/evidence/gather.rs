@@ -1,11 +1,11 @@
 //! Gathers the evidence of one delivery.
 
-use super::budget::{ANNOTATED_JOBS_MAX, Budget, DEADLINE, LOG_CALLS};
+use super::budget::{ANNOTATED_JOBS_MAX, Budget, DEADLINE, LOG_CALLS, RETRY_CALLS};
 use super::log::{self, Spare};
-use super::paths;
+use super::{paths, policy};
 use crate::config::Config;
 use crate::github::{Github, Stop, away};
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join, select};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sentinel_shared::evidence::{JOB_PAGES, LOGS_MAX, LogPart, Note, Trouble};
 use sentinel_shared::excerpt::Excerpt;
@@ -14,6 +14,7 @@ use sentinel_shared::features::JobEvidence;
 use sentinel_shared::github::annotation::{Annotation, Stopped, StoppedBy, error_lines};
 use sentinel_shared::github::jobs::{RunJobs, ended_at, started_at};
 use sentinel_shared::github::{JobsPage, WorkflowJob};
+use sentinel_shared::policy::FailurePolicy;
 use sentinel_shared::store::inferences::EvidenceKind;
 use std::pin::pin;
 use worker::Delay;
@@ -28,6 +29,8 @@ pub(crate) struct Evidence {
     /// Names of jobs that passed.
     pub(crate) passed: Vec<String>,
     pub(crate) notes: Vec<Note>,
+    /// What the team wants for its failed runs.
+    pub(crate) policy: FailurePolicy,
     /// The reason why there is no more now, if there may be more later.
     pub(crate) trouble: Option<Trouble>,
     /// Whether the run needs more calls than its share of the event. Then nothing was looked into.
@@ -139,7 +142,7 @@ async fn gather_with(
     if !github.may_call(needed) {
         return Err(Stop::CallsSpent);
     }
-    let spare = Spare::of(github.calls_left().saturating_sub(needed));
+    let spare = Spare::of(github.calls_left().saturating_sub(needed + RETRY_CALLS));
     let stopped = stopped_jobs(github, repository, cancelled, budget, &spare).await?;
     evidence.failed += stopped.len();
     let mut suspects: Vec<Suspect> = failed.into_iter().map(|job| Suspect { job, stopped: None }).collect();
@@ -147,13 +150,26 @@ async fn gather_with(
     // What failed because a job was stopped ended after it.
     suspects.sort_by_key(|suspect| ended_at(&suspect.job).unwrap_or(i64::MAX));
     suspects.truncate(LOGS_MAX);
+    let policy = policy::read(github, record, &spare);
     let looks = suspects.iter().map(|suspect| look_at(github, repository, suspect, &spare));
     // In order, so that what was read before a trouble is a beginning of the list.
     let mut looks = stream::iter(looks).buffered(budget.at_once);
-    while let Some(job) = looks.try_next().await? {
-        evidence.jobs.push(job);
+    let jobs = &mut evidence.jobs;
+    let looked = async {
+        while let Some(job) = looks.try_next().await? {
+            jobs.push(job);
+        }
+        Ok(())
+    };
+    let (policy, looked) = join(policy, looked).await;
+    match policy {
+        Ok(policy) => evidence.policy = policy,
+        Err(()) => evidence.note(Note::PolicyUnread),
     }
-    Ok(())
+    if !evidence.policy.mistakes.is_empty() {
+        evidence.note(Note::PolicyInvalid);
+    }
+    looked
 }
 
 /// The jobs that a delivery is about: the one of its job, or those of its run's attempt.

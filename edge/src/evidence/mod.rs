@@ -1,5 +1,5 @@
 //! Asks GitHub for what a delivery lacks: the failed jobs of the attempt, their steps, the end of each one's log, and the
-//! reasons why jobs were stopped from outside.
+//! reasons why jobs were stopped from outside. Beside the logs it reads the team's policy.
 //!
 //! Everything here together has a deadline and a limit of calls. What cannot be had now is distinguished from what does
 //! not exist, because only the first is worth waiting for.
@@ -9,6 +9,7 @@ mod check;
 mod gather;
 mod log;
 mod paths;
+mod policy;
 
 pub(crate) use budget::{Budget, CALLS_MIN, EVENT_CALLS};
 pub(crate) use check::{Check, check, may_write};

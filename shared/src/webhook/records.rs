@@ -33,6 +33,7 @@ pub(super) fn run_record(origin: Origin, run: &WorkflowRun) -> Result<Option<Fai
         default_branch: origin.default_branch,
         trigger: run.event.as_deref().map(bounded),
         pull: first(run.pull_requests.as_deref()),
+        base: base(run.pull_requests.as_deref()),
         head_sha: commit(run.head_sha.as_deref()),
         html_url: run.html_url.as_deref().map(bounded),
         started_at: run.run_started_at.as_deref().and_then(unix_seconds),
@@ -78,6 +79,7 @@ pub(super) fn job_record(origin: Origin, job: &WorkflowJob) -> Result<Option<Fai
         default_branch: origin.default_branch,
         trigger: None,
         pull: None,
+        base: None,
         head_sha: commit(job.head_sha.as_deref()),
         html_url: job.html_url.as_deref().map(bounded),
         started_at: job.started_at.as_deref().and_then(unix_seconds),
@@ -106,6 +108,7 @@ pub(super) fn check_record(origin: Origin, check: CheckRun) -> Result<Option<Fai
         default_branch: origin.default_branch,
         trigger: None,
         pull: first(check.pull_requests.as_deref()),
+        base: base(check.pull_requests.as_deref()),
         head_sha: commit(check.head_sha.as_deref()),
         html_url: check.html_url.as_deref().map(bounded),
         started_at: check.started_at.as_deref().and_then(unix_seconds),
@@ -131,6 +134,11 @@ fn branch_of(run: &WorkflowRun, repository: &str) -> Option<String> {
 
 fn first(pulls: Option<&[PullNumber]>) -> Option<u64> {
     pulls?.first().map(|pull| pull.number)
+}
+
+/// The branch that the first pull request goes onto.
+fn base(pulls: Option<&[PullNumber]>) -> Option<String> {
+    pulls?.first()?.base.as_ref()?.name.as_deref().map(bounded)
 }
 
 /// The beginning of a text of several lines.

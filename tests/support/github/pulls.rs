@@ -2,7 +2,7 @@
 
 use super::{Caller, Shared, World, message, not_found, page};
 use axum::extract::{Extension, Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
 use axum::{Json, Router};
@@ -323,9 +323,20 @@ async fn answer(
 async fn content(
     State(world): Shared,
     Path((owner, repo, path)): Path<(String, String, String)>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
 ) -> Response {
-    let world = world.lock().expect("no handler panics");
+    let mut world = world.lock().expect("no handler panics");
+    let is_raw =
+        headers.get(header::ACCEPT).is_some_and(|accept| accept == "application/vnd.github.raw+json");
+    if is_raw {
+        let branch = query.get("ref").map_or(String::new(), |branch| format!(" of {branch}"));
+        world.calls.push(format!("file {path}{branch}"));
+    }
     world.files.get(&(format!("{owner}/{repo}"), path)).map_or_else(not_found, |text| {
+        if is_raw {
+            return text.clone().into_response();
+        }
         let encoded = base64::engine::general_purpose::STANDARD.encode(text);
         Json(json!({ "encoding": "base64", "content": encoded })).into_response()
     })
