@@ -22,6 +22,7 @@ routes! {
     Get    "/api/run"                  Key       failures::run;
     Get    "/api/failure"              Key       failures::failure;
     Get    "/api/tests"                Key       failures::tests;
+    Post   "/api/reports"              Key       reports::upload;
     Get    "/api/red"                  Key       failures::red;
     Get    "/api/dashboard"            Key       overview::dashboard;
     Get    "/api/drift"                Key       overview::drift;

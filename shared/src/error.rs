@@ -77,6 +77,15 @@ pub enum Error {
     /// Nothing is served under this path.
     #[error("there is nothing at this address")]
     NotFound,
+    /// A key of one installation, and a repository of which that installation told nothing.
+    #[error(
+        "this key's installation has told of no run of the repository; check its name, and send the report again after the \
+         App told of a first run"
+    )]
+    RepositoryUnknown,
+    /// The content type of a report.
+    #[error("the content type must be application/xml or text/xml: send the report as its runner wrote it")]
+    ReportTypeUnsupported,
     /// The store can't be reached or is not answering.
     #[error("the store is unavailable; nothing was lost, deliver again")]
     StoreUnavailable,
@@ -177,7 +186,7 @@ impl Error {
                 Code::PermissionDenied
             }
             Self::BodyTooLarge { .. } => Code::TooLarge,
-            Self::ContentTypeUnsupported => Code::UnsupportedMediaType,
+            Self::ContentTypeUnsupported | Self::ReportTypeUnsupported => Code::UnsupportedMediaType,
             Self::BodyIncomplete
             | Self::HeaderMissing(_)
             | Self::JsonInvalid(_)
@@ -191,7 +200,7 @@ impl Error {
             | Self::ReportInvalid { .. } => Code::Unprocessable,
             Self::RateLimited { .. } | Self::Overloaded { .. } => Code::ResourceExhausted,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
-            Self::NotFound => Code::NotFound,
+            Self::NotFound | Self::RepositoryUnknown => Code::NotFound,
             Self::NotConfigured(_) | Self::StoreUnavailable | Self::GithubUnavailable(_) => Code::Unavailable,
             Self::StoreRejected
             | Self::StoreShape(_)

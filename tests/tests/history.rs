@@ -10,9 +10,12 @@ use sentinel_shared::Error;
 use sentinel_shared::access::Scope;
 use sentinel_shared::failure::{FailureRecord, Subject};
 use sentinel_shared::history::Standing;
+use sentinel_shared::junit::{CASES_MAX, Outcome, Report};
 use sentinel_shared::store::history::causes::{self, CauseFilter, CauseState};
-use sentinel_shared::store::history::{self, backfill, runs, tests};
-use sentinel_shared::store::{Query, Statement, inferences, retention};
+use sentinel_shared::store::history::reports::{self, FAILED_MAX, NewReport, RATE_DAYS, Stored};
+use sentinel_shared::store::history::tests::{self, RateSource, TestFilter, TestRow};
+use sentinel_shared::store::history::{self, backfill, runs};
+use sentinel_shared::store::{DAY_SECONDS, Query, Statement, inferences, retention};
 use sentinel_tests::database::{client, served};
 use sentinel_tests::history::{DAY, FailedRun, Job, REPOSITORY, green, record};
 use sentinel_tests::node::RUNTIME;
@@ -166,6 +169,15 @@ SELECT COUNT(*) AS n FROM cause_branches WHERE times <> (SELECT COUNT(*) FROM fa
     "-- tests_recounted
 SELECT COUNT(*) AS n FROM tests WHERE failures <> (SELECT COUNT(*) FROM failed_tests WHERE test_id = tests.id)
   OR passed <> (SELECT COUNT(passed_at) FROM failed_tests JOIN failures ON failures.id = failure_id WHERE test_id = tests.id)",
+    "-- reported_recounted
+SELECT COUNT(*) AS n FROM tests
+WHERE reported <> (SELECT COUNT(*) FROM report_tests WHERE test_id = tests.id)
+  OR retried <> (SELECT COUNT(*) FROM report_tests WHERE test_id = tests.id AND outcome IN (1, 3))",
+    "-- left_of_reports
+SELECT (SELECT COUNT(*) FROM report_tests WHERE outcome = 0 OR report_id NOT IN (SELECT id FROM reports)
+    OR test_id NOT IN (SELECT id FROM tests))
+  + (SELECT COUNT(*) FROM test_days WHERE test_id NOT IN (SELECT id FROM tests))
+  + (SELECT COUNT(*) FROM reports WHERE counted = 0) AS n",
     "-- left_over
 SELECT (SELECT COUNT(*) FROM failed_tests WHERE failure_id NOT IN (SELECT id FROM failures))
   + (SELECT COUNT(*) FROM cause_branches WHERE cause_id NOT IN (SELECT id FROM causes))
@@ -223,7 +235,7 @@ fn a_day_ends_in_the_tables_that_were_written_down_beforehand() {
     assert_eq!(standing(failures[0].id), [Standing::Fixed, Standing::SeenBefore]);
     let jobs: Vec<_> = failures.iter().map(|failure| (failure.job.as_str(), failure.is_headline)).collect();
     assert_eq!(jobs, [("linux", true), ("mac", false)]);
-    let tests = rig.ask(tests::tests(Scope::All, None, false, 10));
+    let tests = rig.ask(tests::tests(Scope::All, TestFilter::default(), 10, NOW));
     let tests: Vec<_> = tests.iter().map(|test| (test.name.as_str(), test.failures, test.passed)).collect();
     assert_eq!(tests, [("t.py::test_load", 2, 1), ("t.py::test_store", 1, 0)]);
     for sql in WRONG_COUNTS {
@@ -352,6 +364,8 @@ fn no_question_reads_a_whole_table() {
         ..none
     };
     let list = |scope, filter| causes::causes(scope, filter, 50, NOW);
+    let none_ran = Report::default();
+    let report = report_of(1, 1, "aa", b"", &none_ran);
     let plans = [
         ("causes", plan(&rig, &list(Scope::All, none))),
         ("of a repository", plan(&rig, &list(Scope::All, repository))),
@@ -365,12 +379,33 @@ fn no_question_reads_a_whole_table() {
         ("by id", plan(&rig, &runs::by_id(Scope::All, 1))),
         ("red", plan(&rig, &runs::red(Scope::All, NOW))),
         ("recovery", plan(&rig, &runs::recovery(Scope::All, NOW))),
-        ("tests", plan(&rig, &tests::tests(Scope::All, None, true, 50))),
-        ("tests of a repository", plan(&rig, &tests::tests(Scope::All, Some(REPOSITORY), false, 50))),
+        (
+            "tests",
+            plan(&rig, &tests::tests(Scope::All, TestFilter { repository: None, flaky: true }, 50, NOW)),
+        ),
+        (
+            "tests of a repository",
+            plan(
+                &rig,
+                &tests::tests(Scope::All, TestFilter { repository: Some(REPOSITORY), flaky: false }, 50, NOW),
+            ),
+        ),
+        ("report", plan(&rig, &reports::record(Scope::Installation(7), &report, NOW))),
         ("green run", plan(&rig, &history::passed(&green(1, 1, "main", &sha_of("aa"), NOW), NOW))),
     ];
-    const TABLES: [&str; 8] =
-        ["inferences", "failures", "causes", "cause_branches", "runs", "tests", "failed_tests", "feedback"];
+    const TABLES: [&str; 11] = [
+        "inferences",
+        "failures",
+        "causes",
+        "cause_branches",
+        "runs",
+        "tests",
+        "failed_tests",
+        "feedback",
+        "reports",
+        "report_tests",
+        "test_days",
+    ];
     for (name, steps) in plans {
         let scans = |step: &&String| {
             let table =
@@ -384,6 +419,271 @@ fn no_question_reads_a_whole_table() {
             "{steps:#?}"
         );
     }
+}
+
+// === reports ===
+
+fn report_of<'a>(
+    run_id: u64,
+    attempt: u32,
+    sha: &'a str,
+    body: &'a [u8],
+    report: &'a Report,
+) -> NewReport<'a> {
+    NewReport {
+        repository: REPOSITORY,
+        run_id,
+        run_attempt: attempt,
+        job: "test",
+        branch: "main",
+        head_sha: sha,
+        body,
+        report,
+    }
+}
+
+/// A report of these tests: `+name` passed, `-name` failed, `~name` passed on retry, `/name` did not run.
+fn xml(tests: &str) -> String {
+    let case = |test: &str| {
+        let inside = match &test[..1] {
+            "-" => "<failure/>",
+            "~" => "<flakyFailure/>",
+            "/" => "<skipped/>",
+            _ => "",
+        };
+        format!(r#"<testcase classname="t" name="{}" time="0.5">{inside}</testcase>"#, &test[1..])
+    };
+    format!(r#"<testsuite name="pytest">{}</testsuite>"#, tests.split(' ').map(case).collect::<String>())
+}
+
+impl Rig {
+    fn report_at(&self, run_id: u64, attempt: u32, sha: &str, tests: &str, now: i64) -> Stored {
+        let xml = xml(tests);
+        let report = Report::parse(xml.as_bytes()).unwrap();
+        self.ask(reports::record(Scope::All, &report_of(run_id, attempt, sha, xml.as_bytes(), &report), now))
+    }
+
+    fn report(&self, run_id: u64, attempt: u32, sha: &str, tests: &str) -> Stored {
+        self.report_at(run_id, attempt, sha, tests, NOW)
+    }
+
+    fn tests(&self) -> Vec<TestRow> {
+        self.ask(tests::tests(Scope::All, TestFilter::default(), 100, NOW))
+    }
+
+    /// Of each test the reports in which it ran, failed, and passed on retry, by name.
+    fn rates(&self) -> Vec<(String, u64, u64, u64)> {
+        let mut rates: Vec<_> = self
+            .tests()
+            .into_iter()
+            .map(|test| (test.name, test.runs, test.failed_runs, test.retried))
+            .collect();
+        rates.sort_unstable();
+        rates
+    }
+
+    fn recount(&self) {
+        for sql in WRONG_COUNTS {
+            assert_eq!(self.count(sql), 0, "{sql}");
+        }
+    }
+}
+
+fn rate_of(name: &str, runs: u64, failed: u64, retried: u64) -> (String, u64, u64, u64) {
+    (format!("t.py::{name}"), runs, failed, retried)
+}
+
+#[test]
+fn reports_tell_how_often_a_test_ran_and_failed_from_its_first_failure_on() {
+    let rig = Rig::new("reports");
+    rig.report(1, 1, "a1", "+a +b +c");
+    assert_eq!(rig.rates(), [], "a test that never failed has no row");
+    let stored = rig.report(2, 1, "a2", "-a +b /c");
+    assert!(stored.is_new);
+    let told: Vec<_> =
+        stored.tests.iter().map(|test| (test.name.as_str(), test.outcome, test.flaky)).collect();
+    assert_eq!(told, [("t.py::a", Outcome::Failed, false)]);
+    rig.report(3, 1, "a3", "+a +b -c");
+    rig.report(4, 1, "a4", "-a ~b /c");
+    assert_eq!(rig.rates(), [rate_of("a", 3, 2, 0), rate_of("b", 1, 1, 1), rate_of("c", 1, 1, 0)]);
+    let tests = rig.tests();
+    let flaky: Vec<_> = tests.iter().filter(|test| test.flaky).map(|test| test.name.as_str()).collect();
+    assert_eq!((flaky, tests[0].name.as_str()), (vec!["t.py::b"], "t.py::b"));
+    let a = tests.iter().find(|test| test.name == "t.py::a").unwrap();
+    let rate = a.rate.unwrap();
+    assert_eq!((a.from, a.failures), (RateSource::Reports, 0));
+    assert!((rate.share - 2.0 / 3.0).abs() < 1e-9 && rate.low > 0.2 && rate.high < 0.94, "{rate:?}");
+    rig.recount();
+}
+
+#[test]
+fn a_report_that_comes_again_changes_nothing() {
+    let rig = Rig::new("again");
+    let dump = || {
+        let tables = [
+            "-- t\nSELECT json_array(id, name, failures, passed, reported, retried, first_at, last_at) AS told FROM tests ORDER BY id",
+            "-- d\nSELECT json_array(test_id, day, runs, failures) AS told FROM test_days ORDER BY test_id, day",
+            "-- r\nSELECT json_array(id, run_id, digest, counted, received_at) AS told FROM reports ORDER BY id",
+            "-- o\nSELECT json_array(report_id, test_id, outcome) AS told FROM report_tests ORDER BY report_id, test_id",
+        ];
+        #[derive(Deserialize)]
+        struct Row {
+            told: String,
+        }
+        let rows = |sql| rig.ask(Query::reading(Statement { sql, args: Vec::new() }).rows::<Row>());
+        tables.into_iter().flat_map(rows).map(|row| row.told).collect::<Vec<_>>()
+    };
+    let first = rig.report(1, 1, "a1", "-a ~b +c");
+    let before = dump();
+    let again = rig.report_at(1, 1, "a1", "-a ~b +c", NOW + DAY_SECONDS);
+    assert_eq!((again.is_new, &again.tests), (false, &first.tests));
+    assert_eq!(dump(), before);
+    // The job of another part of the same attempt has a report of its own.
+    assert!(rig.report(1, 1, "a1", "-a").is_new);
+}
+
+#[test]
+fn a_test_that_fails_and_passes_in_another_attempt_on_its_commit_is_flaky() {
+    let rig = Rig::new("attempts");
+    rig.report(1, 1, "a1", "-a -b");
+    rig.report(1, 2, "a1", "+a -b");
+    rig.report(2, 1, "b1", "+b");
+    assert_eq!(rig.rates(), [rate_of("a", 2, 1, 1), rate_of("b", 3, 2, 0)]);
+    let stored = rig.report(3, 1, "c1", "-a -b");
+    let told: Vec<_> = stored.tests.iter().map(|test| (test.name.as_str(), test.flaky)).collect();
+    assert_eq!(told, [("t.py::a", true), ("t.py::b", false)]);
+    // No commit is known, so that nothing is known of another attempt.
+    rig.report(4, 1, "", "-b");
+    rig.report(5, 1, "", "+b");
+    assert_eq!(rig.rates()[1], rate_of("b", 6, 4, 0));
+    rig.recount();
+}
+
+#[test]
+fn the_failure_in_a_log_and_in_a_report_are_one_test() {
+    let rig = Rig::new("one-row");
+    DAY_OF_EVENTS.iter().for_each(|event| rig.tell(event));
+    let xml = r#"<testsuite name="pytest"><testcase classname="t" name="test_load"><failure/></testcase><testcase classname="t" name="test_store"/></testsuite>"#;
+    let report = Report::parse(xml.as_bytes()).unwrap();
+    rig.ask(reports::record(Scope::All, &report_of(150, 1, &sha_of("b2"), xml.as_bytes(), &report), NOW));
+    let told: Vec<_> =
+        rig.tests().into_iter().map(|test| (test.name, test.failures, test.runs, test.failed_runs)).collect();
+    assert_eq!(told, [("t.py::test_load".to_owned(), 2, 1, 1), ("t.py::test_store".to_owned(), 1, 1, 0)]);
+    rig.recount();
+}
+
+#[test]
+fn a_key_of_another_installation_writes_no_report() {
+    let rig = Rig::new("tenants");
+    let report = Report::default();
+    let send = |scope| rig.try_ask(reports::record(scope, &report_of(1, 1, "a", b"", &report), NOW));
+    assert_eq!(
+        send(Scope::Installation(7)),
+        Err(Error::RepositoryUnknown),
+        "nothing is known of the repository"
+    );
+    DAY_OF_EVENTS.iter().for_each(|event| rig.tell(event));
+    let installation = rig.count("-- i\nSELECT installation_id AS n FROM runs LIMIT 1");
+    let ours = Scope::Installation(installation.unsigned_abs());
+    assert_eq!(send(Scope::Installation(ours.installation().unwrap() + 1)), Err(Error::RepositoryUnknown));
+    assert_eq!(rig.count("-- r\nSELECT COUNT(*) AS n FROM reports"), 0);
+    assert!(send(ours).unwrap().is_new);
+    assert_eq!(
+        rig.count("-- i\nSELECT installation_id AS n FROM reports"),
+        installation,
+        "the rows are those of the installation"
+    );
+}
+
+#[test]
+fn a_report_of_twenty_thousand_tests_writes_a_row_for_each_that_ever_failed() {
+    let rig = Rig::new("large");
+    let of = |failed: usize| {
+        let case = |n: usize| format!("{}case_{n}", if n < failed { '-' } else { '+' });
+        (0..CASES_MAX).map(case).collect::<Vec<_>>().join(" ")
+    };
+    rig.report(1, 1, "a1", &of(0));
+    assert_eq!(rig.count("-- t\nSELECT COUNT(*) AS n FROM tests"), 0);
+    rig.report(2, 1, "a2", &of(3));
+    rig.report(3, 1, "a3", &of(0));
+    assert_eq!(rig.rates()[0], rate_of("case_0", 2, 1, 0));
+    rig.report(4, 1, "a4", &of(FAILED_MAX + 10));
+    let rows = "-- n\nSELECT (SELECT COUNT(*) FROM tests) + (SELECT COUNT(*) FROM report_tests) + (SELECT COUNT(*) FROM test_days) AS n";
+    let limit = i64::try_from(FAILED_MAX).unwrap();
+    assert_eq!(rig.count(rows), 3 * limit + 3);
+    rig.recount();
+}
+
+#[test]
+fn the_rate_is_of_the_last_thirty_days_and_older_days_go() {
+    let rig = Rig::new("window");
+    let day = |days: i64| NOW - days * DAY_SECONDS;
+    rig.report_at(1, 1, "a1", "-a", day(RATE_DAYS + 5));
+    rig.report_at(2, 1, "a2", "+a", day(RATE_DAYS - 1));
+    assert_eq!(rig.rates(), [rate_of("a", 1, 0, 0)], "what is older is not told");
+    rig.report_at(3, 1, "a3", "-a", NOW);
+    assert_eq!(rig.rates(), [rate_of("a", 2, 1, 0)]);
+    assert_eq!(rig.count("-- d\nSELECT COUNT(*) AS n FROM test_days"), 2, "what is older is gone");
+}
+
+#[test]
+fn forgetting_reports_and_failures_leaves_what_the_other_knows() {
+    let rig = Rig::new("forget-reports");
+    DAY_OF_EVENTS.iter().for_each(|event| rig.tell(event));
+    rig.report_at(9, 1, "c1", "-test_load ~only_reported", NOW - 40 * DAY_SECONDS);
+    rig.report(10, 1, "c2", "-test_load");
+    // The failures of the logs go; the test stays, for reports know it.
+    rig.ask(Query::writing(Statement { sql: "-- age\nDELETE FROM failures", args: Vec::new() }).done());
+    rig.recount();
+    let names =
+        |rig: &Rig| rig.tests().into_iter().map(|test| (test.name, test.failures)).collect::<Vec<_>>();
+    assert_eq!(names(&rig), [("t.py::only_reported".to_owned(), 0), ("t.py::test_load".to_owned(), 0)]);
+    rig.ask(retention::old(NOW, 30));
+    rig.recount();
+    assert_eq!(names(&rig), [("t.py::test_load".to_owned(), 0)]);
+    rig.ask(retention::repository(Scope::All, REPOSITORY));
+    let left = "-- left\nSELECT (SELECT COUNT(*) FROM reports) + (SELECT COUNT(*) FROM report_tests) + (SELECT COUNT(*) FROM tests)
+  + (SELECT COUNT(*) FROM test_days) AS n";
+    assert_eq!(rig.count(left), 0);
+}
+
+#[test]
+fn reports_and_deliveries_in_any_order_keep_their_counts() {
+    #[derive(Debug, Clone, Copy)]
+    enum Told {
+        Delivery(Event),
+        Report(u64, u32, &'static str, &'static str),
+    }
+    let reports = [
+        (120, 1, "b1", "-test_load +x"),
+        (120, 2, "b1", "+test_load -x"),
+        (150, 1, "b2", "-test_load ~x -test_store"),
+    ];
+    let all: Vec<Told> = DAY_OF_EVENTS
+        .iter()
+        .map(|event| Told::Delivery(*event))
+        .chain(reports.map(|(run, attempt, sha, tests)| Told::Report(run, attempt, sha, tests)))
+        .collect();
+    let repeated = prop::collection::vec(prop::sample::select(all.clone()), 0..6);
+    let case = std::cell::Cell::new(0);
+    TestRunner::new(Config { cases: 12, failure_persistence: None, ..Config::default() })
+        .run(&(Just(all).prop_shuffle(), repeated), |(order, repeated)| {
+            case.set(case.get() + 1);
+            let rig = Rig::new(&format!("reports-{}", case.get()));
+            for told in order.iter().chain(&repeated) {
+                match told {
+                    Told::Delivery(event) => rig.tell(event),
+                    Told::Report(run, attempt, sha, tests) => drop(rig.report(*run, *attempt, sha, tests)),
+                }
+            }
+            for sql in WRONG_COUNTS {
+                prop_assert_eq!(rig.count(sql), 0, "{}", sql);
+            }
+            let failed: Vec<_> = rig.tests().into_iter().map(|test| (test.name, test.failures)).collect();
+            prop_assert!(failed.contains(&("t.py::test_load".to_owned(), 2)), "{:?}", failed);
+            Ok(())
+        })
+        .unwrap();
 }
 
 // === verdicts from before ===

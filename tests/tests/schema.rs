@@ -168,6 +168,26 @@ const ROWS: &[(&str, &[(&str, &str)])] = &[
     ),
     ("tests", &[("repository", "'acme/app'"), ("name", "'loads'"), ("first_at", "5"), ("last_at", "5")]),
     ("failed_tests", &[("failure_id", "1"), ("test_id", "1")]),
+    (
+        "reports",
+        &[
+            ("repository", "'acme/app'"),
+            ("run_id", "1"),
+            ("run_attempt", "1"),
+            ("job", "'linux'"),
+            ("digest", "'d'"),
+            ("branch", "'main'"),
+            ("head_sha", "'abc'"),
+            ("passed", "3"),
+            ("passed_on_retry", "1"),
+            ("failed", "1"),
+            ("skipped", "0"),
+            ("seconds", "1.5"),
+            ("received_at", "5"),
+        ],
+    ),
+    ("report_tests", &[("report_id", "1"), ("test_id", "1"), ("outcome", "2")]),
+    ("test_days", &[("test_id", "1"), ("day", "20000"), ("runs", "4"), ("failures", "1")]),
 ];
 
 const INFERENCE: &[(&str, &str)] = &[

@@ -97,9 +97,21 @@ function redBranch(red) {
 function flakyTest(test) {
   const item = element("li", "", "cause");
   const text = element("div");
-  text.append(anchor(test.name, `#failures?${new URLSearchParams({ q: test.name, repository: test.repository })}`, "cause-line"), dotted(test.repository, ago(test.last_at)));
-  item.append(text, element("p", `passed on retry ${test.passed} of ${counted(test.failures, "time")}`, "often"));
+  text.append(
+    anchor(test.name, `#failures?${new URLSearchParams({ q: test.name, repository: test.repository })}`, "cause-line"),
+    dotted(test.repository, ago(test.last_at), test.rate ? "from reports" : "from webhooks"),
+  );
+  item.append(text, howOften(test));
   return item;
+}
+
+/** How often a test fails, if reports tell how often it runs, or else how often it passed on retry. */
+function howOften(test) {
+  if (!test.rate) return element("p", `passed on retry ${test.passed} of ${counted(test.failures, "time")}`, "often");
+  const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+  const told = element("p", `failed ${test.failed_runs} of ${counted(test.runs, "run")} (${percent(test.rate.share)})`, "often");
+  told.title = `Of the last 30 days. The true rate is between ${percent(test.rate.low)} and ${percent(test.rate.high)}. It passed on retry ${counted(test.passed + test.retried, "time")}.`;
+  return told;
 }
 
 /** Which colour a class has; the last is Unknown's. */

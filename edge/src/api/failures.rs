@@ -7,7 +7,8 @@ use crate::respond;
 use sentinel_shared::api::failures::{CauseDetail, Causes, FailureDetail, Red, RunDetail, Tests};
 use sentinel_shared::history::{Seen, Standing, StandingLine};
 use sentinel_shared::store::history::causes::{self, CAUSES_LIMIT, CauseFilter, CauseState};
-use sentinel_shared::store::history::{runs, tests};
+use sentinel_shared::store::history::runs;
+use sentinel_shared::store::history::tests::{self, TestFilter};
 use sentinel_shared::{Error, Result};
 use worker::Response;
 
@@ -75,16 +76,20 @@ pub(crate) async fn failure(Call { query, app, who, .. }: Call) -> Result<Respon
 /// `GET /api/tests?limit=1..100`, and of these only `repository=` and `flaky=true`; those first that passed most often when
 /// they were tried again.
 pub(crate) async fn tests(Call { query, app, who, .. }: Call) -> Result<Response> {
-    let of = tests::tests(who.scope, query.text("repository"), flaky(&query)?, rows(&query)?);
+    let filter = TestFilter { repository: query.text("repository"), flaky: flaky(&query)? };
+    let of = tests::tests(who.scope, filter, rows(&query)?, now());
     respond::json(200, &Tests { tests: app.database.ask(of).await? })
 }
 
 /// `GET /api/red`: what is red now on default branches, how long they stay red, and the flaky tests.
 pub(crate) async fn red(Call { app, who, .. }: Call) -> Result<Response> {
     let now = now();
-    let all = runs::red(who.scope, now)
-        .and(runs::recovery(who.scope, now))
-        .and(tests::tests(who.scope, None, true, RED_TESTS));
+    let all = runs::red(who.scope, now).and(runs::recovery(who.scope, now)).and(tests::tests(
+        who.scope,
+        TestFilter { flaky: true, ..TestFilter::default() },
+        RED_TESTS,
+        now,
+    ));
     let ((branches, recovery), flaky_tests) = app.database.ask(all).await?;
     respond::json(200, &Red { branches, recovery, flaky_tests })
 }

@@ -8,6 +8,7 @@ pub(crate) mod keys;
 pub(crate) mod metrics;
 pub(crate) mod models;
 pub(crate) mod overview;
+pub(crate) mod reports;
 pub(crate) mod reviews;
 pub(crate) mod session;
 pub(crate) mod verdicts;

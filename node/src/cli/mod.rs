@@ -19,6 +19,7 @@ mod mcp;
 mod mine;
 mod model;
 mod replay;
+mod reports;
 mod retrain;
 mod review;
 mod serve;
@@ -51,6 +52,7 @@ enum Command {
     Retrain(retrain::Retrain),
     Serve(Box<serve::Serve>),
     Failures(Box<failures::Failures>),
+    Reports(reports::Reports),
     Jobs(jobs::Jobs),
     Keys(keys::Keys),
     Forget(forget::Forget),
@@ -81,6 +83,7 @@ impl Cli {
             Command::Retrain(command) => command.run(),
             Command::Serve(command) => command.run(),
             Command::Failures(command) => command.run(),
+            Command::Reports(command) => command.run(),
             Command::Jobs(command) => command.run(),
             Command::Keys(command) => command.run(),
             Command::Forget(command) => command.run(),

@@ -210,7 +210,8 @@ impl Tools {
         .await
     }
 
-    /// List flaky tests: those that often passed when their job was tried again on the same commit, with how often.
+    /// List flaky tests: those that passed when they were tried again on the same commit, with how often. Where a team sends
+    /// reports of tests (`from` is `reports`), `rate` is the share of runs in which a test failed, with its 95 % interval.
     #[tool(annotations(read_only_hint = true))]
     async fn flaky_tests(&self, Parameters(asked): Parameters<FlakyTests>) -> CallToolResult {
         let limit = asked.limit.unwrap_or(FLAKY_TESTS);

@@ -63,6 +63,14 @@ impl Worker {
         self.send("/api/models", "application/octet-stream", signed)
     }
 
+    /// Posts an XML document.
+    ///
+    /// # Errors
+    /// As [`Worker::post`].
+    pub(crate) fn xml<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T> {
+        self.send(path, "application/xml", body)
+    }
+
     /// Downloads the signed bundle of a registered version.
     ///
     /// # Errors

@@ -49,14 +49,14 @@ pub struct FailureDetail {
 }
 
 /// The answer of `GET /api/tests`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tests {
     /// The tests, those first that passed most often when they were tried again.
     pub tests: Vec<TestRow>,
 }
 
 /// The answer of `GET /api/red`: what needs somebody now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Red {
     /// What is red on default branches, the latest first.
     pub branches: Vec<RedBranch>,

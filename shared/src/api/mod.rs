@@ -33,6 +33,7 @@ pub mod feedback;
 pub mod health;
 pub mod models;
 pub mod problem;
+pub mod reports;
 pub mod reviews;
 pub mod verdict;
 pub mod verdicts;

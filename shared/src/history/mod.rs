@@ -10,6 +10,7 @@
 //! * `standing`: the sentences about the past of a failure: new, seen before, failing on the default branch, flaky, fixed.
 //! * `first_line`: what a developer reads first.
 //! * `known`: whether a failure is one of its team's known issues, and whether a pattern for one is too wide.
+//! * `rate`: how often a test fails, where reports tell how often it runs.
 //! * `flaky` and `retry`: whether a failure passes when it is tried again, and whether trying is worth it.
 //!
 //! # Out of scope
@@ -24,6 +25,7 @@ mod headline;
 mod key;
 mod known;
 mod masked;
+mod rate;
 mod retry;
 mod standing;
 
@@ -33,5 +35,6 @@ pub use flaky::{FLAKY_FAILURES_MIN, is_flaky};
 pub use headline::{FailedJob, headline};
 pub use key::{Cause, CauseKey, TESTS_IN_KEY_MAX, is_vague};
 pub use known::{KNOWN_MAX, KnownIssue, Matcher, NewKnown, Pattern, Said, Trial, TriedCause, first_known};
+pub use rate::{Rate, rate};
 pub use retry::{RETRIES_MIN, RetryAdvice, retry};
 pub use standing::{NEW_KNOWN_MIN, Seen, Standing, StandingLine};

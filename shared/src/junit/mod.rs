@@ -21,7 +21,7 @@ mod tests;
 
 pub use reader::{ATTRIBUTES_MAX, CASES_MAX, DEPTH_MAX, Outcome};
 
-use crate::{Result, facts};
+use crate::{Error, Result, facts};
 use reader::Case;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -29,6 +29,10 @@ use std::collections::BTreeMap;
 /// The largest report in bytes. A runner writes about 150 bytes for a test that passed, so this is more than
 /// 10,000 tests.
 pub const REPORT_LIMIT_BYTES: usize = 2 * 1024 * 1024;
+
+/// The largest number of bytes of all names together: of [`CASES_MAX`] tests, 75 for each. They are sent to the database in
+/// one request, whose JSON may spell a character with four.
+pub const NAMES_BYTES_MAX: usize = 1_500_000;
 
 /// What a report says.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -73,10 +77,11 @@ impl Report {
     /// different suites they are different tests of which only the worst is told.
     ///
     /// # Errors
-    /// [`crate::Error::ReportInvalid`] with the line, if the bytes are no XML in UTF-8 or no report of JUnit's form, if there is a
+    /// [`Error::ReportInvalid`] with the line, if the bytes are no XML in UTF-8 or no report of JUnit's form, if there is a
     /// DTD or an entity other than the five of XML, or if a bound of this module is exceeded.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let mut tests: BTreeMap<String, TestResult> = BTreeMap::new();
+        let mut names_bytes = 0;
         for Case { name, outcome, seconds } in reader::cases(bytes)? {
             let name = facts::test_name(&name);
             match tests.get_mut(&name) {
@@ -84,8 +89,17 @@ impl Report {
                     test.outcome = test.outcome.max(outcome);
                     test.seconds += seconds;
                 }
-                None => _ = tests.insert(name.clone(), TestResult { name, outcome, seconds }),
+                None => {
+                    names_bytes += name.len();
+                    tests.insert(name.clone(), TestResult { name, outcome, seconds });
+                }
             }
+        }
+        if names_bytes > NAMES_BYTES_MAX {
+            let reason = format!(
+                "the names of its tests have more than {NAMES_BYTES_MAX} bytes; send several reports"
+            );
+            return Err(Error::ReportInvalid { line: 1, reason });
         }
         Ok(Self { tests: tests.into_values().collect() })
     }

@@ -1,4 +1,4 @@
-use super::{ATTRIBUTES_MAX, CASES_MAX, Counts, DEPTH_MAX, Outcome, Report};
+use super::{ATTRIBUTES_MAX, CASES_MAX, Counts, DEPTH_MAX, NAMES_BYTES_MAX, Outcome, Report};
 use crate::facts::{Facts, TEXT_MAX};
 use crate::{Code, Error};
 use proptest::prelude::*;
@@ -357,6 +357,10 @@ fn depth_attributes_cases_and_names_are_bounded() {
     };
     assert_eq!(read(&many(CASES_MAX)).tests.len(), CASES_MAX);
     assert!(refused(many(CASES_MAX + 1).as_bytes()).contains("more than 20000 test cases"));
+    let wordy: String = (0..NAMES_BYTES_MAX / 150)
+        .map(|n| format!("<testcase name='{n:06} {}'/>", "x ".repeat(80)))
+        .collect();
+    assert!(refused(format!("<testsuite>{wordy}</testsuite>").as_bytes()).contains("names of its tests"));
     let long = format!("<testsuite><testcase name='{}' time='-1'/></testsuite>", "x ".repeat(10_000));
     assert_eq!(read(&long).tests[0].name.chars().count(), TEXT_MAX);
 }

@@ -8,7 +8,8 @@ use sentinel_shared::access::Scope;
 use sentinel_shared::failure::{FailureRecord, Subject};
 use sentinel_shared::signature::Secret;
 use sentinel_shared::store::history::causes::{self, CauseFilter, CauseState};
-use sentinel_shared::store::history::{self, runs, tests};
+use sentinel_shared::store::history::tests::{self, TestFilter};
+use sentinel_shared::store::history::{self, runs};
 use sentinel_shared::store::inferences::{self, Filter};
 use sentinel_shared::store::{Query, Statement, Value};
 use sentinel_shared::webhook::PassedRun;
@@ -115,12 +116,26 @@ async fn main() -> Result<()> {
     .await;
     measure("overview", async |_| {
         let red = runs::red(Scope::All, now).and(runs::recovery(Scope::All, now));
-        drop(store.ask(red.and(tests::tests(Scope::All, None, true, 10))).await);
+        drop(
+            store
+                .ask(red.and(tests::tests(
+                    Scope::All,
+                    TestFilter { flaky: true, ..TestFilter::default() },
+                    10,
+                    now,
+                )))
+                .await,
+        );
     })
     .await;
-    measure("tests", async |_| drop(store.ask(tests::tests(Scope::All, None, false, 100)).await)).await;
+    measure("tests", async |_| {
+        drop(store.ask(tests::tests(Scope::All, TestFilter::default(), 100, now)).await);
+    })
+    .await;
     measure("tests of a repository", async |at| {
-        drop(store.ask(tests::tests(Scope::All, Some(&repository(at)), false, 100)).await);
+        let (repository, flaky) = (repository(at), false);
+        let filter = TestFilter { repository: Some(&repository), flaky };
+        drop(store.ask(tests::tests(Scope::All, filter, 100, now)).await);
     })
     .await;
     measure("all verdicts", async |_| {

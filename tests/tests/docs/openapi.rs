@@ -16,6 +16,7 @@ use sentinel_shared::api::health::{
 };
 use sentinel_shared::api::models::{ChangedVerdict, ModelDiff, PromoteRequest, Registry, Serving, Uploaded};
 use sentinel_shared::api::problem::Problem;
+use sentinel_shared::api::reports::{ReportAnswer, ReportStatus};
 use sentinel_shared::api::reviews::{ReplayAnswer, ReplayRequest, Requeued};
 use sentinel_shared::api::verdict::PublicVerdict;
 use sentinel_shared::api::verdicts::{ClassifyRequest, Timeline};
@@ -30,15 +31,17 @@ use sentinel_shared::facts::{Facts, FailingTest, Missing, Place, PlaceKind, Tool
 use sentinel_shared::failure::FailureClass;
 use sentinel_shared::features::Telemetry;
 use sentinel_shared::feedback::{FeedbackRecord, FeedbackRequest, FeedbackStats};
-use sentinel_shared::history::{Standing, StandingLine};
+use sentinel_shared::history::{Standing, StandingLine, rate};
+use sentinel_shared::junit::{Counts, Outcome};
 use sentinel_shared::review::receipt::{Receipt, Skip};
 use sentinel_shared::review::select::Withheld;
 use sentinel_shared::review::{Category, Finding, Origin, Severity};
 use sentinel_shared::store::access::KeyRow;
 use sentinel_shared::store::deliveries::{DeliveryRow, DeliveryStatus};
 use sentinel_shared::store::history::causes::{CauseBranch, CauseRow, CauseState, Occurrence};
+use sentinel_shared::store::history::reports::ReportedTest;
 use sentinel_shared::store::history::runs::{FailureRow, Recovery, RedBranch, RunRow};
-use sentinel_shared::store::history::tests::TestRow;
+use sentinel_shared::store::history::tests::{RateSource, TestRow};
 use sentinel_shared::store::inferences::{DayCount, EvidenceKind, Inference};
 use sentinel_shared::store::jobs::{JobKind, JobStatus, ReviewResult};
 use sentinel_shared::store::models::{Activation, ModelRow};
@@ -609,9 +612,25 @@ fn failures() -> Vec<(&'static str, Vec<Value>)> {
         name: "test_load".into(),
         failures: 2,
         passed: 1,
+        retried: 1,
+        runs: 4,
+        failed_runs: 2,
+        rate: rate(2, 4),
+        from: RateSource::Reports,
         first_at: WHEN.into(),
         last_at: WHEN.into(),
         flaky: true,
+    };
+    let by_webhooks =
+        TestRow { runs: 0, failed_runs: 0, rate: None, from: RateSource::Webhooks, ..test.clone() };
+    let report = ReportAnswer {
+        status: ReportStatus::Recorded,
+        repository: "o/r".into(),
+        run: 1,
+        attempt: 1,
+        job: "test".into(),
+        counts: Counts { passed: 3, passed_on_retry: 1, failed: 1, skipped: 0, seconds: 1.5 },
+        tests: vec![ReportedTest { name: "test_load".into(), outcome: Outcome::Failed, flaky: true }],
     };
     let red = RedBranch {
         repository: "o/r".into(),
@@ -625,7 +644,11 @@ fn failures() -> Vec<(&'static str, Vec<Value>)> {
         times: 2,
     };
     let recovery = Recovery { median_seconds: Some(1), p90_seconds: Some(2), lost_seconds: 3 };
-    let of_red = |recovery| Red { branches: vec![red.clone()], recovery, flaky_tests: vec![test.clone()] };
+    let of_red = |recovery| Red {
+        branches: vec![red.clone()],
+        recovery,
+        flaky_tests: vec![test.clone(), by_webhooks.clone()],
+    };
     let pages = [Some(1), None].map(|next| of(Causes { causes: vec![cause.clone(), plain.clone()], next }));
     let details = [&cause, &plain].map(|cause| {
         of(CauseDetail {
@@ -645,7 +668,8 @@ fn failures() -> Vec<(&'static str, Vec<Value>)> {
         ("get /api/cause 200", details.to_vec()),
         ("get /api/run 200", runs.to_vec()),
         ("get /api/failure 200", failures.to_vec()),
-        ("get /api/tests 200", vec![of(Tests { tests: vec![test.clone()] })]),
+        ("get /api/tests 200", vec![of(Tests { tests: vec![test.clone(), by_webhooks.clone()] })]),
+        ("post /api/reports 200, post /api/reports 201", vec![of(report)]),
         ("get /api/red 200", vec![of(of_red(recovery)), of(of_red(Recovery::default()))]),
     ]
 }

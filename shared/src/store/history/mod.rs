@@ -21,6 +21,12 @@ macro_rules! flaky_when {
         )
     };
 }
+/// Whether a test of the table `tests` is flaky: by its failures, or because it passed on retry in a report.
+macro_rules! flaky_test_when {
+    () => {
+        concat!("(tests.retried > 0 OR ", super::flaky_when!("tests.failures"), ")")
+    };
+}
 /// Whether a cause of the table `causes` is open at `?1`, in Unix seconds. One that was not seen for 30 days is not, since
 /// nobody may ever run its branch again.
 macro_rules! open_when {
@@ -36,11 +42,12 @@ macro_rules! green_before {
     AND runs.run_id < cause_branches.last_run_id ORDER BY run_id DESC LIMIT 1)"
     };
 }
-use {flaky_when, green_before, open_when};
+use {flaky_test_when, flaky_when, green_before, open_when};
 
 pub mod backfill;
 pub mod causes;
 pub mod gauges;
+pub mod reports;
 pub mod runs;
 pub mod tests;
 
