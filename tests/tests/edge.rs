@@ -14,6 +14,8 @@ mod evidence;
 mod mcp;
 #[path = "edge/monitoring.rs"]
 mod monitoring;
+#[path = "edge/reports.rs"]
+mod reports;
 #[path = "edge/reviews.rs"]
 mod reviews;
 #[path = "edge/runs.rs"]
@@ -161,6 +163,10 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("an_assistant_analyses_a_log_reviews_a_diff_and_corrects_a_verdict_over_stdio", mcp::over_stdio),
         ("over_http_an_assistant_needs_the_token_and_gets_the_same_answers", mcp::over_http),
         ("the_failures_command_lists_causes_and_tells_one", mcp::failures_command),
+        ("reports_of_tests_tell_how_often_a_test_fails_however_often_they_are_sent", reports::rates_are_told),
+        ("a_report_with_a_bomb_a_dtd_or_too_much_is_refused_and_not_stored", reports::refused),
+        ("a_report_is_taken_from_the_team_whose_repository_it_is_about", reports::of_tenants),
+        ("the_reports_command_and_the_action_send_what_runners_wrote", reports::sent_by_programs),
         ("every_alert_fires_and_clears_under_promtool", monitoring::rules_fire_and_clear),
         (
             "every_panel_is_answered_by_a_prometheus_that_scraped_the_stack_and_an_alert_fires_and_clears",

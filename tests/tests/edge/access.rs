@@ -54,7 +54,12 @@ impl World {
         self.named_key(&format!("{role} of {installation:?}"), role, installation)
     }
 
-    fn named_key(&self, name: &str, role: &str, installation: Option<u64>) -> anyhow::Result<(String, i64)> {
+    pub(super) fn named_key(
+        &self,
+        name: &str,
+        role: &str,
+        installation: Option<u64>,
+    ) -> anyhow::Result<(String, i64)> {
         let wanted = json!({ "name": name, "role": role, "installation_id": installation });
         let (status, made) = self.as_json("POST", "/api/keys", KEY, &wanted)?;
         anyhow::ensure!(status == 201, "{made}");
