@@ -25,7 +25,7 @@ const NAME_CHARS: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// May read, correct verdicts, and classify logs.
+    /// May read, correct verdicts, classify logs, and send reports of tests.
     Read,
     /// May also replay jobs, redeliver, and delete.
     Admin,

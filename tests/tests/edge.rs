@@ -167,6 +167,7 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("a_report_with_a_bomb_a_dtd_or_too_much_is_refused_and_not_stored", reports::refused),
         ("a_report_is_taken_from_the_team_whose_repository_it_is_about", reports::of_tenants),
         ("the_reports_command_and_the_action_send_what_runners_wrote", reports::sent_by_programs),
+        ("the_overview_tells_how_often_a_flaky_test_fails_in_a_browser", reports::in_a_browser),
         ("every_alert_fires_and_clears_under_promtool", monitoring::rules_fire_and_clear),
         (
             "every_panel_is_answered_by_a_prometheus_that_scraped_the_stack_and_an_alert_fires_and_clears",

@@ -14,7 +14,7 @@ use sentinel_shared::junit::{CASES_MAX, Outcome, Report};
 use sentinel_shared::store::history::causes::{self, CauseFilter, CauseState};
 use sentinel_shared::store::history::reports::{self, FAILED_MAX, NewReport, RATE_DAYS, Stored};
 use sentinel_shared::store::history::tests::{self, RateSource, TestFilter, TestRow};
-use sentinel_shared::store::history::{self, backfill, runs};
+use sentinel_shared::store::history::{self, backfill, gauges, runs};
 use sentinel_shared::store::{DAY_SECONDS, Query, Statement, inferences, retention};
 use sentinel_tests::database::{client, served};
 use sentinel_tests::history::{DAY, FailedRun, Job, REPOSITORY, green, record};
@@ -390,6 +390,7 @@ fn no_question_reads_a_whole_table() {
                 &tests::tests(Scope::All, TestFilter { repository: Some(REPOSITORY), flaky: false }, 50, NOW),
             ),
         ),
+        ("gauges", plan(&rig, &gauges::gauges(NOW))),
         ("report", plan(&rig, &reports::record(Scope::Installation(7), &report, NOW))),
         ("green run", plan(&rig, &history::passed(&green(1, 1, "main", &sha_of("aa"), NOW), NOW))),
     ];
@@ -509,6 +510,7 @@ fn reports_tell_how_often_a_test_ran_and_failed_from_its_first_failure_on() {
     let tests = rig.tests();
     let flaky: Vec<_> = tests.iter().filter(|test| test.flaky).map(|test| test.name.as_str()).collect();
     assert_eq!((flaky, tests[0].name.as_str()), (vec!["t.py::b"], "t.py::b"));
+    assert_eq!(rig.ask(gauges::gauges(NOW)).flaky_tests, 1);
     let a = tests.iter().find(|test| test.name == "t.py::a").unwrap();
     let rate = a.rate.unwrap();
     assert_eq!((a.from, a.failures), (RateSource::Reports, 0));

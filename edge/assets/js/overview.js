@@ -97,8 +97,10 @@ function redBranch(red) {
 function flakyTest(test) {
   const item = element("li", "", "cause");
   const text = element("div");
+  const causes = `#failures?${new URLSearchParams({ q: test.name, repository: test.repository })}`;
+  // A test that only reports know has no cause: no job failed because of it.
   text.append(
-    anchor(test.name, `#failures?${new URLSearchParams({ q: test.name, repository: test.repository })}`, "cause-line"),
+    test.failures ? anchor(test.name, causes, "cause-line") : element("p", test.name, "cause-line"),
     dotted(test.repository, ago(test.last_at), test.rate ? "from reports" : "from webhooks"),
   );
   item.append(text, howOften(test));

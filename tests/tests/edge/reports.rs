@@ -136,6 +136,30 @@ pub(super) fn of_tenants(world: &World) -> Outcome {
     same(&rates(world, &other, &repository)?, &json!([]), &"the other team does not")
 }
 
+/// The overview tells of a test how often it fails, and from where that is known.
+pub(super) fn in_a_browser(world: &World) -> Outcome {
+    let Ok(chromium) = std::env::var("CHROMIUM") else {
+        return Err("no Chromium found: install one, or set CHROMIUM to its path".into());
+    };
+    let repository = format!("acme/shown-{}", world.id());
+    let retried = r#"<flakyFailure message="assert 3 == 4"/>"#;
+    for (run, load) in [(1, FAILURE), (2, retried), (3, ""), (4, ""), (5, retried)] {
+        send(world, KEY, &repository, run, "", pytest(load).as_bytes())?;
+    }
+    let pictures =
+        std::env::var_os("SENTINEL_SCREENSHOTS").map_or_else(|| world.folder.clone(), PathBuf::from);
+    let output = Command::new("node")
+        .arg(format!("{}/js/reports.mjs", env!("CARGO_MANIFEST_DIR")))
+        .args([&world.worker.url, KEY, &chromium])
+        .arg(&world.programs.tools)
+        .arg(pictures)
+        .arg(&repository)
+        .output()?;
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    same(&output.status.success(), &true, &said)
+}
+
 fn script_of_the_action() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/github/reports.sh")
 }

@@ -22,8 +22,8 @@ const COUNTS: &str = concat!(
 SELECT (SELECT COUNT(*) FROM causes WHERE ",
     super::open_when!(),
     ") AS causes_open,
-  (SELECT COUNT(*) FROM tests WHERE passed > 0 AND ",
-    super::flaky_when!("failures"),
+  (SELECT COUNT(*) FROM tests WHERE passed + retried > 0 AND ",
+    super::flaky_test_when!(),
     ") AS flaky_tests"
 );
 
