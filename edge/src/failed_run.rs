@@ -229,7 +229,7 @@ impl Judged {
         if let Some(stopped) = &failed.stopped {
             verdict.state(stopped.by.class(), &stopped.sentence);
         }
-        let facts = Facts::of(failed.excerpt.lines.iter().map(|line| line.text.as_str()));
+        let facts = failed.excerpt.facts.clone();
         let (next, cause) = (model.next_step(&verdict, &facts), Cause::of(&verdict, &facts));
         let notes =
             if failed.log == Some(LogPart::Beginning) { vec![Note::LogBeginning] } else { Vec::new() };

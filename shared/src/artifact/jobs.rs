@@ -45,7 +45,7 @@ impl ModelBundle {
         let at_line = line.and_then(|line| log.step_at(line.number)).map(str::to_owned);
         let step = step.map(str::to_owned).or(at_line).or_else(|| log.step.clone());
         let step = step.filter(|_| verdict.is_some());
-        let facts = Facts::of(log.excerpt.lines.iter().map(|line| line.text.as_str()));
+        let facts = log.excerpt.facts.clone();
         let next = verdict.as_ref().map(|verdict| self.next_step(verdict, &facts));
         Ok(JobVerdict { job, step, excerpt: log.excerpt, verdict, facts, next })
     }

@@ -8,6 +8,7 @@ mod signs;
 pub use signs::{SIGNS, names};
 
 use crate::classifier::Forest;
+use crate::excerpt::StepText;
 use crate::{Error, Result};
 use signs::StepPlace;
 use std::collections::HashMap;
@@ -59,6 +60,8 @@ pub struct KeptStep {
     pub name: Option<String>,
     /// The lines in the order of the log.
     pub lines: Vec<KeptLine>,
+    /// The beginning and the end of the step.
+    pub text: StepText,
     /// The number of lines of the step.
     pub len: u64,
     /// The number of errors that the step reported.

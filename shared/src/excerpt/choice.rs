@@ -1,7 +1,8 @@
 //! Chooses the lines of an excerpt: those that decided, with the lines around them.
 
-use super::{CAUSES, EXCERPT_LINES, Line};
+use super::{CAUSES, EXCERPT_LINES, Line, clean};
 use crate::cause::{self, KeptStep};
+use crate::facts::{FactFinder, Facts};
 use std::collections::BTreeSet;
 
 /// Lines shown before and after the likeliest cause.
@@ -19,6 +20,8 @@ pub(super) struct Chosen {
     pub(super) causes: Vec<u64>,
     /// The name of the step that the likeliest cause is in, if the log holds it.
     pub(super) step: Option<String>,
+    /// What that step states.
+    pub(super) facts: Facts,
 }
 
 /// Chooses at most [`EXCERPT_LINES`] of the `kept` lines of a job of `steps` steps.
@@ -53,7 +56,31 @@ pub(super) fn choose(kept: &[KeptStep], steps: u64) -> Chosen {
             .map(|ranked| kept[ranked.step].lines[ranked.line].number)
             .collect(),
         step: step.name.clone(),
+        facts: facts(step),
     }
+}
+
+/// What a step states, without its command and settings. Of the lines between its beginning and its end, only the
+/// candidates are read.
+fn facts(step: &KeptStep) -> Facts {
+    let mut finder = FactFinder::new();
+    let mut in_group = false;
+    let mut read = |number: usize, line: &[u8]| {
+        if number == 0 {
+            in_group = line.starts_with(b"##[group]Run ");
+        } else if line.starts_with(b"##[endgroup]") {
+            in_group = false;
+        }
+        if !in_group {
+            finder.push(&clean(line));
+        }
+    };
+    step.text.head().enumerate().for_each(|(number, line)| read(number, line));
+    let gap = step.text.gap();
+    let between = step.lines.iter().filter(|line| gap.contains(&line.offset));
+    between.for_each(|line| read(usize::MAX, line.text.as_bytes()));
+    step.text.tail().for_each(|line| read(usize::MAX, line));
+    finder.finish()
 }
 
 /// The places of the line at `at` and of those around it that follow each other in the log, the nearest first.

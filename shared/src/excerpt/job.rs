@@ -124,9 +124,9 @@ impl JobLines {
         let binary = self.nul_bytes * 100 > self.bytes;
         self.next_step(None);
         let kept = if binary { Vec::new() } else { self.candidates() };
-        let Chosen { lines, causes, step } = choose(&kept, self.step_index);
+        let Chosen { lines, causes, step, facts } = choose(&kept, self.step_index);
         let passed = self.has_passed() && (self.has_ended || !lines.iter().any(|line| hints(&line.text)));
-        let excerpt = Excerpt { lines, causes, log_lines: self.lines, log_bytes: self.bytes, binary };
+        let excerpt = Excerpt { lines, causes, facts, log_lines: self.lines, log_bytes: self.bytes, binary };
         JobLog { name: self.name, step, excerpt, found: !passed, steps: self.steps.into() }
     }
 

@@ -9,7 +9,7 @@ use crate::log::{LogLine, Reader};
 pub const JOBS_MAX: usize = 64;
 
 /// One job of a log.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct JobLog {
     /// The name of the job, if the log holds it.
     pub name: Option<String>,

@@ -3,8 +3,8 @@
 //! [`crate::log`] reads lines and steps; `job` decides which of them matter. [`Jobs`] does so for each job of a stream.
 //! [`mask`] turns the kept lines into text for the features.
 //!
-//! Memory is bounded whatever is pushed: at most [`LINE_BYTES`] of a line are looked at, and at most [`HEAD_LINES`] +
-//! [`TAIL_LINES`] candidates are held for each of three steps of a job.
+//! Memory is bounded whatever is pushed: at most [`LINE_BYTES`] of a line are looked at; some 200 candidates and some 350 KB of
+//! text are held for each of at most ten steps of a job.
 
 mod choice;
 mod job;
@@ -13,14 +13,17 @@ mod joined;
 mod mask;
 mod stem;
 mod step;
+mod step_text;
 
 pub use crate::log::LINE_BYTES;
 pub use jobs::{JOBS_MAX, JobLog, Jobs};
 pub use mask::{CAUSE_PREFIX, ERROR_PREFIX, Masked, mask, mask_line, mask_words_of};
 
 pub use stem::stem;
+pub use step_text::StepText;
 
 use crate::cause::KeptStep;
+use crate::facts::Facts;
 use crate::log::{self, Reader};
 use crate::redact::redact;
 use crate::text;
@@ -51,13 +54,16 @@ pub struct Line {
 }
 
 /// The lines of a log that matter.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Excerpt {
     /// The lines in the order of the log, at most [`EXCERPT_LINES`].
     pub lines: Vec<Line>,
     /// The numbers of the lines that are likeliest the cause, likeliest first; at most [`CAUSES`].
     #[serde(default)]
     pub causes: Vec<u64>,
+    /// What the step of the likeliest cause states: failing tests, places in the code, codes and names.
+    #[serde(default)]
+    pub facts: Facts,
     /// The number of lines in the log.
     pub log_lines: u64,
     /// The number of bytes in the log.

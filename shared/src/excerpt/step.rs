@@ -1,6 +1,7 @@
 //! The candidate lines of one step: the lines that look like trouble, with the lines around them.
 
 use super::clean;
+use super::step_text::StepText;
 use crate::cause::{KeptLine, KeptStep};
 use regex::bytes::Regex;
 use std::collections::VecDeque;
@@ -35,6 +36,7 @@ pub(super) struct StepLines {
     lines: u64,
     head: Vec<KeptLine>,
     tail: VecDeque<KeptLine>,
+    text: StepText,
     recent: VecDeque<(u64, Vec<u8>)>,
     /// The offset after the last kept line.
     kept_until: u64,
@@ -66,6 +68,7 @@ impl StepLines {
         } else if line.starts_with(b"##[endgroup]") {
             self.in_group = false;
         }
+        self.text.push(line);
         let is_error = line.starts_with(b"##[error]");
         let is_signal = is_error || (!self.in_group && SIGNAL.is_match(line));
         if is_signal {
@@ -92,6 +95,7 @@ impl StepLines {
         KeptStep {
             name,
             lines,
+            text: self.text,
             len: self.lines,
             errors: self.errors,
             has_exit: self.has_exit,

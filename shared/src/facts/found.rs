@@ -320,6 +320,11 @@ impl Places {
         self.thrown.len() >= PLACES_MAX && self.frames.len() >= PLACES_MAX
     }
 
+    /// Forgets every place.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
     /// Whether no place is taken any more.
     pub(super) fn is_full(&self) -> bool {
         self.errors.len() >= PLACES_MAX && self.has_all_frames()

@@ -20,7 +20,7 @@ use super::paths;
 use super::places::{Compilers, Spot};
 
 /// The packages of the JVM's languages, of test frameworks and of build tools, by how their names begin.
-const JVM_LIBRARIES: [&str; 34] = [
+const JVM_LIBRARIES: [&str; 39] = [
     "java.",
     "javax.",
     "jdk.",
@@ -55,6 +55,11 @@ const JVM_LIBRARIES: [&str; 34] = [
     "reactor.",
     "io.kotest.",
     "org.robolectric.",
+    "org.jetbrains.",
+    "com.android.",
+    "com.intellij.",
+    "org.xml.",
+    "org.slf4j.",
 ];
 
 /// The applications of Erlang, Elixir and its best-known libraries, whose paths look like those of the repository.

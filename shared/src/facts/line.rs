@@ -25,6 +25,17 @@ impl<'a> Line<'a> {
         Self { text, trimmed: trim_start(text) }
     }
 
+    /// Whether the failing tests are told from here on: pytest's `=== FAILURES ===` and `=== ERRORS ===`, Vitest's
+    /// `⎯⎯ Failed Tests 4 ⎯⎯` and `⎯⎯ Failed Suites 1 ⎯⎯`.
+    pub(super) fn heads_failures(self) -> bool {
+        let has = |titles: [&str; 2]| titles.iter().any(|title| self.trimmed.contains(title));
+        match self.trimmed.chars().next() {
+            Some('=') => has(["= FAILURES =", "= ERRORS ="]),
+            Some('⎯') => has(["⎯ Failed Tests ", "⎯ Failed Suites "]),
+            _ => false,
+        }
+    }
+
     /// The number of bytes of blanks at the start.
     pub(super) fn indent(self) -> usize {
         self.text.len() - self.trimmed.len()

@@ -49,6 +49,8 @@ pub struct FactFinder {
     tests: Tests,
     places: Places,
     missing: MissingThings,
+    /// Whether the part that tells the failing tests was reached.
+    tells_failures: bool,
     /// The families that want the next line, whatever its marks.
     open: u32,
 }
@@ -69,6 +71,11 @@ impl FactFinder {
             return;
         }
         self.compilers.heed_header(line);
+        if !self.tells_failures && line.heads_failures() {
+            // What passing tests print before may look like a failure.
+            self.tells_failures = true;
+            self.places.forget();
+        }
         let wanted = MARKS.of(line.trimmed) | self.open;
         if wanted == 0 {
             return;

@@ -14,6 +14,7 @@
 //! | `./path:12:3: message` | go build and vet |
 //! | `e: file:///path:12:3 message` | kotlinc |
 //! | `[ERROR] path:[12,3] message` | maven-compiler-plugin |
+//! | `error - path:12:3 - message - rule`, `error • message • path:12:3 • rule` | dart and flutter analyze (<https://dart.dev/tools/dart-analyze>) |
 //! | `PHP Fatal error:  message in path on line 12` | php |
 //! | `path.rb:12: syntax error` | ruby |
 //! | `thread 'main' panicked at path:12:3:` | Rust's panics |
@@ -205,8 +206,11 @@ impl Compilers {
         if std::mem::take(&mut self.is_message_next) && !text.starts_with(['/', '|', '>']) {
             places.explain_last(text);
         }
-        if self.row(line, places) || php(text, places) || rust_panic(text, places, &mut self.is_message_next)
-        {
+        let is_read = self.row(line, places)
+            || php(text, places)
+            || dart(text, places)
+            || rust_panic(text, places, &mut self.is_message_next);
+        if is_read {
             return;
         }
         if text.starts_with("--- ") || text.starts_with("=== ") || text.starts_with("ok ") {
@@ -444,6 +448,29 @@ pub(super) fn is_exception(text: &str) -> bool {
     let name = name.strip_prefix("Uncaught ").unwrap_or(name);
     !name.contains(' ')
         && (name.ends_with("Error") || name.ends_with("Exception") || matches!(name, "panic" | "error"))
+}
+
+/// `error - path:12:3 - message - rule` and `error • message • path:12:3 • rule`. Melos puts the name of the package before
+/// it: `[package]: `.
+fn dart(text: &str, places: &mut Places) -> bool {
+    let text = match text.strip_prefix('[').and_then(|text| text.split_once("]: ")) {
+        Some((_, rest)) => rest.trim_start(),
+        None => text,
+    };
+    let told = if let Some(rest) = text.strip_prefix("error - ") {
+        rest.split_once(" - ")
+    } else if let Some(rest) = text.strip_prefix("error • ") {
+        let mut parts = rest.split(" • ");
+        parts.next().and_then(|message| parts.next().map(|place| (place, message)))
+    } else {
+        None
+    };
+    let Some((place, message)) = told else { return false };
+    let Some(spot) = Spot::leading(place) else { return false };
+    let Some(path) = paths::of_error(spot.path) else { return false };
+    let message = Some(kept(message));
+    places.add(Place { path, line: spot.line, column: spot.column, message, kind: PlaceKind::Error });
+    true
 }
 
 /// PHP (<https://www.php.net/manual/en/function.set-error-handler.php>): `PHP Fatal error:  message in path on line 12`,

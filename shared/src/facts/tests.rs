@@ -501,6 +501,31 @@ fn go_build_writes_no_word_for_error() {
 }
 
 #[test]
+fn dart_and_flutter_analyze_write_the_place_before_or_after_the_message() {
+    let text = "  error - lib/a.dart:96:7 - The final variable 'hex' can only be set once. - assignment_to_final_local\n\
+         [core]:   error - lib/b.dart:16:20 - This expression has a type of 'void'. - use_of_void_result\n\
+         \u{20}  error • Undefined name 'M'. Try - again • lib/c.dart:13:8 • undefined_identifier\n\
+         warning - lib/d.dart:1:1 - Unused import - unused_import\n";
+    let facts = Facts::of(text.lines());
+    assert_places(
+        &facts,
+        &[
+            "lib/a.dart:96:7 The final variable 'hex' can only be set once. - assignment_to_final_local",
+            "lib/b.dart:16:20 This expression has a type of 'void'. - use_of_void_result",
+            "lib/c.dart:13:8 Undefined name 'M'. Try - again",
+        ],
+    );
+}
+
+#[test]
+fn what_tests_print_before_the_failures_are_told_is_no_place() {
+    let text = "stderr | src/a.test.ts > shows an error\nError: planned\n    at render (src/a.ts:5:9)\n\
+         ⎯⎯⎯⎯⎯⎯⎯ Failed Tests 1 ⎯⎯⎯⎯⎯⎯⎯\n FAIL  src/b.test.ts > adds\nAssertionError: expected 3 to be 4\n ❯ src/b.test.ts:7:15\n";
+    let facts = Facts::of(text.lines());
+    assert_places(&facts, &["frame src/b.test.ts:7:15 AssertionError: expected 3 to be 4"]);
+}
+
+#[test]
 fn swiftc_errors_are_places() {
     assert_places(&facts_of!("swiftc"), &["Sources/Shop/Cart.swift:14:12 error: cannot find 'sum' in scope"]);
 }
