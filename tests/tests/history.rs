@@ -391,6 +391,7 @@ fn no_question_reads_a_whole_table() {
             ),
         ),
         ("gauges", plan(&rig, &gauges::gauges(NOW))),
+        ("old reports", plan(&rig, &reports::forget(NOW))),
         ("report", plan(&rig, &reports::record(Scope::Installation(7), &report, NOW))),
         ("green run", plan(&rig, &history::passed(&green(1, 1, "main", &sha_of("aa"), NOW), NOW))),
     ];
@@ -626,6 +627,13 @@ fn the_rate_is_of_the_last_thirty_days_and_older_days_go() {
     rig.report_at(3, 1, "a3", "-a", NOW);
     assert_eq!(rig.rates(), [rate_of("a", 2, 1, 0)]);
     assert_eq!(rig.count("-- d\nSELECT COUNT(*) AS n FROM test_days"), 2, "what is older is gone");
+    rig.report_at(4, 1, "a4", "~b", day(RATE_DAYS + 1));
+    let flaky = |rig: &Rig| rig.tests().into_iter().filter(|test| test.flaky).count();
+    assert_eq!(flaky(&rig), 1);
+    rig.ask(reports::forget(NOW));
+    assert_eq!((flaky(&rig), rig.tests().len()), (0, 1), "what was flaky a month ago is forgotten");
+    assert_eq!(rig.count("-- r\nSELECT COUNT(*) AS n FROM reports"), 2);
+    rig.recount();
 }
 
 #[test]

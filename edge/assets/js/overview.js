@@ -100,7 +100,7 @@ function flakyTest(test) {
   const causes = `#failures?${new URLSearchParams({ q: test.name, repository: test.repository })}`;
   // A test that only reports know has no cause: no job failed because of it.
   text.append(
-    test.failures ? anchor(test.name, causes, "cause-line") : element("p", test.name, "cause-line"),
+    anchor(test.name, test.failures ? causes : null, "cause-line"),
     dotted(test.repository, ago(test.last_at), test.rate ? "from reports" : "from webhooks"),
   );
   item.append(text, howOften(test));

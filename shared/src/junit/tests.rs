@@ -302,6 +302,7 @@ fn reports_one_after_another_are_one() {
     let counts = read(&[one("a"), one("b"), one("c")].concat()).counts();
     assert_eq!(counts, Counts { passed: 3, seconds: 1.5, ..Counts::default() });
     assert_eq!(read("\u{feff}<testsuites/>").tests, []);
+    assert_eq!(read(&["\u{feff}", &one("a"), "\u{feff}", &one("b")].concat()).tests.len(), 2);
 }
 
 #[test]

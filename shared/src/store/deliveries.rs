@@ -4,6 +4,7 @@
 //! the ledger, and can have a given-up delivery taken up again.
 
 use super::column;
+use super::history::reports;
 use super::models::{self, ActiveModel};
 use super::query::{Change, Query, Value};
 use super::{feedback, installation, json_of, optional, retention, scope_param, statement, text};
@@ -167,7 +168,8 @@ pub fn take_up(limit: usize, now: i64) -> Query<(Vec<Claimed>, Option<ActiveMode
 
 /// As [`take_up`], and forgets what is older than it may be.
 pub fn sweep(limit: usize, now: i64, retention_days: i64) -> Query<(Vec<Claimed>, Option<ActiveModel>)> {
-    let forget = feedback::forget_telemetry(now).with(retention::old(now, retention_days));
+    let forget = feedback::forget_telemetry(now).with(reports::forget(now));
+    let forget = forget.with(retention::old(now, retention_days));
     take_up(limit, now).with(forget)
 }
 

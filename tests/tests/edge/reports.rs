@@ -217,5 +217,10 @@ pub(super) fn sent_by_programs(world: &World) -> Outcome {
     let mut wrong = Command::new("bash");
     wrong.arg(script_of_the_action()).env("REPORTS", "deep/pom.xml");
     let said = run(wrong, 7)?;
-    same(&(said.contains("::warning"), said.contains("422")), &(true, true), &said)
+    same(&(said.contains("::warning"), said.contains("422")), &(true, true), &said)?;
+    let mut of_a_fork = Command::new("bash");
+    of_a_fork.arg(script_of_the_action()).env("REPORTS", "a.xml");
+    let output = of_a_fork.env("SENTINEL_API_KEY", "").output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    same(&(output.status.success(), said.contains("there is no key")), &(true, true), &said)
 }

@@ -13,8 +13,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-/// The days whose runs make the rate of a test. A test that was mended a month ago is not flaky any more.
+/// The days for which reports are kept, and whose runs make the rate of a test. A test that was mended a month ago is not
+/// flaky any more.
 pub const RATE_DAYS: i64 = 30;
+/// The number of reports that one sweep deletes: a day of them in three sweeps, of a team that sends one a minute.
+const FORGET_LIMIT: i64 = 500;
 /// The largest number of tests of one report that get a row because they failed. Where more fail at once, it is one cause.
 pub const FAILED_MAX: usize = 500;
 /// The largest number of failing tests that are told of one report.
@@ -149,6 +152,9 @@ const CLOSE: &str = "-- close_report
 UPDATE reports SET counted = 1
 WHERE repository = ?1 AND run_id = ?2 AND run_attempt = ?3 AND job = ?4 AND digest = ?5 AND counted = 0";
 
+const FORGET: &str = "-- forget_reports_of_last_month
+DELETE FROM reports WHERE id IN (SELECT id FROM reports WHERE received_at < ?1 ORDER BY received_at LIMIT ?2)";
+
 const REPORT: &str = concat!("-- report\nSELECT id FROM reports WHERE id = ", this_report!());
 
 const FAILED_IN_REPORT: &str = concat!(
@@ -199,6 +205,12 @@ pub fn record(scope: Scope, new: &NewReport<'_>, now: i64) -> Query<Stored> {
         Some(_) => Ok(Stored { is_new: inserted > 0, tests }),
         None => Err(Error::RepositoryUnknown),
     })
+}
+
+/// Forgets reports that are older than [`RATE_DAYS`], and tests that nothing else knows.
+pub fn forget(now: i64) -> Query<()> {
+    let args = [Value::Integer(now - RATE_DAYS * DAY_SECONDS), Value::Integer(FORGET_LIMIT)];
+    Query::writing(statement(FORGET, args)).done()
 }
 
 // === impl NewReport ===

@@ -84,7 +84,8 @@ SELECT id, repository, name, failures, passed, retried, first_at, last_at, ",
 FROM tests
 WHERE ",
             $where,
-            " AND (?3 = 0 OR ",
+            // What never passed on retry is not flaky: so the list of flaky tests ends where these begin.
+            " AND passed + retried >= ?3 AND (?3 = 0 OR ",
             super::flaky_test_when!(),
             ")
 ORDER BY passed + retried DESC, last_at DESC LIMIT ?4"
