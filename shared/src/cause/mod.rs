@@ -4,11 +4,12 @@
 //! reading, scores them. Only lines that were kept as candidates are scored, so the cost does not grow with the log.
 
 mod signs;
+mod step_text;
 
 pub use signs::{SIGNS, names};
+pub use step_text::StepText;
 
 use crate::classifier::Forest;
-use crate::excerpt::StepText;
 use crate::{Error, Result};
 use signs::StepPlace;
 use std::collections::HashMap;

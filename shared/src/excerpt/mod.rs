@@ -13,14 +13,12 @@ mod joined;
 mod mask;
 mod stem;
 mod step;
-mod step_text;
 
 pub use crate::log::LINE_BYTES;
 pub use jobs::{JOBS_MAX, JobLog, Jobs};
 pub use mask::{CAUSE_PREFIX, ERROR_PREFIX, Masked, mask, mask_line, mask_words_of};
 
 pub use stem::stem;
-pub use step_text::StepText;
 
 use crate::cause::KeptStep;
 use crate::facts::Facts;

@@ -1,8 +1,7 @@
 //! The candidate lines of one step: the lines that look like trouble, with the lines around them.
 
 use super::clean;
-use super::step_text::StepText;
-use crate::cause::{KeptLine, KeptStep};
+use crate::cause::{KeptLine, KeptStep, StepText};
 use regex::bytes::Regex;
 use std::collections::VecDeque;
 use std::sync::LazyLock;

@@ -266,8 +266,9 @@ pub(super) fn of_error(path: &str) -> Option<String> {
 
 /// The same for a stack frame: a path in an unknown folder is outside.
 pub(super) fn of_frame(path: &str) -> Option<String> {
-    // Relative to a folder that the log does not tell.
-    let is_elsewhere = path.starts_with("../");
+    // Relative to a folder that the log does not tell, of a package of Dart, or of a compiled module of Python.
+    let is_elsewhere =
+        ["../", "package:", "dart:"].iter().any(|start| path.starts_with(start)) || path.ends_with(".pyx");
     of_error(path)
         .filter(|_| !is_elsewhere)
         .filter(|path| !path.starts_with(['/', '~']) && path.as_bytes().get(1) != Some(&b':'))

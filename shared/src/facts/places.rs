@@ -317,10 +317,10 @@ impl Compilers {
             return (!word.ends_with("Warning")).then(|| told.unwrap_or_else(|| kept(rest)));
         }
         if rest.is_empty() {
-            // Next.js: `./src/a.tsx:12:3`, and the message on the next line.
-            let is_bare =
-                spot.path.starts_with("./") && spot.column.is_some() && line.indent() == 0 && lead.is_none();
-            return is_bare.then(String::new);
+            // Next.js and Dart: `./src/a.tsx:12:3` and `lib/a.dart:12:3:`, and the message on the next line.
+            let is_known = spot.path.starts_with("./") || spot.path.ends_with(".dart");
+            let is_bare = spot.column.is_some() && line.indent() == 0 && lead.is_none();
+            return (is_known && is_bare).then(String::new);
         }
         let is_code = word.len() <= 10
             && word.starts_with(|first: char| first.is_ascii_uppercase())

@@ -505,7 +505,9 @@ fn dart_and_flutter_analyze_write_the_place_before_or_after_the_message() {
     let text = "  error - lib/a.dart:96:7 - The final variable 'hex' can only be set once. - assignment_to_final_local\n\
          [core]:   error - lib/b.dart:16:20 - This expression has a type of 'void'. - use_of_void_result\n\
          \u{20}  error • Undefined name 'M'. Try - again • lib/c.dart:13:8 • undefined_identifier\n\
-         warning - lib/d.dart:1:1 - Unused import - unused_import\n";
+         warning - lib/d.dart:1:1 - Unused import - unused_import\n\
+         lib/e.dart:141:41:\nError: Not a constant expression.\n\
+         #0      throwToolExit (package:flutter_tools/src/base/common.dart:10:3)\n";
     let facts = Facts::of(text.lines());
     assert_places(
         &facts,
@@ -513,6 +515,7 @@ fn dart_and_flutter_analyze_write_the_place_before_or_after_the_message() {
             "lib/a.dart:96:7 The final variable 'hex' can only be set once. - assignment_to_final_local",
             "lib/b.dart:16:20 This expression has a type of 'void'. - use_of_void_result",
             "lib/c.dart:13:8 Undefined name 'M'. Try - again",
+            "lib/e.dart:141:41 Error: Not a constant expression.",
         ],
     );
 }

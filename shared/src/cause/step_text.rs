@@ -24,7 +24,7 @@ pub struct StepText {
 
 impl StepText {
     /// Adds a line.
-    pub(super) fn push(&mut self, line: &[u8]) {
+    pub(crate) fn push(&mut self, line: &[u8]) {
         if self.tail.is_empty() && self.head.len() + line.len() < HEAD_BYTES {
             self.head_lines += 1;
             append(&mut self.head, line);
@@ -37,17 +37,17 @@ impl StepText {
     }
 
     /// The lines of the beginning.
-    pub(super) fn head(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn head(&self) -> impl Iterator<Item = &[u8]> {
         lines(&self.head)
     }
 
     /// The lines of the end.
-    pub(super) fn tail(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn tail(&self) -> impl Iterator<Item = &[u8]> {
         lines(&self.tail)
     }
 
     /// The lines of the step, counted from 0, that are neither in the beginning nor in the end.
-    pub(super) fn gap(&self) -> Range<u64> {
+    pub(crate) fn gap(&self) -> Range<u64> {
         self.head_lines..self.head_lines + self.dropped
     }
 
