@@ -8,6 +8,7 @@ pub mod annotation;
 pub mod answer;
 mod commit;
 pub mod jobs;
+pub mod pulls;
 mod repository;
 
 pub use commit::CommitSha;

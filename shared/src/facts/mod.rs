@@ -119,6 +119,22 @@ impl FactFinder {
     }
 }
 
+// === impl FailingTest ===
+
+impl FailingTest {
+    /// The file of the test, where its name begins with it, as those of pytest, Vitest, Jest, Playwright and Dart do. The path
+    /// is relative to the repository where the log allows that.
+    #[must_use]
+    pub fn file(&self) -> Option<String> {
+        // Playwright: `[chromium] › tests/cart.spec.ts:9:5 › cart › adds up`
+        let mut parts = self.name.split(" › ").map(str::trim);
+        let first = parts.find(|part| !(part.starts_with('[') && part.ends_with(']')))?;
+        let end = ["::", " > ", ": "].iter().filter_map(|separator| first.find(separator)).min();
+        let file = &first[..end.unwrap_or(first.len())];
+        paths::of_error(file.trim_end_matches(|char: char| char.is_ascii_digit() || char == ':'))
+    }
+}
+
 // === impl Facts ===
 
 impl Facts {

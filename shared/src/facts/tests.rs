@@ -99,6 +99,25 @@ fn assert_missing(text: &str, what: What, name: &str) {
 // === Failing tests ===
 
 #[test]
+fn a_tests_name_may_begin_with_its_file() {
+    let file = |name: &str| FailingTest { name: name.to_owned(), tool: Tool::Pytest }.file();
+    for (name, expected) in [
+        ("tests/test_cart.py::TestCart::test_total[a: b]", "tests/test_cart.py"),
+        ("src/cart.test.ts > cart > adds up", "src/cart.test.ts"),
+        ("src/load.test.ts", "src/load.test.ts"),
+        ("[chromium] › tests/cart.spec.ts:9:5 › cart › adds up", "tests/cart.spec.ts"),
+        ("/home/runner/work/app/app/test/cart_test.dart: adds up", "test/cart_test.dart"),
+    ] {
+        assert_eq!(file(name).as_deref(), Some(expected), "{name}");
+    }
+    for name in
+        ["cart › adds up", "TestLoad", "tests.test_load.LoadTest.test_load", "shop::cart::adds_up", "", "[a]"]
+    {
+        assert_eq!(file(name), None, "{name}");
+    }
+}
+
+#[test]
 fn pytest_names_failures_and_errors_by_their_paths() {
     let facts = facts_of!("pytest");
     assert_tests(

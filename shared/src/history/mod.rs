@@ -8,6 +8,7 @@
 //! * `fault`: whether the code or the platform failed.
 //! * `headline`: which of several failed jobs is the cause, and not the consequence of another.
 //! * `standing`: the sentences about the past of a failure: new, seen before, failing on the default branch, flaky, fixed.
+//! * `change`: whether a failure is in what a pull request changes. `owners`: whom `CODEOWNERS` names for its places.
 //! * `first_line`: what a developer reads first.
 //! * `known`: whether a failure is one of its team's known issues, and whether a pattern for one is too wide.
 //! * `rate`: how often a test fails, where reports tell how often it runs.
@@ -18,6 +19,7 @@
 //! Remembering: [`crate::store`] has the SQL. What is not known from the stored facts is not said, and nothing is said from
 //! fewer observations than a named number.
 
+mod change;
 mod fault;
 mod first_line;
 mod flaky;
@@ -25,16 +27,20 @@ mod headline;
 mod key;
 mod known;
 mod masked;
+mod owners;
+mod quote;
 mod rate;
 mod retry;
 mod standing;
 
+pub use change::{Change, Relation};
 pub use fault::Fault;
 pub use first_line::{Telling, first_line};
 pub use flaky::{FLAKY_FAILURES_MIN, is_flaky};
 pub use headline::{FailedJob, headline};
 pub use key::{Cause, CauseKey, TESTS_IN_KEY_MAX, is_vague};
 pub use known::{KNOWN_MAX, KnownIssue, Matcher, NewKnown, Pattern, Said, Trial, TriedCause, first_known};
+pub use owners::{CODEOWNERS_BYTES_MAX, CODEOWNERS_PATHS, OWNERS_MAX, Owners};
 pub use rate::{Rate, rate};
 pub use retry::{RETRIES_MIN, RetryAdvice, retry};
 pub use standing::{NEW_KNOWN_MIN, Seen, Standing, StandingLine};
