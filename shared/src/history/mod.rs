@@ -35,7 +35,7 @@ mod standing;
 
 pub use change::{Change, Relation};
 pub use fault::Fault;
-pub use first_line::{Telling, first_line};
+pub use first_line::{Telling, first_line, standing_beside};
 pub use flaky::{FLAKY_FAILURES_MIN, is_flaky};
 pub use headline::{FailedJob, headline};
 pub use key::{Cause, CauseKey, TESTS_IN_KEY_MAX, is_vague};

@@ -5,13 +5,13 @@ use super::flaky::is_flaky;
 use super::standing::Seen;
 use crate::failure::FailureClass;
 use crate::kind::FailureKind;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The fewest failures with one cause from which their past decides about trying again.
 pub const RETRIES_MIN: u64 = 5;
 
 /// Whether to try again, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryAdvice {
     /// Whether it is likely to help.
     pub helps: bool,

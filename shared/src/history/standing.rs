@@ -14,6 +14,8 @@ const SEEN_MIN: u64 = 2;
 const MAIN_MIN: u64 = 1;
 /// After so many seconds without a failure, 30 days, the default branch is not said to fail, although no green run was seen.
 const MAIN_STALE_SECONDS: i64 = 30 * DAY;
+/// How the sentence about a failing default branch ends for those who work on another.
+pub(super) const NOT_YOURS: &str = ": probably not your change.";
 /// The number of digits of a commit that people read.
 const SHA_DIGITS: usize = 7;
 /// The longest name of a branch that is told, in characters.
@@ -152,7 +154,7 @@ fn failing_on_main(seen: &Seen, now: i64) -> Option<StandingLine> {
     let sentence = if seen.on_default {
         format!("{branch} has been failing with this since {when}, {often}.")
     } else {
-        format!("Already failing on {branch} since {when}, {often}: probably not your change.")
+        format!("Already failing on {branch} since {when}, {often}{NOT_YOURS}")
     };
     Some(Standing::FailingOnMain.line(sentence, seen.main_times, None))
 }
