@@ -4,7 +4,7 @@ use crate::root;
 use anyhow::{Context, Result, ensure};
 
 /// The documents that show figures.
-const DOCUMENTS: [&str; 2] = ["README.md", "docs/benchmarks.md"];
+const DOCUMENTS: [&str; 3] = ["README.md", "docs/benchmarks.md", "models/failure/README.md"];
 
 /// Replaces the section called `name` with `text`, in each document that has it.
 pub(crate) fn write(name: &str, text: &str) -> Result<()> {

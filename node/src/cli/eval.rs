@@ -2,6 +2,7 @@
 
 use crate::learn::evaluation::classifier::{ClassifierReport, WordBaseline};
 use crate::learn::evaluation::controls::Controls;
+use crate::learn::evaluation::facts::{FactsReport, LabelledFacts};
 use crate::learn::evaluation::review;
 use crate::learn::failure_model;
 use crate::learn::labelled_runs;
@@ -27,6 +28,7 @@ pub(super) struct Eval {
 #[derive(Debug, Subcommand)]
 enum EvalTarget {
     Classifier(ClassifierEval),
+    Facts(FactsEval),
     Review(ReviewEval),
 }
 
@@ -40,6 +42,21 @@ struct ClassifierEval {
     /// The folder of another model, with its baseline.json.
     #[arg(long)]
     model: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Score the failing tests and places that are found in whole logs, beside those that a reader found.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sentinel eval facts --data training/labels/facts.jsonl --logs logs")]
+struct FactsEval {
+    /// What a reader found: JSON lines with `blob`, `job_name`, `tool`, `tests`, `tests_total`, `places`, `allowed`.
+    #[arg(long)]
+    data: PathBuf,
+    /// The folder of the logs, each named after its git blob: `BLOB.log`.
+    #[arg(long)]
+    logs: PathBuf,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -73,6 +90,7 @@ impl Eval {
     pub(super) fn run(self) -> Result<()> {
         match self.what {
             EvalTarget::Classifier(eval) => eval.run(),
+            EvalTarget::Facts(eval) => eval.run(),
             EvalTarget::Review(eval) => eval.run(),
         }
     }
@@ -89,6 +107,19 @@ impl ClassifierEval {
         };
         let records = labelled_runs::read(&self.data)?;
         let report = ClassifierReport::of(&bundle, &WordBaseline::parse(&baseline)?, &records)?;
+        if self.json {
+            stdout!("{}", printed_json(&serde_json::to_string_pretty(&report)?));
+        } else {
+            stdout!("{}", report.table().trim_end());
+        }
+        Ok(())
+    }
+}
+
+impl FactsEval {
+    fn run(self) -> Result<()> {
+        let labels: Vec<LabelledFacts> = labelled_runs::records(&self.data)?.collect::<Result<_>>()?;
+        let report = FactsReport::of(&labels, &self.logs)?;
         if self.json {
             stdout!("{}", printed_json(&serde_json::to_string_pretty(&report)?));
         } else {

@@ -194,7 +194,8 @@ mod tests {
             lines.into_iter().map(|line| line.sentence).collect::<Vec<_>>()
         };
         assert_eq!(beside(Some(&added)), [both, BEFORE]);
-        assert_eq!(beside(Some(&change(Relation::TouchedFile))), [ON_MAIN, BEFORE]);
+        let touched = change(Relation::TouchedFile);
+        assert_eq!(beside(Some(&touched)), [ON_MAIN, BEFORE]);
         assert_eq!(beside(None), [ON_MAIN, BEFORE]);
         assert!(ON_MAIN.ends_with(NOT_YOURS));
     }

@@ -2,5 +2,6 @@
 
 pub mod classifier;
 pub mod controls;
+pub mod facts;
 pub mod measures;
 pub mod review;
