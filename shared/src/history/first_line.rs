@@ -189,7 +189,7 @@ mod tests {
             told(FailureKind::Dns, "getaddrinfo ENOTFOUND x", &[]),
             "DNS: `getaddrinfo ENOTFOUND x`. `src/load.ts:42` is a line this change adds. Do it."
         );
-        let beside = |change| {
+        let beside = |change: Option<&Change>| {
             let lines = standing_beside(vec![line_of(ON_MAIN), line_of(BEFORE)], change);
             lines.into_iter().map(|line| line.sentence).collect::<Vec<_>>()
         };
