@@ -2,18 +2,25 @@
 
 use crate::app::App;
 use crate::clock::now;
-use crate::evidence::{self, Budget, Evidence, FailedJob};
+use crate::evidence::{self, Budget, Evidence, FailedJob, RETRY_CALLS};
+use crate::retry;
 use sentinel_shared::Result;
+use sentinel_shared::access::Scope;
 use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::classifier::Verdict;
 use sentinel_shared::evidence::{LogPart, Note, Plan, Trouble};
 use sentinel_shared::excerpt::Line;
 use sentinel_shared::facts::Facts;
 use sentinel_shared::failure::{Conclusion, FailureRecord, Subject};
-use sentinel_shared::history::{self, Cause, Fault};
+use sentinel_shared::github::annotation::StoppedBy;
+use sentinel_shared::history::{
+    self, Cause, Fallen, Fault, KnownIssue, KnownIssues, RetryWish, Said, is_vague,
+};
 use sentinel_shared::kind::NextStep;
+use sentinel_shared::policy::RetryOn;
 use sentinel_shared::store::deliveries::{self, Claimed};
-use sentinel_shared::store::history::{NewFailure, OtherJobs};
+use sentinel_shared::store::history::known::{self, TRIED_IN_DELIVERY_MAX};
+use sentinel_shared::store::history::{NewFailure, OtherJobs, retries};
 use sentinel_shared::store::inferences::{self, NewInference};
 use sentinel_shared::store::models::ActiveModel;
 use sentinel_shared::store::{Query, evidence as waiting, outbox};
@@ -69,6 +76,9 @@ struct Judged {
     next: NextStep,
     cause: Cause,
     around: Vec<Line>,
+    said: Said,
+    known: Option<KnownIssue>,
+    remarks: Vec<String>,
 }
 
 /// Looks into a failed run, and says in the log what became of it.
@@ -113,16 +123,16 @@ pub(crate) async fn look_into(
     delivery: &Claimed,
     terms: Terms,
 ) -> Result<Done> {
-    let Claimed { key, record, received_at } = delivery;
+    let Claimed { key, record, received_at, .. } = delivery;
     let mut evidence = match terms.trouble {
         None => evidence::gather(&app.config, record, terms.budget).await,
         trouble => Evidence { trouble, ..Evidence::default() },
     };
-    let (trouble, calls) = (evidence.trouble, evidence.calls + STORE_CALLS);
-    let done = |outcome| Done { outcome, trouble, calls, needs_more: false };
+    let (trouble, mut calls) = (evidence.trouble, evidence.calls + STORE_CALLS);
+    let done = |outcome, calls| Done { outcome, trouble, calls, needs_more: false };
     if evidence.needs_more {
         app.database.ask(waiting::put_back(key)).await?;
-        return Ok(Done { needs_more: true, ..done(Outcome::Later) });
+        return Ok(Done { needs_more: true, ..done(Outcome::Later, calls) });
     }
     let plan = trouble.map(|trouble| (trouble, trouble.plan(*received_at, now())));
     match plan {
@@ -130,33 +140,46 @@ pub(crate) async fn look_into(
         Some((trouble, Plan::Wait { at, tells })) if !tells || is_cancelled(record) => {
             app.database.ask(waiting::postpone(key, trouble, at, now())).await?;
             app.github.learn(Some(trouble));
-            return Ok(done(Outcome::Later));
+            return Ok(done(Outcome::Later, calls));
         }
         Some((_, Plan::GiveUp)) => evidence.notes.push(Note::LogGivenUp),
         Some((_, Plan::Wait { .. })) | None => {}
     }
+    let mut wish = None;
     let (finish, outcome) = if evidence.jobs.is_empty() && is_cancelled(record) {
         (deliveries::finish(key, now()), Outcome::Silent)
     } else {
         let model = app.models.serve(&app.config, active).await?;
-        let (headline, others) = judge(&model, record, &mut evidence)?;
+        let (mut headline, mut others) = judge(&model, record, &mut evidence)?;
+        calls += recognize(app, delivery, &mut evidence, &mut headline, &mut others).await?;
         let version = &model.manifest.model_version;
         if let Some((trouble, Plan::Wait { at, .. })) = plan {
             let meanwhile = headline.inference(key, version);
             app.database.ask(inferences::keep_meanwhile(meanwhile, trouble, at, now())).await?;
             app.github.learn(Some(trouble));
-            return Ok(done(Outcome::Later));
+            return Ok(done(Outcome::Later, calls));
         }
         let mut finish = finish(key, version, &headline, &others, &evidence);
         if app.config.publishes_verdicts {
             finish = finish.with(outbox::tell_verdict(&record.repository, &record.subject.key(), now()));
         }
+        if calls + RETRY_CALLS <= terms.budget.calls + STORE_CALLS {
+            wish = headline.retry_wish(record.conclusion, &others, &evidence, now() - received_at);
+        }
         (finish, Outcome::Told(Box::new(headline.verdict)))
     };
     let ended = if trouble.is_none() { waiting::end_trouble(now()) } else { Query::nothing() };
-    app.database.ask(finish.with(ended)).await?;
+    let claim = match wish {
+        Some(wish) => retries::claim(record, wish, now()),
+        None => Query::nothing().map(|()| false),
+    };
+    let claimed = app.database.ask(finish.with(ended).then(claim)).await?;
     app.github.learn(trouble);
-    Ok(done(outcome))
+    if claimed {
+        retry::ask(app, record).await;
+        calls += RETRY_CALLS;
+    }
+    Ok(done(outcome, calls))
 }
 
 pub(crate) fn is_cancelled(record: &FailureRecord) -> bool {
@@ -185,6 +208,32 @@ fn judge(
     headline.subject = record.subject.clone();
     headline.record.html_url.clone_from(&record.html_url);
     Ok((headline, judged))
+}
+
+/// Finds the known issue of each failed job. An entry of the policy file is tried on the stored lines first, and does not
+/// count if it is too wide. Answers the number of calls that were made.
+async fn recognize(
+    app: &App,
+    delivery: &Claimed,
+    evidence: &mut Evidence,
+    headline: &mut Judged,
+    others: &mut [Judged],
+) -> Result<usize> {
+    let mut issues = KnownIssues::of(std::mem::take(&mut evidence.policy.known), delivery.known.clone());
+    headline.remarks.clone_from(&evidence.policy.mistakes);
+    let said: Vec<Said> =
+        std::iter::once(&*headline).chain(others.iter()).map(|job| job.said.clone()).collect();
+    let mut calls = 0;
+    if issues.needs_trial(&said) {
+        let FailureRecord { repository, installation_id, .. } = &delivery.record;
+        let tried = known::tried_on(Scope::from(*installation_id), repository, TRIED_IN_DELIVERY_MAX, now());
+        headline.remarks.extend(issues.try_on(&app.database.ask(tried).await?, &said));
+        calls = 1;
+    }
+    for job in std::iter::once(headline).chain(others) {
+        job.known = issues.first(&job.said).cloned();
+    }
+    Ok(calls)
 }
 
 /// The index of the job that the run is told by. A job of which nothing was read is chosen only if there is no other.
@@ -239,7 +288,53 @@ impl Judged {
             None => record.subject.clone(),
         };
         let cells = model.drift_cells(&verdict);
-        Ok(Self { failed, record, subject, verdict, notes, cells, facts, next, cause, around })
+        let said = Said::of(verdict.explanation.line.as_ref(), &around, &facts, &cause);
+        let (known, remarks) = (None, Vec::new());
+        Ok(Self {
+            failed,
+            record,
+            subject,
+            verdict,
+            notes,
+            cells,
+            facts,
+            next,
+            cause,
+            around,
+            said,
+            known,
+            remarks,
+        })
+    }
+
+    /// The wish to try the run again that this job tells.
+    fn retry_wish(
+        &self,
+        conclusion: Conclusion,
+        others: &[Self],
+        evidence: &Evidence,
+        age_seconds: i64,
+    ) -> Option<RetryWish> {
+        let faults: Vec<Fault> = std::iter::once(self).chain(others).map(Self::fault).collect();
+        let stopped = self.failed.stopped.as_ref();
+        history::retry_wish(&Fallen {
+            subject: &self.subject,
+            conclusion,
+            lost_runner: stopped.is_some_and(|stopped| stopped.by == StoppedBy::RunnerLoss),
+            age_seconds,
+            class: self.verdict.prediction.class,
+            kind: self.next.kind,
+            faults: &faults,
+            unread: evidence.failed.saturating_sub(faults.len()),
+            vague: is_vague(&self.cause.line, &self.cause.tests),
+            known: self.known.as_ref().is_some_and(|known| known.retry),
+            on_flaky: evidence.policy.retries(RetryOn::Flaky),
+            on_infra: evidence.policy.retries(RetryOn::Infra),
+        })
+    }
+
+    fn fault(&self) -> Fault {
+        Fault::of_verdict(&self.verdict, self.next.kind)
     }
 
     /// Whether GitHub told anything that the verdict could be made from.
@@ -282,11 +377,13 @@ impl Judged {
             job_id: job.job_id,
             failed_at: ended_at.or(self.record.ended_at),
             seconds,
-            fault: Fault::of_verdict(&self.verdict, self.next.kind),
+            fault: self.fault(),
             cause: &self.cause,
             next: &self.next,
             facts: &self.facts,
             around: &self.around,
+            known: self.known.as_ref(),
+            remarks: &self.remarks,
         }
     }
 }

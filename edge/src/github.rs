@@ -6,13 +6,17 @@
 use crate::clock::now;
 use crate::config::Config;
 use futures_util::StreamExt;
+use futures_util::future::{Either, select};
 use sentinel_shared::Error;
 use sentinel_shared::evidence::Trouble;
 use sentinel_shared::github::answer::{Answer, Meaning};
+use sentinel_shared::text::line;
 use serde::de::DeserializeOwned;
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
+use std::time::Duration;
 use worker::{
-    Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response, ResponseBody, Url,
+    Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response, ResponseBody, Url,
     console_error, console_warn,
 };
 
@@ -20,6 +24,9 @@ use worker::{
 const ANSWER_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 /// The largest part of a refusal that is read. Its message distinguishes a limit from a missing permission.
 const REFUSAL_LIMIT_BYTES: usize = 4096;
+
+/// How long GitHub may take to do something.
+const POST_TIME: Duration = Duration::from_secs(10);
 
 /// Moves of a repository that one call follows: renamed, and handed over.
 const MOVES_MAX: usize = 2;
@@ -31,6 +38,13 @@ pub(crate) enum Stop {
     Trouble(Trouble),
     /// This piece of work has made all of its calls.
     CallsSpent,
+}
+
+/// What GitHub answered to something it was to do.
+pub(crate) struct Asked {
+    pub(crate) status: u16,
+    /// Its reason, of a refusal.
+    pub(crate) message: String,
 }
 
 /// A client of GitHub for one piece of work.
@@ -160,6 +174,30 @@ impl<'a> Github<'a> {
                 _ => return Ok((meaning, response)),
             }
         }
+    }
+
+    /// Asks GitHub to do what `path` names, with an empty POST; None if there is no answer. It is never asked twice.
+    pub(crate) async fn post(&self, path: &str) -> Option<Asked> {
+        #[derive(serde::Deserialize)]
+        struct Refusal {
+            message: String,
+        }
+        let authorization = format!("Bearer {}", self.token);
+        let headers = [
+            ("accept", "application/vnd.github+json"),
+            ("authorization", authorization.as_str()),
+            ("user-agent", "sentinel"),
+            ("x-github-api-version", "2022-11-28"),
+        ];
+        let url = format!("{}{path}", self.api);
+        let sent = pin!(send(Method::Post, &url, &headers));
+        let Either::Left((Ok(mut response), _)) = select(sent, Delay::from(POST_TIME)).await else {
+            return None;
+        };
+        let body = up_to(&mut response, REFUSAL_LIMIT_BYTES).await.unwrap_or_default();
+        let message = serde_json::from_slice(&body)
+            .map_or(String::new(), |Refusal { message }| line(&message).into_owned());
+        Some(Asked { status: response.status_code(), message })
     }
 
     /// The address of `path`: under the new name, if its repository was renamed.

@@ -21,6 +21,7 @@ mod pages;
 mod parameters;
 mod refusals;
 mod respond;
+mod retry;
 mod review_client;
 mod reviews;
 mod router;

@@ -1,8 +1,8 @@
 //! Finds the handler of a request, and turns an error into an answer. The routes are listed in `routes.rs`.
 
 use crate::api::{
-    deliveries, failures, feedback, health, keys, metrics, models, overview, reports, reviews, session,
-    verdicts,
+    deliveries, failures, feedback, health, keys, known, metrics, models, overview, reports, reviews,
+    session, verdicts,
 };
 use crate::app::App;
 use crate::guard::{Call, Needs, Visit};

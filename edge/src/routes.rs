@@ -24,6 +24,9 @@ routes! {
     Get    "/api/tests"                Key       failures::tests;
     Post   "/api/reports"              Key       reports::upload;
     Get    "/api/red"                  Key       failures::red;
+    Get    "/api/known"                Key       known::list;
+    Post   "/api/known"                Admin     known::make;
+    Delete "/api/known"                Admin     known::remove;
     Get    "/api/dashboard"            Key       overview::dashboard;
     Get    "/api/drift"                Key       overview::drift;
     Get    "/api/psi"                  Key       overview::drift;

@@ -70,14 +70,14 @@ pub(crate) async fn receive(Visit { mut request, app, context }: Visit) -> Resul
     app.limits.delivery(record.installation_id, &record.repository).await?;
     // (5) Record.
     let accept = deliveries::accept(&delivery.key, &delivery.event, &record, now());
-    let (outcome, active) = app.database.ask(accept).await?;
-    match outcome {
+    let (recorded, active) = app.database.ask(accept).await?;
+    match recorded.accepted {
         Accepted::Done => return respond::json(200, &DeliveryAnswer::Duplicate(KnownJob::default())),
         Accepted::Queued => return accepted(&delivery.key, &record),
         Accepted::New => {}
     }
     // (6) Work.
-    let delivery = Claimed { key: delivery.key, record, received_at: now() };
+    let delivery = Claimed { key: delivery.key, record, received_at: now(), known: recorded.known };
     let terms = Terms { trouble: None, budget: Budget::WHOLE };
     if header("prefer").is_some_and(|prefer| prefer.split([',', ';']).any(|wish| wish.trim() == "wait")) {
         let Claimed { key, record, .. } = &delivery;

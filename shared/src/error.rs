@@ -123,6 +123,9 @@ pub enum Error {
     /// `.github/sentinel.yml` says something that can't be followed.
     #[error("the policy is not usable: {0}")]
     PolicyInvalid(String),
+    /// A known issue that can't be kept; says why.
+    #[error("the known issue is not kept: {0}")]
+    KnownRefused(String),
     /// The node has as much work as it can finish in time.
     #[error("too much work is waiting; try again in {retry_after_seconds} s")]
     Overloaded {
@@ -197,6 +200,7 @@ impl Error {
             Self::FieldMissing(_)
             | Self::BundleRefused(_)
             | Self::PolicyInvalid(_)
+            | Self::KnownRefused(_)
             | Self::ReportInvalid { .. } => Code::Unprocessable,
             Self::RateLimited { .. } | Self::Overloaded { .. } => Code::ResourceExhausted,
             Self::DeadlineExceeded => Code::DeadlineExceeded,

@@ -128,6 +128,8 @@ impl Made {
             next: &self.next,
             facts: &self.facts,
             around: &[],
+            known: None,
+            remarks: &[],
         };
         (new, failure)
     }

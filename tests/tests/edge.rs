@@ -10,6 +10,8 @@ mod causes;
 mod day;
 #[path = "edge/evidence.rs"]
 mod evidence;
+#[path = "edge/known.rs"]
+mod known;
 #[path = "edge/mcp.rs"]
 mod mcp;
 #[path = "edge/monitoring.rs"]
@@ -178,6 +180,8 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("doctor_finds_a_sound_deployment_sound_and_says_what_is_broken", access::doctor),
         ("the_api_answers_as_its_description_says_whatever_it_is_asked", access::described),
         ("of_two_teams_no_answer_to_one_holds_a_row_of_the_other", access::isolated),
+        ("a_known_issue_is_told_with_its_advice_and_one_that_is_too_wide_is_refused", known::matched),
+        ("a_run_is_tried_again_once_however_often_it_is_delivered", known::tried_again),
         ("failures_with_one_cause_are_one_row_that_leads_to_their_runs_in_a_browser", causes::in_a_browser),
         ("a_teams_day_of_sixty_deliveries_ends_in_the_causes_that_were_written_down", day::of_a_team),
         ("every_page_of_the_dashboard_works_and_is_accessible_in_a_browser", dashboard_in_chromium),

@@ -9,13 +9,15 @@ use sentinel_node::database::Store;
 use sentinel_shared::Error;
 use sentinel_shared::access::Scope;
 use sentinel_shared::failure::{FailureRecord, Subject};
-use sentinel_shared::history::Standing;
+use sentinel_shared::history::{KnownIssue, NewKnown, Pattern, RetryWish, Standing, Trial};
 use sentinel_shared::junit::{CASES_MAX, Outcome, Report};
 use sentinel_shared::store::history::causes::{self, CauseFilter, CauseState};
 use sentinel_shared::store::history::reports::{self, FAILED_MAX, NewReport, RATE_DAYS, Stored};
+use sentinel_shared::store::history::retries::RetryState;
 use sentinel_shared::store::history::tests::{self, RateSource, TestFilter, TestRow};
-use sentinel_shared::store::history::{self, backfill, gauges, runs};
-use sentinel_shared::store::{DAY_SECONDS, Query, Statement, inferences, retention};
+use sentinel_shared::store::history::{self, backfill, gauges, known, retries, runs};
+use sentinel_shared::store::{DAY_SECONDS, Query, Statement, deliveries, inferences, retention};
+use sentinel_shared::webhook::DeliveryKey;
 use sentinel_tests::database::{client, served};
 use sentinel_tests::history::{DAY, FailedRun, Job, REPOSITORY, green, record};
 use sentinel_tests::node::RUNTIME;
@@ -323,6 +325,128 @@ fn the_oldest_failures_go_first_and_the_counts_follow() {
         assert_eq!(rig.count(sql), 0, "{sql}");
     }
     assert_eq!(rig.count("-- gone\nSELECT COUNT(*) AS n FROM failures WHERE job_id IN (1101, 1202)"), 0);
+}
+
+// === known issues and retries ===
+
+fn issue(text: &str) -> KnownIssue {
+    let new = NewKnown { text: Some(text.into()), advice: Some("wait".into()), ..NewKnown::default() };
+    new.check().unwrap()
+}
+
+#[test]
+fn a_known_issue_is_kept_for_its_own_repository_and_installation_and_goes_with_them() {
+    let rig = Rig::new("known");
+    DAY_OF_EVENTS.iter().for_each(|event| rig.tell(event));
+    let keep =
+        |scope, repository| rig.try_ask(known::keep(scope, repository, &issue("no space"), "ops", NOW));
+    assert!(keep(Scope::Installation(8), REPOSITORY).is_err(), "another installation's repository");
+    assert!(keep(Scope::All, "no/where").is_err());
+    let kept = keep(Scope::Installation(7), REPOSITORY).unwrap();
+    assert_eq!((kept.pattern.as_str(), kept.made_by.as_str()), ("no space", "ops"));
+    let of = |scope| rig.ask(known::of_repository(scope, REPOSITORY)).len();
+    assert_eq!((of(Scope::All), of(Scope::Installation(7)), of(Scope::Installation(8))), (1, 1, 0));
+    assert_eq!(rig.try_ask(known::remove(Scope::Installation(8), kept.id)), Err(Error::NotFound));
+    // The next delivery of the repository brings it along, and that of another installation does not.
+    let delivered = |id: &str, installation_id| {
+        let key = DeliveryKey { hook: "1".into(), id: id.into() };
+        let of = record(Subject::Run { run_id: 900, run_attempt: 1 }, "main", "a1", DAY);
+        let of = FailureRecord { installation_id, ..of };
+        rig.ask(deliveries::accept(&key, "workflow_run", &of, NOW)).0.known
+    };
+    assert_eq!(delivered("d1", Some(7))[0].pattern, Pattern::Text("no space".into()));
+    assert_eq!(delivered("d2", Some(8)), []);
+    let (taken, _) = rig.ask(deliveries::take_up(5, NOW + 3600));
+    let mut brought: Vec<usize> = taken.iter().map(|delivery| delivery.known.len()).collect();
+    brought.sort_unstable();
+    assert_eq!(brought, [0, 1]);
+    (1..50).for_each(|_| {
+        keep(Scope::All, REPOSITORY).unwrap();
+    });
+    assert!(matches!(keep(Scope::All, REPOSITORY), Err(Error::KnownRefused(_))), "fifty are enough");
+    rig.ask(retention::repository(Scope::Installation(7), REPOSITORY));
+    assert_eq!(of(Scope::All), 0);
+}
+
+#[test]
+fn a_pattern_is_tried_on_the_lines_of_the_last_thirty_days_of_the_callers_own_causes() {
+    let rig = Rig::new("tried");
+    DAY_OF_EVENTS.iter().for_each(|event| rig.tell(event));
+    let tried = |scope, now| rig.ask(known::tried_on(scope, REPOSITORY, known::TRIED_MAX, now));
+    let claims = |text: &str| issue(text).pattern.matcher().unwrap().try_on(&tried(Scope::All, NOW));
+    assert_eq!(claims("no space left"), Trial { claims: 1, classes: 1, of: 4 });
+    assert_eq!(claims("test_store").claims, 1, "a test's name");
+    assert_eq!(tried(Scope::Installation(8), NOW).len(), 0);
+    assert_eq!(tried(Scope::All, NOW + 40 * 24 * HOUR).len(), 0);
+}
+
+const FLAKY_WISH: RetryWish =
+    RetryWish { known: false, flaky: true, infra: false, passing: false, vague: false };
+
+/// Stores a failed run with the test that fails in [`LOAD`], and says whether its retry is ours to ask for.
+fn claims_retry(rig: &Rig, run_id: u64, sha: &str, wish: RetryWish) -> bool {
+    let record = record(Subject::Run { run_id, run_attempt: 1 }, "topic", sha, at(run_id));
+    let job = [Job(run_id * 10, "slow", LOAD, &["test_load"])];
+    let stored = FailedRun::of(record.clone(), &job, &[]).finish(NOW);
+    rig.ask(stored.then(retries::claim(&record, wish, NOW)))
+}
+
+#[test]
+fn a_run_is_tried_again_once_for_each_commit_and_only_if_its_cause_is_flaky() {
+    let rig = Rig::new("retries");
+    let sha = |at: u64| format!("{at:040x}");
+    assert!(!claims_retry(&rig, 200, &sha(0), FLAKY_WISH), "nothing is known of it yet");
+    for run in 201..207 {
+        claims_retry(&rig, run, &sha(run), RetryWish { flaky: false, ..FLAKY_WISH });
+        rig.ask(history::passed(&green(run, 2, "topic", &sha(run), at(run) + 30), NOW));
+    }
+    assert!(!claims_retry(&rig, 206, &sha(206), FLAKY_WISH), "it passed already");
+    assert!(!claims_retry(&rig, 300, &sha(300), RetryWish { vague: true, ..FLAKY_WISH }));
+    let asked: Vec<bool> = (0..5).map(|_| claims_retry(&rig, 300, &sha(300), FLAKY_WISH)).collect();
+    assert_eq!(asked, [true, false, false, false, false]);
+    assert!(!claims_retry(&rig, 301, &sha(300), FLAKY_WISH), "another run of the commit");
+    let of_run = |scope| rig.ask(retries::of_run(scope, REPOSITORY, 300));
+    let claimed = of_run(Scope::Installation(7)).unwrap();
+    assert_eq!((claimed.state, claimed.reason.as_str()), (RetryState::Claimed, "flaky"));
+    assert!(claimed.sentence.contains("it is not asked twice"), "{}", claimed.sentence);
+    assert_eq!(of_run(Scope::Installation(8)), None);
+    let of = record(Subject::Run { run_id: 300, run_attempt: 1 }, "topic", &sha(300), DAY);
+    rig.ask(retries::answered(&of, RetryState::Refused, Some("403: no right"), NOW));
+    let refused = of_run(Scope::All).unwrap();
+    assert_eq!((refused.state, refused.answer.as_deref()), (RetryState::Refused, Some("403: no right")));
+    rig.ask(retention::old(NOW + 400 * 24 * HOUR, 365));
+    assert_eq!(of_run(Scope::All), None);
+}
+
+#[test]
+fn what_the_platform_failed_is_tried_again_unless_that_never_helped() {
+    let rig = Rig::new("retries-infra");
+    let infra = RetryWish { known: false, flaky: false, infra: true, passing: true, vague: false };
+    let sha = |at: u64| format!("{at:040x}");
+    assert!(!claims_retry(&rig, 400, &sha(400), RetryWish { passing: false, ..infra }));
+    assert!(claims_retry(&rig, 401, &sha(401), infra));
+    let tried: Vec<bool> = (402..408).map(|run| claims_retry(&rig, run, &sha(run), infra)).collect();
+    assert_eq!(tried, [true, true, false, false, false, false], "five failures, and none passed on retry");
+    assert!(claims_retry(&rig, 409, &sha(409), RetryWish { known: true, ..infra }), "a team knows better");
+}
+
+#[test]
+fn no_question_about_known_issues_and_retries_reads_a_whole_table() {
+    let rig = Rig::new("known-plans");
+    let run = record(Subject::Run { run_id: 1, run_attempt: 1 }, "main", "a1", DAY);
+    let key = DeliveryKey { hook: "1".into(), id: "d".into() };
+    let steps = [
+        plan(&rig, &known::of_repository(Scope::All, REPOSITORY)),
+        plan(&rig, &known::keep(Scope::All, REPOSITORY, &issue("some text"), "ops", NOW)),
+        plan(&rig, &known::tried_on(Scope::Installation(7), REPOSITORY, 10, NOW)),
+        plan(&rig, &retries::claim(&run, FLAKY_WISH, NOW)),
+        plan(&rig, &retries::of_run(Scope::All, REPOSITORY, 1)),
+        plan(&rig, &deliveries::accept(&key, "workflow_run", &run, NOW)),
+    ]
+    .concat();
+    for table in ["known_issues", "retries", "causes", "failures", "runs", "inferences"] {
+        assert!(!steps.iter().any(|step| step.starts_with(&format!("SCAN {table}"))), "{steps:#?}");
+    }
 }
 
 #[test]

@@ -82,6 +82,31 @@ const ROWS: &[(&str, &[(&str, &str)])] = &[
         "muted_pulls",
         &[("repository", "'acme/app'"), ("number", "4"), ("muted_by", "'ann'"), ("muted_at", "3")],
     ),
+    (
+        "known_issues",
+        &[
+            ("repository", "'acme/app'"),
+            ("installation_id", "7"),
+            ("pattern", "'timed out'"),
+            ("advice", "'wait'"),
+            ("made_by", "'ops'"),
+            ("made_at", "3"),
+        ],
+    ),
+    (
+        "retries",
+        &[
+            ("repository", "'acme/app'"),
+            ("workflow", "'CI'"),
+            ("head_sha", "'abc'"),
+            ("installation_id", "7"),
+            ("run_id", "1"),
+            ("reason", "'flaky'"),
+            ("times", "6"),
+            ("passed", "5"),
+            ("claimed_at", "3"),
+        ],
+    ),
     ("github_writes", &[("account", "'7'"), ("at_ms", "1000")]),
     (
         "feedback",

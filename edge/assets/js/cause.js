@@ -1,6 +1,6 @@
 // A cause at its own address, `#cause/12`.
 import { Problem, ask, withQuery } from "./ask.js";
-import { commit, compared, log, onGithub, standing, stated, terms } from "./evidence.js";
+import { commit, compared, known, log, onGithub, standing, stated, terms } from "./evidence.js";
 import { badges, spark } from "./failures.js";
 import { ago, anchor, at, counted, dotted, element, plain, redraw, route } from "./page.js";
 
@@ -33,6 +33,7 @@ function drawn({ cause, standing: past, branches, failures }) {
   const passed = cause.passed ? `${cause.passed} passed on retry` : "";
   const days = element("figure");
   days.append(spark(cause), element("figcaption", `failures a day, ${cause.days.length} days`));
+  if (last) top.append(known(last));
   top.append(days, badges(cause), dotted(repository, since, passed), standing(past));
   if (!last) return [top];
   top.append(log(last));

@@ -54,6 +54,17 @@ export function standing(lines) {
   return list;
 }
 
+/** The team's known issue, which is said before everything else. */
+export function known({ known: issue }) {
+  if (!issue) return "";
+  const made = element("p", "", "known");
+  made.append(element("strong", "A known issue: "), `${issue.advice} `, issue.link ? anchor("More about it", issue.link) : "");
+  return made;
+}
+
+/** What of the team's policy did not count, and why. */
+export const remarks = ({ remarks: said }) => (said.length ? list(said.map((each) => element("li", each)), "plain-list remarks") : "");
+
 /** The deciding line between those around it. */
 export function log({ log_line: deciding, around }) {
   const pre = element("pre", "", "log");

@@ -1,7 +1,7 @@
 // A run at its own address, `#run/owner/name/ID/ATTEMPT`: the failed job that tells it first, then the others. One failed
 // job alone is at `#run/7`, by the id of its verdict.
 import { Problem, ask, withQuery } from "./ask.js";
-import { commit, log, onGithub, standing, stated } from "./evidence.js";
+import { commit, known, log, onGithub, remarks, standing, stated } from "./evidence.js";
 import { ago, anchor, at, counted, dotted, element, redraw, route } from "./page.js";
 
 let shown;
@@ -27,11 +27,11 @@ export async function refresh() {
 
 async function asked([owner, name, run, attempt = 1]) {
   if (name) return ask(withQuery("/api/run", { repository: `${owner}/${name}`, run, attempt }));
-  const { failure, standing: past } = await ask(withQuery("/api/failure", { id: owner }));
-  return { run: null, standing: past, failures: [failure] };
+  const { failure, standing: past, retry } = await ask(withQuery("/api/failure", { id: owner }));
+  return { run: null, standing: past, failures: [failure], retry };
 }
 
-function drawn({ run, standing: past, failures }) {
+function drawn({ run, standing: past, failures, retry }) {
   const [headline, ...others] = failures;
   const about = { ...headline, ...run };
   const top = element("section");
@@ -49,10 +49,11 @@ function drawn({ run, standing: past, failures }) {
     ),
     element("p", summed(run, failures)),
   );
+  if (retry) top.append(element("p", retry.answer ? `${retry.sentence} (${retry.answer})` : retry.sentence, "retry"));
   if (!headline) return [top];
   const first = element("section");
   first.id = "headline";
-  first.append(named(headline, "h2"), dotted(...ofJob(headline)), standing(past), log(headline), stated(headline));
+  first.append(named(headline, "h2"), known(headline), dotted(...ofJob(headline)), standing(past), remarks(headline), log(headline), stated(headline));
   if (!others.length) return [top, first];
   const rest = element("section");
   const list = element("ol", "", "history");
@@ -88,7 +89,7 @@ function other(failure) {
   details.dataset.id = failure.id;
   const summary = element("summary", "", "job");
   summary.append(element("span", failure.job || "A failed job", "verdict"), element("span", failure.log_line?.text ?? "", "where"), element("span", failure.prediction));
-  details.append(summary, dotted(...ofJob(failure)), log(failure), stated(failure));
+  details.append(summary, known(failure), dotted(...ofJob(failure)), log(failure), stated(failure));
   item.append(details);
   return item;
 }

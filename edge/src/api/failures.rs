@@ -7,8 +7,8 @@ use crate::respond;
 use sentinel_shared::api::failures::{CauseDetail, Causes, FailureDetail, Red, RunDetail, Tests};
 use sentinel_shared::history::{Seen, Standing, StandingLine};
 use sentinel_shared::store::history::causes::{self, CAUSES_LIMIT, CauseFilter, CauseState};
-use sentinel_shared::store::history::runs;
 use sentinel_shared::store::history::tests::{self, TestFilter};
+use sentinel_shared::store::history::{retries, runs};
 use sentinel_shared::{Error, Result};
 use worker::Response;
 
@@ -55,7 +55,8 @@ pub(crate) async fn run(Call { query, app, who, .. }: Call) -> Result<Response> 
     let attempt = attempt.ok_or(Error::ParameterMissing("attempt"))?;
     let both =
         runs::run(who.scope, repository, run, attempt).and(runs::of_run(who.scope, repository, run, attempt));
-    let (run, failures) = app.database.ask(both).await?;
+    let all = both.and(retries::of_run(who.scope, repository, run));
+    let ((run, failures), retry) = app.database.ask(all).await?;
     if run.is_none() && failures.is_empty() {
         return Err(Error::NotFound);
     }
@@ -63,14 +64,18 @@ pub(crate) async fn run(Call { query, app, who, .. }: Call) -> Result<Response> 
         Some(headline) => app.database.ask(causes::seen(headline.id)).await?,
         None => None,
     };
-    respond::json(200, &RunDetail { run, standing: standing(seen.as_ref(), now()), failures })
+    respond::json(200, &RunDetail { run, standing: standing(seen.as_ref(), now()), failures, retry })
 }
 
 /// `GET /api/failure?id=N`: one failed job, by the id of its verdict.
 pub(crate) async fn failure(Call { query, app, who, .. }: Call) -> Result<Response> {
     let id = id(&query)?;
     let (failure, seen) = app.database.ask(runs::by_id(who.scope, id).and(causes::seen(id))).await?;
-    respond::json(200, &FailureDetail { standing: standing(seen.as_ref(), now()), failure })
+    let retry = match failure.run_id {
+        Some(run) => app.database.ask(retries::of_run(who.scope, &failure.repository, run)).await?,
+        None => None,
+    };
+    respond::json(200, &FailureDetail { standing: standing(seen.as_ref(), now()), failure, retry })
 }
 
 /// `GET /api/tests?limit=1..100`, and of these only `repository=` and `flaky=true`; those first that passed most often when

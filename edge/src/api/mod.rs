@@ -5,6 +5,7 @@ pub(crate) mod failures;
 pub(crate) mod feedback;
 pub(crate) mod health;
 pub(crate) mod keys;
+pub(crate) mod known;
 pub(crate) mod metrics;
 pub(crate) mod models;
 pub(crate) mod overview;

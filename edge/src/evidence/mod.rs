@@ -11,6 +11,6 @@ mod log;
 mod paths;
 mod policy;
 
-pub(crate) use budget::{Budget, CALLS_MIN, EVENT_CALLS};
+pub(crate) use budget::{Budget, CALLS_MIN, EVENT_CALLS, RETRY_CALLS};
 pub(crate) use check::{Check, check, may_write};
 pub(crate) use gather::{Evidence, FailedJob, gather};

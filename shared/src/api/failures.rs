@@ -1,7 +1,9 @@
 //! The memory of failures: causes, runs and tests.
 
-use crate::history::StandingLine;
+use crate::history::{NewKnown, StandingLine, Trial};
 use crate::store::history::causes::{CauseBranch, CauseRow};
+use crate::store::history::known::KnownRow;
+use crate::store::history::retries::RetryRow;
 use crate::store::history::runs::{FailureRow, Recovery, RedBranch, RunRow};
 use crate::store::history::tests::TestRow;
 use serde::{Deserialize, Serialize};
@@ -37,6 +39,8 @@ pub struct RunDetail {
     pub standing: Vec<StandingLine>,
     /// The failed jobs, the headline first.
     pub failures: Vec<FailureRow>,
+    /// That it was tried again without anybody asking; None if it was not.
+    pub retry: Option<RetryRow>,
 }
 
 /// The answer of `GET /api/failure`.
@@ -46,6 +50,8 @@ pub struct FailureDetail {
     pub failure: FailureRow,
     /// What was known of it from before, the most useful first.
     pub standing: Vec<StandingLine>,
+    /// That its run was tried again without anybody asking; None if it was not.
+    pub retry: Option<RetryRow>,
 }
 
 /// The answer of `GET /api/tests`.
@@ -64,4 +70,35 @@ pub struct Red {
     pub recovery: Recovery,
     /// The tests that are called flaky, at most ten.
     pub flaky_tests: Vec<TestRow>,
+}
+
+/// The answer of `GET /api/known`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownList {
+    /// The known issues of a repository that were made from causes' pages, the oldest first: in this order they win. Those of
+    /// the policy file come before them.
+    pub known: Vec<KnownRow>,
+}
+
+/// The request of `POST /api/known`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KnownRequest {
+    /// The repository as `owner/name`.
+    pub repository: String,
+    /// Whether the pattern is only tried, and not kept.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// The known issue.
+    pub issue: NewKnown,
+}
+
+/// The answer of `POST /api/known`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownAnswer {
+    /// How many causes of the last 30 days the pattern claims.
+    pub trial: Trial,
+    /// Why it is too wide to be kept; None if it is not.
+    pub too_wide: Option<String>,
+    /// What was kept; None after a dry run.
+    pub known: Option<KnownRow>,
 }

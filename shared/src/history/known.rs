@@ -39,7 +39,7 @@ const WIDE_CLASSES_MIN: usize = 2;
 const WIDE_PART_OF_ONE_CLASS: usize = 2;
 
 /// A known issue as people write it, in the policy file or from a cause's page. It has either a text or a regular expression.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NewKnown {
     /// A text that a line or a test's name contains.
@@ -68,8 +68,10 @@ pub enum Pattern {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownIssue {
     /// Its id; None for one of the policy file.
+    #[serde(default)]
     pub id: Option<i64>,
     /// Its place in the policy file, such as `failures.known[0]`; None for one that was made from a cause's page.
+    #[serde(default)]
     pub entry: Option<String>,
     /// What it is recognized by.
     #[serde(flatten)]
@@ -111,6 +113,11 @@ pub struct Trial {
 
 /// A pattern that is ready to be matched.
 pub struct Matcher(Find);
+
+/// The known issues of a repository, ready to be matched, in the order in which they win.
+pub struct KnownIssues {
+    issues: Vec<(Matcher, KnownIssue)>,
+}
 
 enum Find {
     Text(String),
@@ -285,10 +292,50 @@ impl Said {
     }
 }
 
-/// The first of `issues` that a failure has. One that can't be read is passed over.
-#[must_use]
-pub fn first_known<'a>(issues: &'a [KnownIssue], said: &Said) -> Option<&'a KnownIssue> {
-    issues.iter().find(|issue| issue.pattern.matcher().is_ok_and(|matcher| matcher.matches(said)))
+// === impl KnownIssues ===
+
+impl KnownIssues {
+    /// The issues of the policy file, and after them those that were made from causes' pages. One that can't be read is
+    /// passed over.
+    #[must_use]
+    pub fn of(file: Vec<KnownIssue>, stored: Vec<KnownIssue>) -> Self {
+        let ready = |issue: KnownIssue| Some((issue.pattern.matcher().ok()?, issue));
+        Self { issues: file.into_iter().chain(stored).filter_map(ready).collect() }
+    }
+
+    /// The first issue that a failure has.
+    #[must_use]
+    pub fn first(&self, said: &Said) -> Option<&KnownIssue> {
+        self.issues.iter().find(|(matcher, _)| matcher.matches(said)).map(|(_, issue)| issue)
+    }
+
+    /// Whether one of these failures has an issue of the policy file, which must be tried before it counts. The others were
+    /// tried when they were made.
+    #[must_use]
+    pub fn needs_trial(&self, failures: &[Said]) -> bool {
+        self.issues.iter().any(|(matcher, issue)| is_untried(matcher, issue, failures))
+    }
+
+    /// Tries the issues of the policy file that these failures have on stored causes, and leaves out those that are too wide.
+    /// Answers a sentence about each of them.
+    pub fn try_on(&mut self, causes: &[TriedCause], failures: &[Said]) -> Vec<String> {
+        let mut refused = Vec::new();
+        self.issues.retain(|(matcher, issue)| {
+            let is_tried = is_untried(matcher, issue, failures);
+            let too_wide = is_tried.then(|| matcher.try_on(causes).too_wide()).flatten();
+            refused.extend(
+                too_wide
+                    .as_ref()
+                    .map(|why| format!("{} is {why}", issue.entry.as_deref().unwrap_or("an entry"))),
+            );
+            too_wide.is_none()
+        });
+        refused
+    }
+}
+
+fn is_untried(matcher: &Matcher, issue: &KnownIssue, failures: &[Said]) -> bool {
+    issue.entry.is_some() && failures.iter().any(|said| matcher.matches(said))
 }
 
 #[cfg(test)]
@@ -316,13 +363,13 @@ mod tests {
 
     #[test]
     fn the_first_entry_that_matches_wins() {
-        let issues = [
+        let issues = vec![
             issue(Pattern::Text("registry.corp".into()), "one"),
             issue(regex(r"dial tcp .*:443"), "two"),
             issue(Pattern::Text("dial tcp".into()), "three"),
         ];
-        let first =
-            |text| first_known(&issues, &said(&["building", text])).map(|issue| issue.advice.as_str());
+        let issues = KnownIssues::of(issues, Vec::new());
+        let first = |text| issues.first(&said(&["building", text])).map(|issue| issue.advice.as_str());
         assert_eq!(first("dial tcp 10.0.0.1:443: i/o timeout"), Some("two"));
         assert_eq!(first("dial tcp registry.corp:443"), Some("one"));
         assert_eq!(first("DIAL TCP 10.0.0.1"), None, "case counts");
@@ -391,6 +438,50 @@ mod tests {
         assert_eq!(trial, Trial { claims: 12, classes: 4, of: 12 });
         let sentence = trial.too_wide().unwrap();
         assert!(sentence.contains("12 of the 12 causes of the last 30 days, of 4 classes"), "{sentence}");
+    }
+
+    #[test]
+    fn an_entry_of_the_file_that_is_too_wide_does_not_count_and_is_named() {
+        let of_file = |at, text: &str| KnownIssue {
+            entry: Some(format!("failures.known[{at}]")),
+            ..issue(Pattern::Text(text.into()), "wait")
+        };
+        let stored = KnownIssue { id: Some(7), ..issue(Pattern::Text("error".into()), "stored") };
+        let mut issues = KnownIssues::of(
+            vec![of_file(0, "nowhere"), of_file(1, "error"), of_file(2, "mirror")],
+            vec![stored],
+        );
+        let failure = [said(&["error: the mirror is gone"])];
+        assert!(issues.needs_trial(&failure) && !issues.needs_trial(&[said(&["all is well"])]));
+        let causes: Vec<TriedCause> = ["Build Failure", "Test Failure"]
+            .iter()
+            .cycle()
+            .take(10)
+            .map(|class| TriedCause { class: (*class).to_owned(), said: said(&["error: something"]) })
+            .collect();
+        let refused = issues.try_on(&causes, &failure);
+        assert_eq!(refused.len(), 1);
+        assert!(
+            refused[0].starts_with("failures.known[1] is too wide: it claims 10 of the 10"),
+            "{refused:?}"
+        );
+        assert_eq!(
+            issues.first(&failure[0]).and_then(|issue| issue.entry.as_deref()),
+            Some("failures.known[2]")
+        );
+        let other = issues.first(&said(&["error: else"]));
+        assert_eq!(other.and_then(|issue| issue.id), Some(7), "one that was kept was tried then");
+    }
+
+    #[test]
+    fn an_issue_is_stored_as_it_is_told() {
+        let told =
+            KnownIssue { id: Some(3), link: Some("https://wiki".into()), ..issue(regex("a b+"), "wait") };
+        let json = serde_json::to_value(&told).unwrap();
+        assert_eq!(json["regex"], "a b+");
+        assert_eq!(serde_json::from_value::<KnownIssue>(json).unwrap(), told);
+        let row = r#"{"id":3,"text":"some text","advice":"wait","link":null,"retry":true}"#;
+        assert!(serde_json::from_str::<KnownIssue>(row).unwrap().retry);
     }
 
     #[test]

@@ -12,7 +12,8 @@
 //! * `first_line`: what a developer reads first.
 //! * `known`: whether a failure is one of its team's known issues, and whether a pattern for one is too wide.
 //! * `rate`: how often a test fails, where reports tell how often it runs.
-//! * `flaky` and `retry`: whether a failure passes when it is tried again, and whether trying is worth it.
+//! * `flaky`, `retry` and `wish`: whether a failure passes when it is tried again, whether trying is worth it, and whether it
+//!   is tried without anybody asking.
 //!
 //! # Out of scope
 //!
@@ -32,6 +33,7 @@ mod quote;
 mod rate;
 mod retry;
 mod standing;
+mod wish;
 
 pub use change::{Change, Relation};
 pub use fault::Fault;
@@ -39,8 +41,9 @@ pub use first_line::{Telling, first_line, standing_beside};
 pub use flaky::{FLAKY_FAILURES_MIN, is_flaky};
 pub use headline::{FailedJob, headline};
 pub use key::{Cause, CauseKey, TESTS_IN_KEY_MAX, is_vague};
-pub use known::{KNOWN_MAX, KnownIssue, Matcher, NewKnown, Pattern, Said, Trial, TriedCause, first_known};
+pub use known::{KNOWN_MAX, KnownIssue, KnownIssues, Matcher, NewKnown, Pattern, Said, Trial, TriedCause};
 pub use owners::{CODEOWNERS_BYTES_MAX, CODEOWNERS_PATHS, OWNERS_MAX, Owners};
 pub use rate::{Rate, rate};
 pub use retry::{RETRIES_MIN, RetryAdvice, retry};
 pub use standing::{NEW_KNOWN_MIN, Seen, Standing, StandingLine};
+pub use wish::{Fallen, RetryWish, retry_wish};

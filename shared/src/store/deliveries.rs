@@ -4,12 +4,14 @@
 //! the ledger, and can have a given-up delivery taken up again.
 
 use super::column;
+use super::history::known::known_of_delivery;
 use super::history::reports;
 use super::models::{self, ActiveModel};
 use super::query::{Change, Query, Value};
 use super::{feedback, installation, json_of, optional, retention, scope_param, statement, text};
 use crate::access::Scope;
 use crate::failure::FailureRecord;
+use crate::history::KnownIssue;
 use crate::webhook::DeliveryKey;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +43,15 @@ pub enum Accepted {
     Done,
 }
 
+/// A delivery that was recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// The state in which it was found.
+    pub accepted: Accepted,
+    /// The known issues of its repository that were made from causes' pages.
+    pub known: Vec<KnownIssue>,
+}
+
 /// A delivery that the sweep took up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claimed {
@@ -50,6 +61,8 @@ pub struct Claimed {
     pub record: FailureRecord,
     /// When the delivery arrived, in Unix seconds.
     pub received_at: i64,
+    /// The known issues of its repository that were made from causes' pages.
+    pub known: Vec<KnownIssue>,
 }
 
 /// A delivery in the ledger.
@@ -82,8 +95,12 @@ VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?8)
 ON CONFLICT (hook, id) DO UPDATE SET status = 'queued', record = excluded.record, attempts = 1,
   lease_until = excluded.lease_until, received_at = excluded.received_at, finished_at = NULL WHERE status = 'failed'";
 
-const DELIVERY_STATUS: &str = "-- delivery_status
-SELECT status FROM deliveries WHERE hook = ?1 AND id = ?2";
+const DELIVERY_STATUS: &str = concat!(
+    "-- delivery_status
+SELECT status, ",
+    known_of_delivery!(),
+    " AS known FROM deliveries WHERE hook = ?1 AND id = ?2"
+);
 
 const FINISH_DELIVERY: &str = "-- finish_delivery
 UPDATE deliveries SET status = 'done', record = NULL, finished_at = ?3 WHERE hook = ?1 AND id = ?2";
@@ -92,11 +109,15 @@ const GIVE_UP: &str = "-- give_up
 UPDATE deliveries SET status = 'failed', finished_at = ?1
 WHERE status = 'queued' AND lease_until < ?1 AND attempts >= ?2";
 
-const CLAIM_DELIVERIES: &str = "-- claim_deliveries
+const CLAIM_DELIVERIES: &str = concat!(
+    "-- claim_deliveries
 UPDATE deliveries SET lease_until = ?2, attempts = attempts + 1
 WHERE (hook, id) IN (SELECT hook, id FROM deliveries WHERE status = 'queued' AND lease_until < ?1
   ORDER BY lease_until LIMIT ?3)
-RETURNING hook, id, record, received_at";
+RETURNING hook, id, record, received_at, ",
+    known_of_delivery!(),
+    " AS known"
+);
 
 const LEDGER: &str = "-- ledger
 SELECT hook, id, event, repository, status, attempts, received_at, finished_at FROM deliveries
@@ -113,6 +134,8 @@ WHERE hook = ?1 AND id = ?2 AND (?3 IS NULL OR installation_id = ?3)";
 #[derive(Deserialize)]
 struct DeliveryStatusRow {
     status: DeliveryStatus,
+    #[serde(deserialize_with = "column::json_or_default")]
+    known: Vec<KnownIssue>,
 }
 
 #[derive(Deserialize)]
@@ -123,6 +146,8 @@ struct ClaimedRow {
     #[serde(deserialize_with = "column::json_or_default")]
     record: Option<FailureRecord>,
     received_at: i64,
+    #[serde(deserialize_with = "column::json_or_default")]
+    known: Vec<KnownIssue>,
 }
 
 /// Records a delivery under its key, before it is acknowledged. Answers how it stands, and which model should judge it.
@@ -131,7 +156,7 @@ pub fn accept(
     event: &str,
     record: &FailureRecord,
     now: i64,
-) -> Query<(Accepted, Option<ActiveModel>)> {
+) -> Query<(Recorded, Option<ActiveModel>)> {
     let row = [
         text(&key.hook),
         text(&key.id),
@@ -145,11 +170,12 @@ pub fn accept(
     let begin = Change::of(statement(BEGIN_DELIVERY, row)).count("deliveries", event).affected();
     let status = statement(DELIVERY_STATUS, [text(&key.hook), text(&key.id)]);
     let accepted = begin.and(Query::reading(status).only()).map(|(inserted, row): (_, DeliveryStatusRow)| {
-        match row.status {
+        let accepted = match row.status {
             _ if inserted > 0 => Accepted::New,
             DeliveryStatus::Queued => Accepted::Queued,
             DeliveryStatus::Done | DeliveryStatus::Failed => Accepted::Done,
-        }
+        };
+        Recorded { accepted, known: row.known }
     });
     accepted.and(models::active())
 }
@@ -218,7 +244,7 @@ impl DeliveryStatus {
 
 impl ClaimedRow {
     fn claimed(self) -> Option<Claimed> {
-        let Self { hook, id, record, received_at } = self;
-        Some(Claimed { key: DeliveryKey { hook, id }, record: record?, received_at })
+        let Self { hook, id, record, received_at, known } = self;
+        Some(Claimed { key: DeliveryKey { hook, id }, record: record?, received_at, known })
     }
 }

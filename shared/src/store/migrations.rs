@@ -18,7 +18,7 @@ pub struct Migration {
 }
 
 /// Every migration, oldest first. A file that has landed never changes.
-pub const MIGRATIONS: [Migration; 12] = [
+pub const MIGRATIONS: [Migration; 13] = [
     Migration { version: 1, sql: include_str!("../../migrations/0001_init.sql") },
     Migration { version: 2, sql: include_str!("../../migrations/0002_drift.sql") },
     Migration { version: 3, sql: include_str!("../../migrations/0003_feedback.sql") },
@@ -31,6 +31,7 @@ pub const MIGRATIONS: [Migration; 12] = [
     Migration { version: 10, sql: include_str!("../../migrations/0010_ids.sql") },
     Migration { version: 11, sql: include_str!("../../migrations/0011_history.sql") },
     Migration { version: 12, sql: include_str!("../../migrations/0012_reports.sql") },
+    Migration { version: 13, sql: include_str!("../../migrations/0013_known_issues.sql") },
 ];
 
 const VERSIONS: &str = "-- schema_versions
@@ -163,6 +164,7 @@ mod tests {
         "a42e8067fced6a638adf2ff09695945d35312c7c03f8cc58a22c9a56ac3ad5b9",
         "7157fdc053d9b135fec5730a54f4ad7679f05eee488a3c51aa88c5be949f91f2",
         "19dcb3d9e270df62a126888a1b4935030e7220b93249639b8b14554c4485a05a",
+        "badfd68fdc7d846969bda4c06d2bfcca3165536955b6f5cd5854d0815369b7bf",
     ];
 
     #[test]

@@ -13,7 +13,7 @@ const FORGET_LIMIT: i64 = 500;
 
 // Children first, each by the same choice of parents, in one transaction. Triggers delete the failures of verdicts, the
 // tests of reports, and causes and tests without a failure.
-const OLD: [&str; 9] = [
+const OLD: [&str; 10] = [
     "-- forget_evidence_notes_of
 DELETE FROM evidence_notes WHERE inference_id IN
   (SELECT id FROM inferences WHERE timestamp < ?1 ORDER BY timestamp, id LIMIT ?2)",
@@ -31,6 +31,9 @@ DELETE FROM runs WHERE (repository, run_id, run_attempt) IN
   (SELECT repository, run_id, run_attempt FROM runs WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2)",
     "-- forget_reports
 DELETE FROM reports WHERE id IN (SELECT id FROM reports WHERE received_at < ?1 ORDER BY received_at LIMIT ?2)",
+    "-- forget_retries
+DELETE FROM retries WHERE (repository, workflow, head_sha) IN
+  (SELECT repository, workflow, head_sha FROM retries WHERE claimed_at < ?1 ORDER BY claimed_at LIMIT ?2)",
     "-- forget_opinions_of
 DELETE FROM feedback WHERE job_key IN
   (SELECT key FROM review_jobs WHERE finished_at < ?1 AND status NOT IN ('queued', 'running') ORDER BY id LIMIT ?2)",
@@ -42,7 +45,7 @@ DELETE FROM deliveries WHERE (hook, id) IN (SELECT hook, id FROM deliveries WHER
   AND status <> 'queued' ORDER BY received_at LIMIT ?2)",
 ];
 
-const OF_REPOSITORY: [&str; 11] = [
+const OF_REPOSITORY: [&str; 13] = [
     "-- erase_evidence_notes
 DELETE FROM evidence_notes WHERE inference_id IN
   (SELECT id FROM inferences WHERE repository = ?1 AND (?2 IS NULL OR installation_id = ?2))",
@@ -61,6 +64,10 @@ DELETE FROM inferences WHERE repository = ?1 AND (?2 IS NULL OR installation_id 
 DELETE FROM runs WHERE repository = ?1 AND (?2 IS NULL OR installation_id = ?2)",
     "-- erase_reports
 DELETE FROM reports WHERE repository = ?1 AND (?2 IS NULL OR installation_id = ?2)",
+    "-- erase_retries
+DELETE FROM retries WHERE repository = ?1 AND (?2 IS NULL OR installation_id = ?2)",
+    "-- erase_known_issues
+DELETE FROM known_issues WHERE repository = ?1 AND (?2 IS NULL OR installation_id = ?2)",
     "-- erase_pauses
 DELETE FROM job_pauses WHERE job_key IN
   (SELECT key FROM review_jobs WHERE repository = ?1 AND (?2 IS NULL OR installation_id = ?2))",

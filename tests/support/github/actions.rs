@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -53,6 +53,7 @@ pub(super) fn routes() -> Router<Arc<Mutex<World>>> {
         .route("/repos/{owner}/{repo}/actions/jobs/{job}", get(job))
         .route("/repos/{owner}/{repo}/actions/jobs/{job}/logs", get(logs))
         .route("/repos/{owner}/{repo}/check-runs/{id}/annotations", get(annotations))
+        .route("/repos/{owner}/{repo}/actions/runs/{run}/rerun-failed-jobs", post(rerun))
 }
 
 pub(super) fn storage_routes(world: Arc<Mutex<World>>) -> Router {
@@ -91,6 +92,29 @@ async fn logs(State(world): Shared, Path((_, _, job)): Path<(String, String, u64
         Some(_) => format!("{}/logs/{job}?sig=short-lived", world.storage),
     };
     (StatusCode::FOUND, [(header::LOCATION, location)]).into_response()
+}
+
+/// <https://docs.github.com/rest/actions/workflow-runs#re-run-failed-jobs-from-a-workflow-run>: needs the permission
+/// `actions: write`, and a run that has ended.
+async fn rerun(State(world): Shared, Path((owner, repo, run)): Path<(String, String, u64)>) -> Response {
+    let mut world = world.lock().expect("no handler panics");
+    world.calls.push(format!("rerun {run}"));
+    if world.refuses_reruns {
+        return message(StatusCode::FORBIDDEN, "Resource not accessible by integration");
+    }
+    let repository = format!("{owner}/{repo}");
+    let attempts = world.runs.iter().filter(|r| r.repository == repository && r.run_id == run);
+    let Some(last) = attempts.map(|run| run.attempt).max() else { return not_found() };
+    if world.reruns.contains(&run) {
+        return message(StatusCode::FORBIDDEN, "The workflow run is already running");
+    }
+    let mut next =
+        world.runs.iter().find(|r| r.run_id == run && r.attempt == last).expect("found above").clone();
+    next.attempt = last + 1;
+    next.jobs = json!({ "total_count": 0, "jobs": [] });
+    world.runs.push(next);
+    world.reruns.insert(run);
+    (StatusCode::CREATED, axum::Json(json!({}))).into_response()
 }
 
 /// <https://docs.github.com/rest/checks/runs#list-check-run-annotations>: needs the permission `checks: read`.

@@ -74,6 +74,9 @@ struct World {
     annotations: HashMap<u64, Vec<Value>>,
     /// Whether the token may not read check runs.
     refuses_checks: bool,
+    refuses_reruns: bool,
+    /// Runs whose next attempt is in progress.
+    reruns: HashSet<u64>,
     /// The next call whose method and path contain the text fails.
     faults: Vec<(String, Fault)>,
     pulls: Vec<Pull>,
@@ -300,6 +303,11 @@ impl FakeGithub {
     /// Takes the permission to read check runs, or gives it back.
     pub fn refuse_checks(&self, refuses: bool) {
         self.world().refuses_checks = refuses;
+    }
+
+    /// Takes the permission to run jobs again, or gives it back.
+    pub fn refuse_reruns(&self, refuses: bool) {
+        self.world().refuses_reruns = refuses;
     }
 
     /// Folds a comment, as a person does.

@@ -9,7 +9,9 @@ use sentinel_shared::access::{NewKey, Principal, Role};
 use sentinel_shared::api::access::{KeyCreated, SessionHolder, SignInRequest, SignedOut};
 use sentinel_shared::api::dashboard::{Dashboard, ModelHealth};
 use sentinel_shared::api::deliveries::{Forgotten, RedeliverAnswer};
-use sentinel_shared::api::failures::{CauseDetail, Causes, FailureDetail, Red, RunDetail, Tests};
+use sentinel_shared::api::failures::{
+    CauseDetail, Causes, FailureDetail, KnownAnswer, KnownList, KnownRequest, Red, RunDetail, Tests,
+};
 use sentinel_shared::api::feedback::{FeedbackAnswer, FeedbackStatus};
 use sentinel_shared::api::health::{
     GithubCheck, GithubState, Health, HealthStatus, ModelSource, RefusedModel, WrongSetting,
@@ -31,7 +33,7 @@ use sentinel_shared::facts::{Facts, FailingTest, Missing, Place, PlaceKind, Tool
 use sentinel_shared::failure::FailureClass;
 use sentinel_shared::features::Telemetry;
 use sentinel_shared::feedback::{FeedbackRecord, FeedbackRequest, FeedbackStats};
-use sentinel_shared::history::{Standing, StandingLine, rate};
+use sentinel_shared::history::{KnownIssue, NewKnown, Pattern, Standing, StandingLine, Trial, rate};
 use sentinel_shared::junit::{Counts, Outcome};
 use sentinel_shared::review::receipt::{Receipt, Skip};
 use sentinel_shared::review::select::Withheld;
@@ -39,7 +41,9 @@ use sentinel_shared::review::{Category, Finding, Origin, Severity};
 use sentinel_shared::store::access::KeyRow;
 use sentinel_shared::store::deliveries::{DeliveryRow, DeliveryStatus};
 use sentinel_shared::store::history::causes::{CauseBranch, CauseRow, CauseState, Occurrence};
+use sentinel_shared::store::history::known::KnownRow;
 use sentinel_shared::store::history::reports::ReportedTest;
+use sentinel_shared::store::history::retries::{RetryRow, RetryState};
 use sentinel_shared::store::history::runs::{FailureRow, Recovery, RedBranch, RunRow};
 use sentinel_shared::store::history::tests::{RateSource, TestRow};
 use sentinel_shared::store::inferences::{DayCount, EvidenceKind, Inference};
@@ -327,7 +331,7 @@ fn some(text: &str) -> Option<String> {
 
 /// The bodies that a type is the body of, and samples of it.
 fn samples() -> Vec<(&'static str, Vec<Value>)> {
-    [verdicts(), failures(), feedback(), reviews(), operations(), models(), open()].concat()
+    [verdicts(), failures(), known(), feedback(), reviews(), operations(), models(), open()].concat()
 }
 
 fn open() -> Vec<(&'static str, Vec<Value>)> {
@@ -590,7 +594,17 @@ fn failures() -> Vec<(&'static str, Vec<Value>)> {
     };
     let line = |of| StandingLine { standing: Standing::Flaky, sentence: "flaky".into(), count: 1, of };
     let standing = vec![line(Some(2)), line(None)];
-    let [failure, bare] = failed_jobs();
+    let [failure, bare, by_regex] = failed_jobs();
+    let retry = RetryRow {
+        reason: "flaky".into(),
+        times: 6,
+        passed: 5,
+        state: RetryState::Refused,
+        answer: some("403"),
+        claimed_at: WHEN.into(),
+        sentence: "The failed jobs were run again.".into(),
+    };
+    let retries = [None, Some(RetryRow { answer: None, ..retry.clone() }), Some(retry)];
     let run = RunRow {
         repository: "o/r".into(),
         run_id: 1,
@@ -655,19 +669,28 @@ fn failures() -> Vec<(&'static str, Vec<Value>)> {
             cause: cause.clone(),
             standing: standing.clone(),
             branches: vec![branch.clone(), still_red.clone()],
-            failures: vec![failure.clone(), bare.clone()],
+            failures: vec![failure.clone(), bare.clone(), by_regex.clone()],
         })
     });
+    let mut of_runs = retries.iter().cloned();
     let runs = [Some(run), Some(by_nobody), None].map(|run| {
-        of(RunDetail { run, standing: standing.clone(), failures: vec![failure.clone(), bare.clone()] })
+        let retry = of_runs.next().flatten();
+        of(RunDetail {
+            run,
+            standing: standing.clone(),
+            failures: vec![failure.clone(), bare.clone(), by_regex.clone()],
+            retry,
+        })
     });
-    let failures = [&failure, &bare]
-        .map(|failure| of(FailureDetail { failure: failure.clone(), standing: standing.clone() }));
+    let failures = [&failure, &bare, &by_regex].into_iter().zip(retries).map(|(failure, retry)| {
+        of(FailureDetail { failure: failure.clone(), standing: standing.clone(), retry })
+    });
+    let failures: Vec<_> = failures.collect();
     vec![
         ("get /api/causes 200", pages.to_vec()),
         ("get /api/cause 200", details.to_vec()),
         ("get /api/run 200", runs.to_vec()),
-        ("get /api/failure 200", failures.to_vec()),
+        ("get /api/failure 200", failures),
         ("get /api/tests 200", vec![of(Tests { tests: vec![test.clone(), by_webhooks.clone()] })]),
         ("post /api/reports 200, post /api/reports 201", vec![of(report)]),
         ("get /api/red 200", vec![of(of_red(recovery)), of(of_red(Recovery::default()))]),
@@ -675,7 +698,54 @@ fn failures() -> Vec<(&'static str, Vec<Value>)> {
 }
 
 /// Two failed jobs: one with all that can be known, and one with nothing but its verdict.
-fn failed_jobs() -> [FailureRow; 2] {
+fn known_issue(pattern: Pattern) -> KnownIssue {
+    KnownIssue {
+        id: Some(1),
+        entry: None,
+        pattern,
+        advice: "Run again.".into(),
+        link: some("https://wiki.example"),
+        retry: true,
+    }
+}
+
+fn known() -> Vec<(&'static str, Vec<Value>)> {
+    let row = KnownRow {
+        id: 1,
+        repository: "o/r".into(),
+        pattern: "timed out".into(),
+        is_regex: false,
+        advice: "Run again.".into(),
+        link: some("https://wiki.example"),
+        retry: true,
+        made_by: "ops".into(),
+        made_at: WHEN.into(),
+    };
+    let plain = KnownRow { link: None, ..row.clone() };
+    let issue =
+        |text, regex| NewKnown { text, regex, advice: some("a"), link: some("https://w"), retry: true };
+    let request = |issue| KnownRequest { repository: "o/r".into(), dry_run: true, issue };
+    let trial = Trial { claims: 1, classes: 1, of: 2 };
+    let kept =
+        [row.clone(), plain.clone()].map(|row| KnownAnswer { trial, too_wide: None, known: Some(row) });
+    let tried = KnownAnswer { trial, too_wide: some("too wide"), known: None };
+    let answers = kept.iter().chain([&tried]).map(of).collect();
+    vec![
+        ("get /api/known 200", vec![of(KnownList { known: vec![row.clone(), plain.clone()] })]),
+        (
+            "post /api/known request",
+            vec![
+                of(request(issue(some("a b c"), None))),
+                of(request(issue(None, some("a.b")))),
+                of(request(NewKnown::default())),
+            ],
+        ),
+        ("post /api/known 200, post /api/known 201", answers),
+        ("delete /api/known 200", vec![of(row), of(plain)]),
+    ]
+}
+
+fn failed_jobs() -> [FailureRow; 3] {
     let place = Place {
         path: "src/load.ts".into(),
         line: 42,
@@ -727,8 +797,20 @@ fn failed_jobs() -> [FailureRow; 2] {
         facts,
         around: vec![line],
         corrected: some("Timeout"),
+        known: Some(known_issue(Pattern::Text("timed out".into()))),
+        remarks: vec!["failures.retry is flaky".into()],
+    };
+    let by_regex = FailureRow {
+        known: Some(KnownIssue {
+            id: None,
+            entry: some("failures.known[0]"),
+            link: None,
+            ..known_issue(Pattern::Regex("timed .*".into()))
+        }),
+        ..full.clone()
     };
     let bare = FailureRow {
+        known: None,
         run_id: None,
         job_id: None,
         step: None,
@@ -747,7 +829,7 @@ fn failed_jobs() -> [FailureRow; 2] {
         corrected: None,
         ..full.clone()
     };
-    [full, bare]
+    [full, bare, by_regex]
 }
 
 fn feedback() -> Vec<(&'static str, Vec<Value>)> {

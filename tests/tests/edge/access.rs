@@ -42,7 +42,13 @@ impl World {
         })
     }
 
-    fn as_json(&self, method: &str, path: &str, key: &str, body: &Value) -> anyhow::Result<(u16, Value)> {
+    pub(super) fn as_json(
+        &self,
+        method: &str,
+        path: &str,
+        key: &str,
+        body: &Value,
+    ) -> anyhow::Result<(u16, Value)> {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let said =
             self.call(method, path, &[("x-api-key", key), ("content-type", "application/json")], &body)?;

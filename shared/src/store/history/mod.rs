@@ -47,7 +47,9 @@ use {flaky_test_when, flaky_when, green_before, open_when};
 pub mod backfill;
 pub mod causes;
 pub mod gauges;
+pub mod known;
 pub mod reports;
+pub mod retries;
 pub mod runs;
 pub mod tests;
 
@@ -57,7 +59,7 @@ use super::{json_of, number, optional, statement, text};
 use crate::excerpt::Line;
 use crate::facts::Facts;
 use crate::failure::{FailureRecord, Subject};
-use crate::history::{Cause, Fault};
+use crate::history::{Cause, Fault, KnownIssue};
 use crate::kind::NextStep;
 use crate::webhook::PassedRun;
 
@@ -83,6 +85,10 @@ pub struct NewFailure<'a> {
     pub facts: &'a Facts,
     /// The deciding line and the lines around it.
     pub around: &'a [Line],
+    /// The known issue that it has.
+    pub known: Option<&'a KnownIssue>,
+    /// Sentences about what of the team's policy did not count.
+    pub remarks: &'a [String],
 }
 
 /// What is known of the other jobs of a failed run.
@@ -146,9 +152,9 @@ ON CONFLICT (repository, key) DO NOTHING";
 
 const INSERT_FAILURE: &str = "-- insert_failure
 INSERT INTO failures (id, repository, installation_id, run_id, run_attempt, job_id, workflow, job, branch, on_default,
-  head_sha, trigger, author, pull, failed_at, seconds, cause_id, kind, fault, advice, docs, facts, around)
+  head_sha, trigger, author, pull, failed_at, seconds, cause_id, kind, fault, advice, docs, facts, around, known, remarks)
 SELECT id, ?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?23,
-  (SELECT causes.id FROM causes WHERE causes.repository = ?1 AND causes.key = ?16), ?17, ?18, ?19, ?20, ?21, ?22
+  (SELECT causes.id FROM causes WHERE causes.repository = ?1 AND causes.key = ?16), ?17, ?18, ?19, ?20, ?21, ?22, ?24, ?25
 FROM inferences WHERE repository = ?1 AND subject = ?2
 ON CONFLICT (id) DO NOTHING";
 
@@ -411,6 +417,8 @@ fn insert(new: &NewInference<'_>, failure: &NewFailure<'_>, at: i64) -> Statemen
         Value::Text(json_of(failure.facts)),
         Value::Text(json_of(&failure.around)),
         failure.seconds.map_or(Value::Null, number),
+        failure.known.map_or(Value::Null, |known| Value::Text(json_of(known))),
+        if failure.remarks.is_empty() { Value::Null } else { Value::Text(json_of(&failure.remarks)) },
     ];
     statement(INSERT_FAILURE, row)
 }

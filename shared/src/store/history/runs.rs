@@ -5,6 +5,7 @@ use super::super::{DAY_SECONDS, column, number, scope_param, statement, text};
 use crate::access::Scope;
 use crate::excerpt::Line;
 use crate::facts::Facts;
+use crate::history::KnownIssue;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -86,6 +87,12 @@ pub struct FailureRow {
     pub around: Vec<Line>,
     /// The class that a person named last.
     pub corrected: Option<String>,
+    /// The known issue of its team that it has.
+    #[serde(deserialize_with = "column::json_or_default")]
+    pub known: Option<KnownIssue>,
+    /// Sentences about what of the team's policy did not count.
+    #[serde(deserialize_with = "column::json_or_default")]
+    pub remarks: Vec<String>,
 }
 
 /// A completed attempt of a run.
@@ -164,7 +171,7 @@ macro_rules! select_failures {
 SELECT failures.id, failures.repository, headline_id IS NULL AS is_headline, run_id, run_attempt, job_id, failures.workflow,
   failures.job, step, branch, failures.head_sha, trigger, author, pull, failed_at, passed_at, prediction, confidence, top,
   log_line, html_url, cause_id, (SELECT times FROM causes WHERE causes.id = cause_id) AS cause_times, kind, fault, advice,
-  docs, facts, around,
+  docs, facts, around, known, remarks,
   (SELECT corrected FROM feedback WHERE inference_id = failures.id ORDER BY feedback.id DESC LIMIT 1) AS corrected
 FROM failures JOIN inferences ON inferences.id = failures.id ",
             $rest
