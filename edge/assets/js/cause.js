@@ -1,6 +1,6 @@
 // A cause at its own address, `#cause/12`.
 import { Problem, ask, withQuery } from "./ask.js";
-import { commit, compared, known, log, onGithub, standing, stated, terms } from "./evidence.js";
+import { commit, compared, known, lead, log, onGithub, standing, stated, terms } from "./evidence.js";
 import { badges, spark } from "./failures.js";
 import { ago, anchor, at, counted, dotted, element, plain, redraw, route } from "./page.js";
 
@@ -24,7 +24,7 @@ export async function refresh() {
   }
 }
 
-function drawn({ cause, standing: past, branches, failures }) {
+function drawn({ cause, told, standing: past, retry_advice: advice, branches, failures }) {
   const [last] = failures;
   const since = element("span", `${counted(cause.times, "failure")}, first `);
   since.append(ago(cause.first_at), ", last ", ago(cause.last_at));
@@ -33,9 +33,10 @@ function drawn({ cause, standing: past, branches, failures }) {
   const passed = cause.passed ? `${cause.passed} passed on retry` : "";
   const days = element("figure");
   days.append(spark(cause), element("figcaption", `failures a day, ${cause.days.length} days`));
-  if (last) top.append(known(last));
+  if (last) top.append(lead(told), known(last));
   top.append(days, badges(cause), dotted(repository, since, passed), standing(past));
   if (!last) return [top];
+  if (advice) top.append(element("p", advice.sentence, "retry-advice"));
   top.append(log(last));
   const what = card("What is known");
   what.append(stated(last));

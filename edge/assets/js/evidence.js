@@ -54,6 +54,14 @@ export function standing(lines) {
   return list;
 }
 
+/** What broke, what its past says and what to do, in the few sentences that are read first. */
+export function lead(told) {
+  if (!told) return "";
+  const made = element("p", "", "lead");
+  made.append(...named(told));
+  return made;
+}
+
 /** The team's known issue, which is said before everything else. */
 export function known({ known: issue }) {
   if (!issue) return "";

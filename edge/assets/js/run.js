@@ -1,7 +1,7 @@
 // A run at its own address, `#run/owner/name/ID/ATTEMPT`: the failed job that tells it first, then the others. One failed
 // job alone is at `#run/7`, by the id of its verdict.
 import { Problem, ask, withQuery } from "./ask.js";
-import { commit, known, log, onGithub, remarks, standing, stated } from "./evidence.js";
+import { commit, known, lead, log, onGithub, remarks, standing, stated } from "./evidence.js";
 import { ago, anchor, at, counted, dotted, element, redraw, route } from "./page.js";
 
 let shown;
@@ -27,11 +27,11 @@ export async function refresh() {
 
 async function asked([owner, name, run, attempt = 1]) {
   if (name) return ask(withQuery("/api/run", { repository: `${owner}/${name}`, run, attempt }));
-  const { failure, standing: past, retry } = await ask(withQuery("/api/failure", { id: owner }));
-  return { run: null, standing: past, failures: [failure], retry };
+  const { failure, ...said } = await ask(withQuery("/api/failure", { id: owner }));
+  return { run: null, failures: [failure], ...said };
 }
 
-function drawn({ run, standing: past, failures, retry }) {
+function drawn({ run, told, standing: past, retry_advice: advice, failures, retry }) {
   const [headline, ...others] = failures;
   const about = { ...headline, ...run };
   const top = element("section");
@@ -39,6 +39,7 @@ function drawn({ run, standing: past, failures, retry }) {
   const url = headline?.html_url ?? onGithub(about, `actions/runs/${about.run_id}/attempts/${about.run_attempt}`);
   top.append(
     title,
+    lead(told),
     dotted(
       about.run_id && anchor(`run ${about.run_id}, attempt ${about.run_attempt}`, url),
       about.branch && element("code", about.branch),
@@ -50,6 +51,7 @@ function drawn({ run, standing: past, failures, retry }) {
     element("p", summed(run, failures)),
   );
   if (retry) top.append(element("p", retry.answer ? `${retry.sentence} (${retry.answer})` : retry.sentence, "retry"));
+  if (advice) top.append(element("p", advice.sentence, "retry-advice"));
   if (!headline) return [top];
   const first = element("section");
   first.id = "headline";

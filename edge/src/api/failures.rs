@@ -4,8 +4,7 @@ use crate::clock::now;
 use crate::guard::Call;
 use crate::parameters::Parameters;
 use crate::respond;
-use sentinel_shared::api::failures::{CauseDetail, Causes, FailureDetail, Red, RunDetail, Tests};
-use sentinel_shared::history::{Seen, Standing, StandingLine};
+use sentinel_shared::api::failures::{CauseDetail, Causes, FailureDetail, Red, RunDetail, Tests, Told};
 use sentinel_shared::store::history::causes::{self, CAUSES_LIMIT, CauseFilter, CauseState};
 use sentinel_shared::store::history::tests::{self, TestFilter};
 use sentinel_shared::store::history::{retries, runs};
@@ -43,7 +42,8 @@ pub(crate) async fn cause(Call { query, app, who, .. }: Call) -> Result<Response
     let all = causes::cause(who.scope, id, now).and(causes::branches(id)).and(runs::of_cause(who.scope, id));
     let ((cause, branches), failures) = app.database.ask(all).await?;
     let seen = app.database.ask(causes::seen(cause.last.id)).await?;
-    respond::json(200, &CauseDetail { standing: standing(seen.as_ref(), now), cause, branches, failures })
+    let about = failures.first().map(|last| Told::of(last, seen.as_ref(), now)).unwrap_or_default();
+    respond::json(200, &CauseDetail { about, cause, branches, failures })
 }
 
 /// `GET /api/run?repository=owner/name&run=ID&attempt=N`: one attempt of a run, with its failed jobs.
@@ -64,7 +64,8 @@ pub(crate) async fn run(Call { query, app, who, .. }: Call) -> Result<Response> 
         Some(headline) => app.database.ask(causes::seen(headline.id)).await?,
         None => None,
     };
-    respond::json(200, &RunDetail { run, standing: standing(seen.as_ref(), now()), failures, retry })
+    let about = failures.first().map(|headline| Told::of(headline, seen.as_ref(), now())).unwrap_or_default();
+    respond::json(200, &RunDetail { run, about, failures, retry })
 }
 
 /// `GET /api/failure?id=N`: one failed job, by the id of its verdict.
@@ -75,7 +76,7 @@ pub(crate) async fn failure(Call { query, app, who, .. }: Call) -> Result<Respon
         Some(run) => app.database.ask(retries::of_run(who.scope, &failure.repository, run)).await?,
         None => None,
     };
-    respond::json(200, &FailureDetail { standing: standing(seen.as_ref(), now()), failure, retry })
+    respond::json(200, &FailureDetail { about: Told::of(&failure, seen.as_ref(), now()), failure, retry })
 }
 
 /// `GET /api/tests?limit=1..100`, and of these only `repository=` and `flaky=true`; those first that passed most often when
@@ -110,8 +111,4 @@ fn rows(query: &Parameters) -> Result<u32> {
 
 fn flaky(query: &Parameters) -> Result<bool> {
     Ok(query.read("flaky", "true or false", |text| text.parse().ok())?.unwrap_or(false))
-}
-
-fn standing(seen: Option<&Seen>, now: i64) -> Vec<StandingLine> {
-    seen.map(|seen| Standing::of(seen, now)).unwrap_or_default()
 }

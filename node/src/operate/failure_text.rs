@@ -2,7 +2,7 @@
 //!
 //! Every string from outside is spelt out, since a log may hold commands for a terminal or a CI runner.
 
-use sentinel_shared::api::failures::CauseDetail;
+use sentinel_shared::api::failures::{CauseDetail, Told};
 use sentinel_shared::facts::Place;
 use sentinel_shared::history::StandingLine;
 use sentinel_shared::store::history::causes::{CauseBranch, CauseRow, CauseState};
@@ -22,7 +22,7 @@ pub(crate) fn list(causes: &[CauseRow]) -> String {
 
 /// What broke, what its past says, the failing tests, the places, what to do, where it occurs and its last failures.
 pub(crate) fn cause(detail: &CauseDetail) -> String {
-    let CauseDetail { cause, standing, branches, failures } = detail;
+    let CauseDetail { cause, about: Told { told, standing, retry_advice }, branches, failures } = detail;
     let last = failures.first();
     let heading = format!(
         "{}{}, {}",
@@ -45,10 +45,19 @@ pub(crate) fn cause(detail: &CauseDetail) -> String {
     let names: Vec<&str> =
         if tests.is_empty() { cause.tests.iter().map(String::as_str).collect() } else { names.collect() };
     let mut text = format!("{heading}\n{counts}\n\n  {}\n", printed(&cause.line));
+    if !told.is_empty() {
+        text = format!("{}\n\n{text}", printed(told));
+    }
     section(&mut text, "What its past says", standing.iter().map(said));
     section(&mut text, "Tests that fail", names.into_iter().map(printed));
     section(&mut text, "Places", last.iter().flat_map(|last| &last.facts.places).map(place));
-    section(&mut text, "What to do", last.iter().flat_map(|last| advice(last)));
+    section(
+        &mut text,
+        "What to do",
+        last.iter()
+            .flat_map(|last| advice(last))
+            .chain(retry_advice.iter().map(|advice| printed(&advice.sentence))),
+    );
     section(&mut text, "Where it occurs", branches.iter().map(branch));
     section(&mut text, "Last failures", failures.iter().map(failure));
     text
@@ -171,20 +180,20 @@ mod tests {
             "authors": ["ann"],
         });
         let standing = json!([{ "standing": "flaky", "sentence": "flaky: passed on retry 1 of 2 times", "count": 1, "of": 2 }]);
-        let detail =
-            json!({ "cause": cause, "standing": standing, "branches": [branch], "failures": [failure] });
+        let detail = json!({ "cause": cause, "told": "Unit test: `x` fails. Mend the test.", "standing": standing, "branches": [branch],
+            "failures": [failure], "retry_advice": { "helps": true, "sentence": "Run it again.", "passed": 1, "times": 2 } });
         serde_json::from_value(detail).unwrap()
     }
 
     #[test]
     fn a_cause_is_told_with_its_past_its_tests_places_advice_branches_and_failures() {
-        let expected = "Test Failure (assertion failed), the code is at fault\n\
+        let expected = "Unit test: `x` fails. Mend the test.\n\nTest Failure (assertion failed), the code is at fault\n\
             Cause 12 of o/r: open, 2 failures from 2026-01-31T00:00:00Z to 2026-01-31T00:00:00Z, 1 passed when tried again\n\n  \
             assert 1 == 2\\u{1b}[2J\n\n\
             What its past says:\n* flaky: passed on retry 1 of 2 times\n\n\
             Tests that fail:\n* test_load\n\n\
             Places:\n* src/load.ts:42: not a number\n\n\
-            What to do:\n* Mend the test.\n\n\
+            What to do:\n* Mend the test.\n* Run it again.\n\n\
             Where it occurs:\n* CI on main: 2 failures, last 2026-01-31T00:00:00Z, between aaaaaaa and bbbbbbb\n\n\
             Last failures:\n* 2026-01-31T00:00:00Z unit on main at 1a2b3c4 by ann, passed when tried again https://github.com/o/r\n";
         assert_eq!(cause(&detail()), expected);

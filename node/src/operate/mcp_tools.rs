@@ -192,18 +192,18 @@ impl Tools {
             return refused("give either cause or failure");
         }
         self.ask(move |worker| {
-            let (id, standing) = match (asked.cause, asked.failure) {
+            let (id, about) = match (asked.cause, asked.failure) {
                 (None, Some(id)) => {
                     let told: FailureDetail = worker.get(&format!("/api/failure?id={id}"))?;
                     let cause = told.failure.cause_id;
-                    (cause.with_context(|| format!("failure {id} has no cause"))?, Some(told.standing))
+                    (cause.with_context(|| format!("failure {id} has no cause"))?, Some(told.about))
                 }
                 (cause, _) => (cause.context("give either cause or failure")?, None),
             };
             let mut detail: CauseDetail = worker.get(&format!("/api/cause?id={id}"))?;
             // What is said of this failure, and not of the last with its cause.
-            if let Some(standing) = standing {
-                detail.standing = standing;
+            if let Some(about) = about {
+                detail.about = about;
             }
             Ok(json!({ "cause": id, "explanation": failure_text::cause(&detail) }))
         })

@@ -10,7 +10,7 @@ use sentinel_shared::api::access::{KeyCreated, SessionHolder, SignInRequest, Sig
 use sentinel_shared::api::dashboard::{Dashboard, ModelHealth};
 use sentinel_shared::api::deliveries::{Forgotten, RedeliverAnswer};
 use sentinel_shared::api::failures::{
-    CauseDetail, Causes, FailureDetail, KnownAnswer, KnownList, KnownRequest, Red, RunDetail, Tests,
+    CauseDetail, Causes, FailureDetail, KnownAnswer, KnownList, KnownRequest, Red, RunDetail, Tests, Told,
 };
 use sentinel_shared::api::feedback::{FeedbackAnswer, FeedbackStatus};
 use sentinel_shared::api::health::{
@@ -33,7 +33,9 @@ use sentinel_shared::facts::{Facts, FailingTest, Missing, Place, PlaceKind, Tool
 use sentinel_shared::failure::FailureClass;
 use sentinel_shared::features::Telemetry;
 use sentinel_shared::feedback::{FeedbackRecord, FeedbackRequest, FeedbackStats};
-use sentinel_shared::history::{KnownIssue, NewKnown, Pattern, Standing, StandingLine, Trial, rate};
+use sentinel_shared::history::{
+    KnownIssue, NewKnown, Pattern, RetryAdvice, Standing, StandingLine, Trial, rate,
+};
 use sentinel_shared::junit::{Counts, Outcome};
 use sentinel_shared::review::receipt::{Receipt, Skip};
 use sentinel_shared::review::select::Withheld;
@@ -667,7 +669,7 @@ fn failures() -> Vec<(&'static str, Vec<Value>)> {
     let details = [&cause, &plain].map(|cause| {
         of(CauseDetail {
             cause: cause.clone(),
-            standing: standing.clone(),
+            about: about(&standing),
             branches: vec![branch.clone(), still_red.clone()],
             failures: vec![failure.clone(), bare.clone(), by_regex.clone()],
         })
@@ -677,13 +679,13 @@ fn failures() -> Vec<(&'static str, Vec<Value>)> {
         let retry = of_runs.next().flatten();
         of(RunDetail {
             run,
-            standing: standing.clone(),
+            about: about(&standing),
             failures: vec![failure.clone(), bare.clone(), by_regex.clone()],
             retry,
         })
     });
     let failures = [&failure, &bare, &by_regex].into_iter().zip(retries).map(|(failure, retry)| {
-        of(FailureDetail { failure: failure.clone(), standing: standing.clone(), retry })
+        of(FailureDetail { failure: failure.clone(), about: about(&standing), retry })
     });
     let failures: Vec<_> = failures.collect();
     vec![
@@ -695,6 +697,12 @@ fn failures() -> Vec<(&'static str, Vec<Value>)> {
         ("post /api/reports 200, post /api/reports 201", vec![of(report)]),
         ("get /api/red 200", vec![of(of_red(recovery)), of(of_red(Recovery::default()))]),
     ]
+}
+
+fn about(standing: &[StandingLine]) -> Told {
+    let advice = RetryAdvice { helps: true, sentence: "Run it again.".into(), passed: 1, times: 2 };
+    let retry_advice = Some(advice).filter(|_| !standing.is_empty());
+    Told { told: "Unit test: `x` fails.".into(), standing: standing.to_vec(), retry_advice }
 }
 
 /// Two failed jobs: one with all that can be known, and one with nothing but its verdict.

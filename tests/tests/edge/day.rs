@@ -169,7 +169,11 @@ impl Day<'_> {
 
     /// The kinds of sentences that a run is told by.
     fn standing(&self, id: u64, attempt: u32) -> Result<Vec<String>, Failed> {
-        let lines = self.run(id, attempt)?["standing"].clone();
+        let run = self.run(id, attempt)?;
+        let lines = run["standing"].clone();
+        // The sentences that are read first say the most useful of them.
+        let told = run["told"].as_str().unwrap_or_default();
+        same(&told.contains(lines[0]["sentence"].as_str().unwrap_or_default()), &true, &run)?;
         let kind = |line: &Value| line["standing"].as_str().unwrap_or_default().to_owned();
         Ok(lines.as_array().into_iter().flatten().map(kind).collect())
     }
