@@ -1,5 +1,6 @@
 //! `sentinel failures`: what failures have in common, as the worker remembers it.
 
+use super::known::Known;
 use crate::operate::failure_text;
 use crate::operate::worker_api::{Worker, url_encoded};
 use anyhow::Result;
@@ -34,6 +35,9 @@ enum FailuresAction {
         #[arg(long)]
         json: bool,
     },
+    /// List, add and remove a team's known issues.
+    #[command(subcommand)]
+    Known(Known),
 }
 
 #[derive(Debug, Args)]
@@ -82,6 +86,7 @@ impl Failures {
     pub(super) fn run(self) -> Result<()> {
         match self.action {
             FailuresAction::List(list) => list.run(),
+            FailuresAction::Known(known) => known.run(),
             FailuresAction::Show { id, worker, json } => {
                 let detail: CauseDetail = worker.get(&format!("/api/cause?id={id}"))?;
                 if json {

@@ -15,6 +15,7 @@ mod features;
 mod forget;
 mod jobs;
 mod keys;
+mod known;
 mod mcp;
 mod mine;
 mod model;
