@@ -2,6 +2,8 @@ import { ask, post } from "./ask.js";
 import { action, at, confirmed, element, percent, tell } from "./page.js";
 
 let who;
+/** What the list of models was drawn from. */
+let drawn;
 
 export function prepare() {
   at("model-actions").append(
@@ -22,7 +24,12 @@ export async function refresh(principal) {
   at("serving-data").textContent = Object.entries(registry.serving.data).map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(" · ");
   at("model-actions").hidden = !mayChange || registry.activations.length === 0;
   at("no-models").hidden = registry.models.length > 0;
-  if (!at("model-list").contains(document.activeElement)) at("model-list").replaceChildren(...registry.models.map((model) => card(model, mayChange)));
+  const wanted = JSON.stringify([registry.models, mayChange]);
+  // A comparison stays where it is until the models change.
+  if (wanted !== drawn && !at("model-list").contains(document.activeElement)) {
+    at("model-list").replaceChildren(...registry.models.map((model) => card(model, mayChange)));
+    drawn = wanted;
+  }
   at("activations").replaceChildren(...registry.activations.map(change));
 }
 
