@@ -163,7 +163,7 @@ mod tests {
     use super::*;
     use serde_json::{Value as Json, json};
 
-    fn failure(changes: Json) -> FailureRow {
+    fn failure(changes: &Json) -> FailureRow {
         let mut row = json!({
             "id": 1, "repository": "o/r", "is_headline": true, "run_id": 1, "run_attempt": 1, "job_id": 1, "workflow": "CI",
             "job": "unit", "step": null, "branch": "main", "head_sha": "1a2b3c4d5e", "trigger": "push", "author": "ann",
@@ -178,13 +178,13 @@ mod tests {
         serde_json::from_value(row).unwrap()
     }
 
-    fn told(changes: Json) -> Told {
+    fn told(changes: &Json) -> Told {
         Told::of(&failure(changes), Some(&Seen { times: 1, ..Seen::default() }), 0)
     }
 
     #[test]
     fn a_failure_is_told_by_its_kind_its_line_and_what_to_do() {
-        let said = told(json!({}));
+        let said = told(&json!({}));
         assert_eq!(
             said.told,
             "DNS: `getaddrinfo EAI_AGAIN host`. Not your code: what it runs on failed. Run it again."
@@ -194,16 +194,16 @@ mod tests {
 
     #[test]
     fn an_uncertain_class_is_told_as_probable_and_a_persons_class_as_it_is() {
-        let unsure = told(json!({ "prediction": "Unknown", "kind": null }));
+        let unsure = told(&json!({ "prediction": "Unknown", "kind": null }));
         assert!(unsure.told.starts_with("Probably Network Error: "), "{}", unsure.told);
-        let corrected = told(json!({ "prediction": "Unknown", "corrected": "Timeout" }));
+        let corrected = told(&json!({ "prediction": "Unknown", "corrected": "Timeout" }));
         assert!(corrected.told.starts_with("Timeout: "), "{}", corrected.told);
     }
 
     #[test]
     fn a_known_issue_says_what_to_do_and_what_passed_needs_no_other_try() {
         let known = json!({ "text": "EAI_AGAIN", "advice": "Wait for the resolver.", "link": null });
-        let said = told(json!({ "known": known, "passed_at": "2026-01-31T00:00:01Z" }));
+        let said = told(&json!({ "known": known, "passed_at": "2026-01-31T00:00:01Z" }));
         assert!(said.told.ends_with("A known issue: Wait for the resolver."), "{}", said.told);
         assert_eq!(said.retry_advice, None);
     }
