@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::clock::now;
-use crate::evidence::{self, Budget, Evidence, FailedJob, RETRY_CALLS};
+use crate::evidence::{self, Budget, Evidence, FailedJob, RETRY_CALLS, Related};
 use crate::retry;
 use sentinel_shared::Result;
 use sentinel_shared::access::Scope;
@@ -79,6 +79,7 @@ struct Judged {
     said: Said,
     known: Option<KnownIssue>,
     remarks: Vec<String>,
+    related: Related,
 }
 
 /// Looks into a failed run, and says in the log what became of it.
@@ -152,6 +153,9 @@ pub(crate) async fn look_into(
         let model = app.models.serve(&app.config, active).await?;
         let (mut headline, mut others) = judge(&model, record, &mut evidence)?;
         calls += recognize(app, delivery, &mut evidence, &mut headline, &mut others).await?;
+        for job in std::iter::once(&mut headline).chain(&mut others) {
+            job.related = evidence.around.related(record, &job.facts);
+        }
         let version = &model.manifest.model_version;
         if let Some((trouble, Plan::Wait { at, .. })) = plan {
             let meanwhile = headline.inference(key, version);
@@ -253,7 +257,8 @@ fn finish(
     evidence: &Evidence,
 ) -> Query<()> {
     let all = std::iter::once(headline).chain(others);
-    let rows: Vec<_> = all.map(|job| (job.inference(key, version), job.failure())).collect();
+    let pull = evidence.around.pull;
+    let rows: Vec<_> = all.map(|job| (job.inference(key, version), job.failure(pull))).collect();
     let looked_into = rows.len();
     let failed = evidence.failed.max(looked_into);
     let jobs = OtherJobs { failed, unread: failed - looked_into, passed: &evidence.passed };
@@ -304,6 +309,7 @@ impl Judged {
             said,
             known,
             remarks,
+            related: Related::default(),
         })
     }
 
@@ -366,7 +372,7 @@ impl Judged {
         }
     }
 
-    fn failure(&self) -> NewFailure<'_> {
+    fn failure(&self, pull: Option<u64>) -> NewFailure<'_> {
         let FailedJob { job, started_at, ended_at, .. } = &self.failed;
         let seconds = match (started_at, ended_at) {
             (Some(start), Some(end)) => u64::try_from(end - start).ok(),
@@ -384,6 +390,9 @@ impl Judged {
             around: &self.around,
             known: self.known.as_ref(),
             remarks: &self.remarks,
+            pull,
+            change: self.related.change.as_ref(),
+            owners: &self.related.owners,
         }
     }
 }

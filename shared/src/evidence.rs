@@ -58,6 +58,8 @@ pub enum Note {
     PolicyUnread,
     /// The team's policy file says something about failed runs that can't be followed.
     PolicyInvalid,
+    /// What the pull request changes, or who owns its files, could not be read.
+    ChangeUnread,
 }
 
 /// Why GitHub gives nothing now and may give it later.
@@ -121,7 +123,7 @@ pub struct LogEnd {
 
 impl Note {
     /// Every kind of note.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::LogAwaited,
         Self::LogGivenUp,
         Self::LogBeginning,
@@ -130,6 +132,7 @@ impl Note {
         Self::JobsUnread,
         Self::PolicyUnread,
         Self::PolicyInvalid,
+        Self::ChangeUnread,
     ];
 
     /// A short, stable name.
@@ -144,6 +147,7 @@ impl Note {
             Self::JobsUnread => "jobs_unread",
             Self::PolicyUnread => "policy_unread",
             Self::PolicyInvalid => "policy_invalid",
+            Self::ChangeUnread => "change_unread",
         }
     }
 }

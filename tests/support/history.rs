@@ -130,6 +130,9 @@ impl Made {
             around: &[],
             known: None,
             remarks: &[],
+            pull: None,
+            change: None,
+            owners: &[],
         };
         (new, failure)
     }

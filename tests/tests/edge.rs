@@ -6,6 +6,8 @@
 mod access;
 #[path = "edge/causes.rs"]
 mod causes;
+#[path = "edge/change.rs"]
+mod change;
 #[path = "edge/day.rs"]
 mod day;
 #[path = "edge/evidence.rs"]
@@ -182,6 +184,10 @@ fn trials(world: &Arc<Option<World>>) -> Vec<Trial> {
         ("of_two_teams_no_answer_to_one_holds_a_row_of_the_other", access::isolated),
         ("a_known_issue_is_told_with_its_advice_and_one_that_is_too_wide_is_refused", known::matched),
         ("a_run_is_tried_again_once_however_often_it_is_delivered", known::tried_again),
+        (
+            "a_failure_is_matched_with_the_change_of_its_pull_request_and_with_the_owners_of_its_files",
+            change::related,
+        ),
         ("failures_with_one_cause_are_one_row_that_leads_to_their_runs_in_a_browser", causes::in_a_browser),
         ("a_teams_day_of_sixty_deliveries_ends_in_the_causes_that_were_written_down", day::of_a_team),
         ("every_page_of_the_dashboard_works_and_is_accessible_in_a_browser", dashboard_in_chromium),

@@ -70,6 +70,15 @@ export function known({ known: issue }) {
   return made;
 }
 
+/** How it is related to the change of its pull request, and whom to ask. */
+export function related({ change, owners }) {
+  const said = [];
+  if (change) said.push(element("li", ""));
+  if (change) said[0].append(...named(change.sentence));
+  if (owners.length) said.push(element("li", `Owned by ${owners.join(", ")}.`));
+  return said.length ? list(said, "plain-list related") : "";
+}
+
 /** What of the team's policy did not count, and why. */
 export const remarks = ({ remarks: said }) => (said.length ? list(said.map((each) => element("li", each)), "plain-list remarks") : "");
 

@@ -1,7 +1,7 @@
 // A run at its own address, `#run/owner/name/ID/ATTEMPT`: the failed job that tells it first, then the others. One failed
 // job alone is at `#run/7`, by the id of its verdict.
 import { Problem, ask, withQuery } from "./ask.js";
-import { commit, known, lead, log, onGithub, remarks, standing, stated } from "./evidence.js";
+import { commit, known, lead, log, onGithub, related, remarks, standing, stated } from "./evidence.js";
 import { ago, anchor, at, counted, dotted, element, redraw, route } from "./page.js";
 
 let shown;
@@ -55,7 +55,7 @@ function drawn({ run, told, standing: past, retry_advice: advice, failures, retr
   if (!headline) return [top];
   const first = element("section");
   first.id = "headline";
-  first.append(named(headline, "h2"), known(headline), dotted(...ofJob(headline)), standing(past), remarks(headline), log(headline), stated(headline));
+  first.append(named(headline, "h2"), known(headline), dotted(...ofJob(headline)), related(headline), standing(past), remarks(headline), log(headline), stated(headline));
   if (!others.length) return [top, first];
   const rest = element("section");
   const list = element("ol", "", "history");
@@ -91,7 +91,7 @@ function other(failure) {
   details.dataset.id = failure.id;
   const summary = element("summary", "", "job");
   summary.append(element("span", failure.job || "A failed job", "verdict"), element("span", failure.log_line?.text ?? "", "where"), element("span", failure.prediction));
-  details.append(summary, known(failure), dotted(...ofJob(failure)), log(failure), stated(failure));
+  details.append(summary, known(failure), dotted(...ofJob(failure)), related(failure), log(failure), stated(failure));
   item.append(details);
   return item;
 }

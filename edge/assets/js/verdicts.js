@@ -78,6 +78,7 @@ const NOTES = {
   jobs_unread: "the run has more than 20 failed jobs; the others were not looked into",
   policy_unread: "the team's policy file could not be read; its known issues and retries did not count",
   policy_invalid: "the team's policy file says something about failed runs that can't be followed",
+  change_unread: "what the pull request changes, or who owns its files, could not be read",
 };
 
 /** What a verdict was made from, and what should be known of that. */

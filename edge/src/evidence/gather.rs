@@ -1,8 +1,9 @@
 //! Gathers the evidence of one delivery.
 
 use super::budget::{ANNOTATED_JOBS_MAX, Budget, DEADLINE, LOG_CALLS, RETRY_CALLS};
+use super::change::Surroundings;
 use super::log::{self, Spare};
-use super::{paths, policy};
+use super::{change, paths, policy};
 use crate::config::Config;
 use crate::github::{Github, Stop, away};
 use futures_util::future::{Either, join, select};
@@ -31,6 +32,8 @@ pub(crate) struct Evidence {
     pub(crate) notes: Vec<Note>,
     /// What the team wants for its failed runs.
     pub(crate) policy: FailurePolicy,
+    /// What the failed jobs can be related to.
+    pub(crate) around: Surroundings,
     /// The reason why there is no more now, if there may be more later.
     pub(crate) trouble: Option<Trouble>,
     /// Whether the run needs more calls than its share of the event. Then nothing was looked into.
@@ -159,7 +162,7 @@ async fn gather_with(
         while let Some(job) = looks.try_next().await? {
             jobs.push(job);
         }
-        Ok(())
+        Ok::<(), Stop>(())
     };
     let (policy, looked) = join(policy, looked).await;
     match policy {
@@ -169,7 +172,12 @@ async fn gather_with(
     if !evidence.policy.mistakes.is_empty() {
         evidence.note(Note::PolicyInvalid);
     }
-    looked
+    looked?;
+    evidence.around = change::read(github, record, &evidence.jobs, &spare).await;
+    if evidence.around.is_cut {
+        evidence.note(Note::ChangeUnread);
+    }
+    Ok(())
 }
 
 /// The jobs that a delivery is about: the one of its job, or those of its run's attempt.

@@ -23,6 +23,16 @@ pub(super) fn file(repository: &str, path: &str, branch: Option<&str>) -> String
     }
 }
 
+/// A page of the files that a pull request changes. It needs the permission `pull_requests: read`.
+pub(super) fn files(repository: &str, pull: u64, page: u32) -> String {
+    format!("/repos/{repository}/pulls/{pull}/files?per_page=100&page={page}")
+}
+
+/// The pull requests that a commit belongs to.
+pub(super) fn pulls_of_commit(repository: &str, commit: &str) -> String {
+    format!("/repos/{repository}/commits/{commit}/pulls")
+}
+
 /// An Actions check run has the id of its job. It needs the permission `checks: read`.
 pub(super) fn annotations(repository: &str, job_id: u64) -> String {
     format!("/repos/{repository}/check-runs/{job_id}/annotations?per_page=100")

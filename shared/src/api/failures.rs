@@ -3,6 +3,7 @@
 use crate::failure::FailureClass;
 use crate::history::{
     Fault, NewKnown, RetryAdvice, Seen, Standing, StandingLine, Telling, Trial, first_line, retry,
+    standing_beside,
 };
 use crate::kind::FailureKind;
 use crate::store::history::causes::{CauseBranch, CauseRow};
@@ -129,7 +130,9 @@ impl Told {
     /// What is said at `now`, in Unix seconds, of a failure whose past is `seen`.
     #[must_use]
     pub fn of(failure: &FailureRow, seen: Option<&Seen>, now: i64) -> Self {
-        let standing = seen.map(|seen| Standing::of(seen, now)).unwrap_or_default();
+        let change = failure.change.as_ref();
+        let past = seen.map(|seen| Standing::of(seen, now)).unwrap_or_default();
+        let standing = standing_beside(past.clone(), change);
         let likeliest = || FailureClass::parse(failure.top[0]["class"].as_str()?);
         let named = failure.corrected.as_deref().and_then(FailureClass::parse);
         let certain = named.or_else(|| FailureClass::parse(&failure.prediction));
@@ -149,8 +152,8 @@ impl Told {
             facts: &failure.facts,
             advice: &advice,
             fault,
-            change: None,
-            standing: &standing,
+            change,
+            standing: &past,
         });
         let seen = seen.filter(|_| failure.passed_at.is_none());
         let retry_advice = seen.and_then(|seen| retry(class, kind, fault, seen));

@@ -18,7 +18,7 @@ pub struct Migration {
 }
 
 /// Every migration, oldest first. A file that has landed never changes.
-pub const MIGRATIONS: [Migration; 13] = [
+pub const MIGRATIONS: [Migration; 14] = [
     Migration { version: 1, sql: include_str!("../../migrations/0001_init.sql") },
     Migration { version: 2, sql: include_str!("../../migrations/0002_drift.sql") },
     Migration { version: 3, sql: include_str!("../../migrations/0003_feedback.sql") },
@@ -32,6 +32,7 @@ pub const MIGRATIONS: [Migration; 13] = [
     Migration { version: 11, sql: include_str!("../../migrations/0011_history.sql") },
     Migration { version: 12, sql: include_str!("../../migrations/0012_reports.sql") },
     Migration { version: 13, sql: include_str!("../../migrations/0013_known_issues.sql") },
+    Migration { version: 14, sql: include_str!("../../migrations/0014_change.sql") },
 ];
 
 const VERSIONS: &str = "-- schema_versions
@@ -165,6 +166,7 @@ mod tests {
         "7157fdc053d9b135fec5730a54f4ad7679f05eee488a3c51aa88c5be949f91f2",
         "19dcb3d9e270df62a126888a1b4935030e7220b93249639b8b14554c4485a05a",
         "badfd68fdc7d846969bda4c06d2bfcca3165536955b6f5cd5854d0815369b7bf",
+        "78f5e47e3f988cc3666720bb9359cf4175351b20c7ecd2f7dfb15708d8e37230",
     ];
 
     #[test]

@@ -75,6 +75,7 @@ struct World {
     /// Whether the token may not read check runs.
     refuses_checks: bool,
     refuses_reruns: bool,
+    refuses_pulls: bool,
     /// Runs whose next attempt is in progress.
     reruns: HashSet<u64>,
     /// The next call whose method and path contain the text fails.
@@ -303,6 +304,11 @@ impl FakeGithub {
     /// Takes the permission to read check runs, or gives it back.
     pub fn refuse_checks(&self, refuses: bool) {
         self.world().refuses_checks = refuses;
+    }
+
+    /// Takes the permission to read pull requests, or gives it back.
+    pub fn refuse_pulls(&self, refuses: bool) {
+        self.world().refuses_pulls = refuses;
     }
 
     /// Takes the permission to run jobs again, or gives it back.

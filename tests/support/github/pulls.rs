@@ -136,7 +136,7 @@ impl Pull {
     fn json(&self) -> Value {
         json!({
             "number": self.number, "state": self.state, "draft": self.draft, "changed_files": self.files.len(),
-            "head": { "sha": self.head_sha }, "base": { "sha": self.base_sha },
+            "head": { "ref": "topic", "sha": self.head_sha }, "base": { "ref": "main", "sha": self.base_sha },
         })
     }
 }
@@ -185,9 +185,19 @@ async fn files(
     Path(place): Place3,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
-    on_pull(&mut world.lock().expect("no handler panics"), &place, |pull| {
+    let mut world = world.lock().expect("no handler panics");
+    world.calls.push(format!("files {}", place.2));
+    if world.refuses_pulls {
+        return message(StatusCode::FORBIDDEN, "Resource not accessible by personal access token");
+    }
+    on_pull(&mut world, &place, |pull| {
         let file = |(path, patch): &(String, Option<String>)| {
-            let mut file = json!({ "filename": path, "status": "modified", "changes": 3 });
+            let contents = format!(
+                "https://api.github.com/repos/{}/contents/{path}?ref={}",
+                pull.repository, pull.head_sha
+            );
+            let mut file =
+                json!({ "filename": path, "status": "modified", "changes": 3, "contents_url": contents });
             if let Some(patch) = patch {
                 file["patch"] = json!(patch);
             }

@@ -34,7 +34,7 @@ use sentinel_shared::failure::FailureClass;
 use sentinel_shared::features::Telemetry;
 use sentinel_shared::feedback::{FeedbackRecord, FeedbackRequest, FeedbackStats};
 use sentinel_shared::history::{
-    KnownIssue, NewKnown, Pattern, RetryAdvice, Standing, StandingLine, Trial, rate,
+    Change, KnownIssue, NewKnown, Pattern, Relation, RetryAdvice, Standing, StandingLine, Trial, rate,
 };
 use sentinel_shared::junit::{Counts, Outcome};
 use sentinel_shared::review::receipt::{Receipt, Skip};
@@ -807,6 +807,13 @@ fn failed_jobs() -> [FailureRow; 3] {
         corrected: some("Timeout"),
         known: Some(known_issue(Pattern::Text("timed out".into()))),
         remarks: vec!["failures.retry is flaky".into()],
+        change: Some(Change {
+            relation: Relation::AddedLine,
+            path: some("src/load.ts"),
+            line: Some(42),
+            sentence: "`src/load.ts:42` is a line this change adds.".into(),
+        }),
+        owners: vec!["@acme/loaders".into()],
     };
     let by_regex = FailureRow {
         known: Some(KnownIssue {
@@ -819,6 +826,7 @@ fn failed_jobs() -> [FailureRow; 3] {
     };
     let bare = FailureRow {
         known: None,
+        change: None,
         run_id: None,
         job_id: None,
         step: None,

@@ -59,7 +59,7 @@ use super::{json_of, number, optional, statement, text};
 use crate::excerpt::Line;
 use crate::facts::Facts;
 use crate::failure::{FailureRecord, Subject};
-use crate::history::{Cause, Fault, KnownIssue};
+use crate::history::{self, Cause, Fault, KnownIssue};
 use crate::kind::NextStep;
 use crate::webhook::PassedRun;
 
@@ -89,6 +89,12 @@ pub struct NewFailure<'a> {
     pub known: Option<&'a KnownIssue>,
     /// Sentences about what of the team's policy did not count.
     pub remarks: &'a [String],
+    /// The pull request whose head failed, where the delivery does not name it.
+    pub pull: Option<u64>,
+    /// How it is related to the change of its pull request.
+    pub change: Option<&'a history::Change>,
+    /// Who owns its places.
+    pub owners: &'a [String],
 }
 
 /// What is known of the other jobs of a failed run.
@@ -157,6 +163,11 @@ SELECT id, ?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?23,
   (SELECT causes.id FROM causes WHERE causes.repository = ?1 AND causes.key = ?16), ?17, ?18, ?19, ?20, ?21, ?22, ?24, ?25
 FROM inferences WHERE repository = ?1 AND subject = ?2
 ON CONFLICT (id) DO NOTHING";
+
+// It may be told after the failure, by a delivery about its run or its job.
+const RELATE_FAILURE: &str = "-- relate_failure
+UPDATE failures SET pull = COALESCE(pull, ?3), change = COALESCE(?4, change), owners = COALESCE(?5, owners)
+WHERE id = (SELECT id FROM inferences WHERE repository = ?1 AND subject = ?2)";
 
 // Both change a row for each test that failed, and so leave `changes()` as the failure did.
 const INSERT_TESTS: &str = "-- insert_tests
@@ -285,7 +296,22 @@ pub(super) fn failed(new: &NewInference<'_>, failure: &NewFailure<'_>, now: i64)
         .then(statement(INSERT_FAILED_TESTS, [repository, subject, Value::Text(names)]));
     let passed = Query::writing(statement(PASS_FAILURE, which())).done();
     let fixed = Query::writing(statement(FIX_BRANCH, which())).done();
-    known_cause.with(inserted.done()).with(passed).with(fixed)
+    known_cause.with(inserted.done()).with(relate(new, failure)).with(passed).with(fixed)
+}
+
+/// Remembers how a failure is related to a change and to people, if that is known.
+fn relate(new: &NewInference<'_>, failure: &NewFailure<'_>) -> Query<()> {
+    if failure.pull.is_none() && failure.change.is_none() && failure.owners.is_empty() {
+        return Query::nothing();
+    }
+    let row = [
+        text(&new.record.repository),
+        Value::Text(new.subject.key()),
+        failure.pull.map_or(Value::Null, number),
+        failure.change.map_or(Value::Null, |change| Value::Text(json_of(change))),
+        if failure.owners.is_empty() { Value::Null } else { Value::Text(json_of(&failure.owners)) },
+    ];
+    Query::writing(statement(RELATE_FAILURE, row)).done()
 }
 
 /// A row about the headline's job that is there already becomes the row of its run.

@@ -5,7 +5,7 @@ use super::super::{DAY_SECONDS, column, number, scope_param, statement, text};
 use crate::access::Scope;
 use crate::excerpt::Line;
 use crate::facts::Facts;
-use crate::history::KnownIssue;
+use crate::history::{Change, KnownIssue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -93,6 +93,12 @@ pub struct FailureRow {
     /// Sentences about what of the team's policy did not count.
     #[serde(deserialize_with = "column::json_or_default")]
     pub remarks: Vec<String>,
+    /// How it is related to the change of its pull request.
+    #[serde(default, deserialize_with = "column::json_or_default")]
+    pub change: Option<Change>,
+    /// Who owns its places, as `@login` or `@org/team`.
+    #[serde(default, deserialize_with = "column::json_or_default")]
+    pub owners: Vec<String>,
 }
 
 /// A completed attempt of a run.
@@ -171,7 +177,7 @@ macro_rules! select_failures {
 SELECT failures.id, failures.repository, headline_id IS NULL AS is_headline, run_id, run_attempt, job_id, failures.workflow,
   failures.job, step, branch, failures.head_sha, trigger, author, pull, failed_at, passed_at, prediction, confidence, top,
   log_line, html_url, cause_id, (SELECT times FROM causes WHERE causes.id = cause_id) AS cause_times, kind, fault, advice,
-  docs, facts, around, known, remarks,
+  docs, facts, around, known, remarks, change, owners,
   (SELECT corrected FROM feedback WHERE inference_id = failures.id ORDER BY feedback.id DESC LIMIT 1) AS corrected
 FROM failures JOIN inferences ON inferences.id = failures.id ",
             $rest
