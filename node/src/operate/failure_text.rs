@@ -172,7 +172,7 @@ mod tests {
             "log_line": null, "html_url": "https://github.com/o/r", "cause_id": 12, "cause_times": 2, "kind": null,
             "fault": "code", "advice": "Mend the test.", "docs": "",
             "facts": { "places": [{ "path": "src/load.ts", "line": 42, "message": "not a number", "kind": "error" }] },
-            "around": [], "corrected": null,
+            "around": [], "corrected": null, "known": null, "remarks": [],
         });
         let branch = json!({
             "workflow": "CI", "branch": "main", "on_default": true, "times": 2, "first_at": at, "last_at": at,
