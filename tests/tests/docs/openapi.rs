@@ -666,10 +666,10 @@ fn failures() -> Vec<(&'static str, Vec<Value>)> {
         flaky_tests: vec![test.clone(), by_webhooks.clone()],
     };
     let pages = [Some(1), None].map(|next| of(Causes { causes: vec![cause.clone(), plain.clone()], next }));
-    let details = [&cause, &plain].map(|cause| {
+    let details = [(&cause, true), (&plain, false)].map(|(cause, advised)| {
         of(CauseDetail {
             cause: cause.clone(),
-            about: about(&standing),
+            about: about(&standing, advised),
             branches: vec![branch.clone(), still_red.clone()],
             failures: vec![failure.clone(), bare.clone(), by_regex.clone()],
         })
@@ -678,14 +678,14 @@ fn failures() -> Vec<(&'static str, Vec<Value>)> {
     let runs = [Some(run), Some(by_nobody), None].map(|run| {
         let retry = of_runs.next().flatten();
         of(RunDetail {
+            about: about(&standing, run.is_some()),
             run,
-            about: about(&standing),
             failures: vec![failure.clone(), bare.clone(), by_regex.clone()],
             retry,
         })
     });
     let failures = [&failure, &bare, &by_regex].into_iter().zip(retries).map(|(failure, retry)| {
-        of(FailureDetail { failure: failure.clone(), about: about(&standing), retry })
+        of(FailureDetail { failure: failure.clone(), about: about(&standing, retry.is_some()), retry })
     });
     let failures: Vec<_> = failures.collect();
     vec![
@@ -699,9 +699,9 @@ fn failures() -> Vec<(&'static str, Vec<Value>)> {
     ]
 }
 
-fn about(standing: &[StandingLine]) -> Told {
+fn about(standing: &[StandingLine], advised: bool) -> Told {
     let advice = RetryAdvice { helps: true, sentence: "Run it again.".into(), passed: 1, times: 2 };
-    let retry_advice = Some(advice).filter(|_| !standing.is_empty());
+    let retry_advice = Some(advice).filter(|_| advised);
     Told { told: "Unit test: `x` fails.".into(), standing: standing.to_vec(), retry_advice }
 }
 
@@ -816,6 +816,12 @@ fn failed_jobs() -> [FailureRow; 3] {
         owners: vec!["@acme/loaders".into()],
     };
     let by_regex = FailureRow {
+        change: Some(Change {
+            relation: Relation::Elsewhere,
+            path: None,
+            line: None,
+            sentence: "None of the places is in a file this change touches.".into(),
+        }),
         known: Some(KnownIssue {
             id: None,
             entry: some("failures.known[0]"),
