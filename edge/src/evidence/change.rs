@@ -1,6 +1,5 @@
 //! Reads what a pull request changes, and who owns its files. No verdict waits for long or fails because of it.
 
-use super::gather::FailedJob;
 use super::log::Spare;
 use super::paths;
 use crate::github::{Github, Stop};
@@ -51,20 +50,19 @@ impl Surroundings {
     }
 }
 
-/// Reads what the failed `jobs` can be related to, as far as there are calls to `spare`. Nothing is asked if their logs name
-/// no place.
+/// Reads what failed jobs with these `facts` can be related to, as far as there are calls to `spare`. Nothing is asked if
+/// they name no place.
 pub(super) async fn read(
     github: &Github<'_>,
     record: &FailureRecord,
-    jobs: &[FailedJob],
+    mut facts: impl Iterator<Item = &Facts>,
     spare: &Spare,
 ) -> Surroundings {
     let mut around = Surroundings::default();
-    let facts = |job: &FailedJob| {
-        let facts = &job.excerpt.facts;
+    let has_place = |facts: &Facts| {
         !facts.places.is_empty() || facts.failing_tests.iter().any(|test| test.file().is_some())
     };
-    if !jobs.iter().any(facts) {
+    if !facts.any(has_place) {
         return around;
     }
     let read = read_into(github, record, spare, &mut around);

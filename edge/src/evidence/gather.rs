@@ -173,7 +173,8 @@ async fn gather_with(
         evidence.note(Note::PolicyInvalid);
     }
     looked?;
-    evidence.around = change::read(github, record, &evidence.jobs, &spare).await;
+    let facts = evidence.jobs.iter().map(|job| &job.excerpt.facts);
+    evidence.around = change::read(github, record, facts, &spare).await;
     if evidence.around.is_cut {
         evidence.note(Note::ChangeUnread);
     }
