@@ -601,7 +601,13 @@ fn evidence_calls(world: &World) -> Outcome {
     let (files, calls): (Vec<_>, Vec<_>) =
         world.github.calls()[before..].iter().cloned().partition(|call| call.starts_with("file "));
     same(&calls, &expected.to_vec(), &"the calls to GitHub")?;
-    same(&files, &vec!["file .github/sentinel.yml".to_owned()], &"the policy, beside the log")
+    // Beside the log and after it; the log names a test's file.
+    let asked = [".github/sentinel.yml", ".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS"];
+    same(
+        &files,
+        &asked.map(|path| format!("file {path}")).to_vec(),
+        &"the policy, and the owners of the files",
+    )
 }
 
 fn github_down(world: &World) -> Outcome {
