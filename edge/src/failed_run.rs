@@ -10,7 +10,6 @@ use sentinel_shared::artifact::ModelBundle;
 use sentinel_shared::classifier::Verdict;
 use sentinel_shared::evidence::{LogPart, Note, Plan, Trouble};
 use sentinel_shared::excerpt::Line;
-use sentinel_shared::facts::Facts;
 use sentinel_shared::failure::{Conclusion, FailureRecord, Subject};
 use sentinel_shared::github::annotation::StoppedBy;
 use sentinel_shared::history::{
@@ -72,7 +71,6 @@ struct Judged {
     verdict: Verdict,
     notes: Vec<Note>,
     cells: Vec<(String, u32)>,
-    facts: Facts,
     next: NextStep,
     cause: Cause,
     around: Vec<Line>,
@@ -153,8 +151,9 @@ pub(crate) async fn look_into(
         let model = app.models.serve(&app.config, active).await?;
         let (mut headline, mut others) = judge(&model, record, &mut evidence)?;
         calls += recognize(app, delivery, &mut evidence, &mut headline, &mut others).await?;
+        let related = evidence.around.relating(record);
         for job in std::iter::once(&mut headline).chain(&mut others) {
-            job.related = evidence.around.related(record, &job.facts);
+            job.related = related(&job.failed.excerpt.facts);
         }
         let version = &model.manifest.model_version;
         if let Some((trouble, Plan::Wait { at, .. })) = plan {
@@ -283,8 +282,8 @@ impl Judged {
         if let Some(stopped) = &failed.stopped {
             verdict.state(stopped.by.class(), &stopped.sentence);
         }
-        let facts = failed.excerpt.facts.clone();
-        let (next, cause) = (model.next_step(&verdict, &facts), Cause::of(&verdict, &facts));
+        let facts = &failed.excerpt.facts;
+        let (next, cause) = (model.next_step(&verdict, facts), Cause::of(&verdict, facts));
         let notes =
             if failed.log == Some(LogPart::Beginning) { vec![Note::LogBeginning] } else { Vec::new() };
         let (run_id, run_attempt) = record.subject.run();
@@ -293,7 +292,7 @@ impl Judged {
             None => record.subject.clone(),
         };
         let cells = model.drift_cells(&verdict);
-        let said = Said::of(verdict.explanation.line.as_ref(), &around, &facts, &cause);
+        let said = Said::of(verdict.explanation.line.as_ref(), &around, facts, &cause);
         let (known, remarks) = (None, Vec::new());
         Ok(Self {
             failed,
@@ -302,7 +301,6 @@ impl Judged {
             verdict,
             notes,
             cells,
-            facts,
             next,
             cause,
             around,
@@ -386,7 +384,7 @@ impl Judged {
             fault: self.fault(),
             cause: &self.cause,
             next: &self.next,
-            facts: &self.facts,
+            facts: &self.failed.excerpt.facts,
             around: &self.around,
             known: self.known.as_ref(),
             remarks: &self.remarks,

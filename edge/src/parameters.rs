@@ -56,6 +56,22 @@ impl Parameters {
         self.read(name, expected, |text| text.parse().ok().filter(|number| range.contains(number)))
     }
 
+    /// The id of a row, which must be there.
+    pub(crate) fn id(&self) -> Result<i64> {
+        self.number("id")?.ok_or(Error::ParameterMissing("id"))
+    }
+
+    /// GitHub's id of a run, which must be there.
+    pub(crate) fn run(&self) -> Result<u64> {
+        let run = self.within("run", &(1..=i64::MAX.unsigned_abs()), "a positive whole number")?;
+        run.ok_or(Error::ParameterMissing("run"))
+    }
+
+    /// The attempt of a run, if it is there.
+    pub(crate) fn attempt(&self) -> Result<Option<u32>> {
+        self.within("attempt", &(1..=u32::MAX), "a whole number from 1")
+    }
+
     /// The number of rows that are asked for.
     pub(crate) fn limit(&self) -> Result<u32> {
         let asked = self.within("limit", &(1..=HISTORY_LIMIT), "a whole number from 1 to 1000")?;

@@ -299,6 +299,13 @@ impl FailureRecord {
     }
 }
 
+/// Whether an event that started a run is one of a pull request.
+/// <https://docs.github.com/actions/reference/workflows-and-actions/events-that-trigger-workflows>
+#[must_use]
+pub fn is_of_pull(trigger: Option<&str>) -> bool {
+    matches!(trigger, Some("pull_request" | "pull_request_target"))
+}
+
 /// The first [`FIELD_CHARS`] characters of `text`, with hidden characters written out.
 #[must_use]
 pub fn bounded(text: &str) -> String {

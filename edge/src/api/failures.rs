@@ -38,7 +38,7 @@ pub(crate) async fn causes(Call { query, app, who, .. }: Call) -> Result<Respons
 
 /// `GET /api/cause?id=N`: a cause, where it occurs, and its last failures.
 pub(crate) async fn cause(Call { query, app, who, .. }: Call) -> Result<Response> {
-    let (id, now) = (id(&query)?, now());
+    let (id, now) = (query.id()?, now());
     let all = causes::cause(who.scope, id, now).and(causes::branches(id)).and(runs::of_cause(who.scope, id));
     let ((cause, branches), failures) = app.database.ask(all).await?;
     let seen = app.database.ask(causes::seen(cause.last.id)).await?;
@@ -49,10 +49,7 @@ pub(crate) async fn cause(Call { query, app, who, .. }: Call) -> Result<Response
 /// `GET /api/run?repository=owner/name&run=ID&attempt=N`: one attempt of a run, with its failed jobs.
 pub(crate) async fn run(Call { query, app, who, .. }: Call) -> Result<Response> {
     let repository = query.needed("repository")?;
-    let run = query.within("run", &(1..=i64::MAX.unsigned_abs()), "a positive whole number")?;
-    let run = run.ok_or(Error::ParameterMissing("run"))?;
-    let attempt = query.within("attempt", &(1..=u32::MAX), "a whole number from 1")?;
-    let attempt = attempt.ok_or(Error::ParameterMissing("attempt"))?;
+    let (run, attempt) = (query.run()?, query.attempt()?.ok_or(Error::ParameterMissing("attempt"))?);
     let both =
         runs::run(who.scope, repository, run, attempt).and(runs::of_run(who.scope, repository, run, attempt));
     let all = both.and(retries::of_run(who.scope, repository, run));
@@ -70,7 +67,7 @@ pub(crate) async fn run(Call { query, app, who, .. }: Call) -> Result<Response> 
 
 /// `GET /api/failure?id=N`: one failed job, by the id of its verdict.
 pub(crate) async fn failure(Call { query, app, who, .. }: Call) -> Result<Response> {
-    let id = id(&query)?;
+    let id = query.id()?;
     let (failure, seen) = app.database.ask(runs::by_id(who.scope, id).and(causes::seen(id))).await?;
     let retry = match failure.run_id {
         Some(run) => app.database.ask(retries::of_run(who.scope, &failure.repository, run)).await?,
@@ -98,10 +95,6 @@ pub(crate) async fn red(Call { app, who, .. }: Call) -> Result<Response> {
     ));
     let ((branches, recovery), flaky_tests) = app.database.ask(all).await?;
     respond::json(200, &Red { branches, recovery, flaky_tests })
-}
-
-fn id(query: &Parameters) -> Result<i64> {
-    query.number("id")?.ok_or(Error::ParameterMissing("id"))
 }
 
 fn rows(query: &Parameters) -> Result<u32> {

@@ -3,10 +3,10 @@
 use crate::clock::now;
 use crate::guard::Call;
 use crate::{body, respond, session};
+use sentinel_shared::Result;
 use sentinel_shared::access::{NewKey, Token};
 use sentinel_shared::api::access::KeyCreated;
 use sentinel_shared::store::access;
-use sentinel_shared::{Error, Result};
 use worker::Response;
 
 /// The largest request for a key that is read.
@@ -28,6 +28,6 @@ pub(crate) async fn make(Call { mut request, app, .. }: Call) -> Result<Response
 
 /// `DELETE /api/keys?id=7`: the key and the browsers it signed in are refused from now on.
 pub(crate) async fn revoke(Call { query, app, .. }: Call) -> Result<Response> {
-    let id = query.number("id")?.ok_or(Error::ParameterMissing("id"))?;
+    let id = query.id()?;
     respond::json(200, &app.database.ask(access::revoke_key(id, now())).await?)
 }

@@ -35,6 +35,6 @@ pub(crate) async fn make(Call { mut request, app, who, .. }: Call) -> Result<Res
 
 /// `DELETE /api/known?id=7`: removes a known issue. What was said with it stays said.
 pub(crate) async fn remove(Call { query, app, who, .. }: Call) -> Result<Response> {
-    let id = query.number("id")?.ok_or(Error::ParameterMissing("id"))?;
+    let id = query.id()?;
     respond::json(200, &app.database.ask(known::remove(who.scope, id)).await?)
 }

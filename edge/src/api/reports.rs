@@ -24,9 +24,7 @@ const NAME_CHARS: usize = 255;
 ///    an installation that told of no run of the repository.
 pub(crate) async fn upload(Call { mut request, query, app, who, .. }: Call) -> Result<Response> {
     let repository = RepositoryName::parse(query.needed("repository")?)?;
-    let run = query.within("run", &(1..=i64::MAX.unsigned_abs()), "a positive whole number")?;
-    let run = run.ok_or(Error::ParameterMissing("run"))?;
-    let attempt = query.within("attempt", &(1..=u32::MAX), "a whole number from 1")?.unwrap_or(1);
+    let (run, attempt) = (query.run()?, query.attempt()?.unwrap_or(1));
     let short = |text: &str| (1..=NAME_CHARS).contains(&text.chars().count()).then(|| text.to_owned());
     let job = query.read("job", "1 to 255 characters", short)?.ok_or(Error::ParameterMissing("job"))?;
     let branch = query.read("branch", "1 to 255 characters", short)?.unwrap_or_default();

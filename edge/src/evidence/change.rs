@@ -5,7 +5,7 @@ use super::paths;
 use crate::github::{Github, Stop};
 use futures_util::future::{Either, select};
 use sentinel_shared::facts::Facts;
-use sentinel_shared::failure::FailureRecord;
+use sentinel_shared::failure::{FailureRecord, is_of_pull};
 use sentinel_shared::github::pulls::{ChangedFiles, FILE_PAGES, PullOfCommit};
 use sentinel_shared::history::{CODEOWNERS_BYTES_MAX, CODEOWNERS_PATHS, Change, Owners};
 use std::pin::pin;
@@ -14,6 +14,9 @@ use worker::Delay;
 
 /// How long all of it is waited for. The logs are read by then, and their verdict is not kept waiting.
 const CHANGE_TIME: Duration = Duration::from_secs(4);
+
+/// The files of a change that is not known.
+const NO_FILES: &ChangedFiles = &ChangedFiles { files: Vec::new(), is_whole: false };
 
 /// What is known of the files around a failed run.
 #[derive(Debug, Default)]
@@ -39,14 +42,14 @@ pub(crate) struct Related {
 // === impl Surroundings ===
 
 impl Surroundings {
-    /// How a job with these facts is related to the change of `record`.
-    pub(crate) fn related(&self, record: &FailureRecord, facts: &Facts) -> Related {
+    /// Tells of the facts of a job how it is related to the change of `record`. `CODEOWNERS` is parsed once for all jobs.
+    pub(crate) fn relating(&self, record: &FailureRecord) -> impl Fn(&Facts) -> Related {
         let commit = record.head_sha.as_deref().unwrap_or_default();
-        let change = self.files.as_ref().and_then(|files| Change::of(facts, files, commit));
-        let none = ChangedFiles::default();
-        let files = self.files.as_ref().unwrap_or(&none);
-        let owners = self.owners.as_deref().map(|text| Owners::parse(text).of_failure(facts, files));
-        Related { change, owners: owners.unwrap_or_default() }
+        let owners = self.owners.as_deref().map(Owners::parse).unwrap_or_default();
+        move |facts| Related {
+            change: self.files.as_ref().and_then(|files| Change::of(facts, files, commit)),
+            owners: owners.of_failure(facts, self.files.as_ref().unwrap_or(NO_FILES)),
+        }
     }
 }
 
@@ -82,7 +85,7 @@ async fn read_into(
 ) -> Result<(), ()> {
     let (pull, base) = match record.pull {
         Some(pull) => (Some(pull), record.base.clone()),
-        None if is_of_pull(record) => {
+        None if is_of_pull(record.trigger.as_deref()) => {
             let pull = of_fork(github, record, spare).await?;
             (pull.as_ref().map(|pull| pull.number), pull.and_then(|pull| pull.base.branch))
         }
@@ -90,7 +93,6 @@ async fn read_into(
     };
     around.pull = pull;
     if let Some(pull) = pull {
-        let mut files = ChangedFiles::default();
         for page in 1..=FILE_PAGES {
             let path = paths::files(&record.repository, pull, page);
             let Some(page) = asked(spare, github.json(&path)).await? else {
@@ -98,9 +100,7 @@ async fn read_into(
                 around.is_cut = true;
                 break;
             };
-            let has_more = files.push(page);
-            around.files = Some(files.clone());
-            if !has_more {
+            if !around.files.get_or_insert_default().push(page) {
                 break;
             }
         }
@@ -124,10 +124,6 @@ async fn of_fork(
     let path = paths::pulls_of_commit(&record.repository, commit);
     let pulls = asked(spare, github.json(&path)).await?.unwrap_or_default();
     Ok(PullOfCommit::with_head(pulls, commit))
-}
-
-fn is_of_pull(record: &FailureRecord) -> bool {
-    matches!(record.trigger.as_deref(), Some("pull_request" | "pull_request_target"))
 }
 
 /// Makes a call, if there is one to spare. What GitHub refuses or can't answer now is a missing fact and no trouble: the logs

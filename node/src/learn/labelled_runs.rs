@@ -66,10 +66,7 @@ impl LabelledRun {
     /// The excerpt of the record's log. Of a log of several jobs, it is that of the record's job.
     #[must_use]
     pub fn lines(&self) -> Excerpt {
-        let mut jobs = Jobs::of(self.log().as_bytes());
-        let named = jobs.iter().position(|job| job.name.is_some() && job.name == self.job_name);
-        let at = named.or_else(|| jobs.iter().position(|job| job.found)).unwrap_or(0);
-        if jobs.is_empty() { Excerpt::default() } else { jobs.swap_remove(at).excerpt }
+        excerpt_of(self.log().as_bytes(), self.job_name.as_deref())
     }
 
     /// The name of the record's job, if its log has lines of it.
@@ -113,6 +110,14 @@ impl LabelledRun {
         telemetry.repository = self.repo.clone().unwrap_or_default();
         telemetry
     }
+}
+
+/// The excerpt of the job called `job` of a log, or else of the first one that failed.
+pub(super) fn excerpt_of(log: &[u8], job: Option<&str>) -> Excerpt {
+    let mut jobs = Jobs::of(log);
+    let named = jobs.iter().position(|known| known.name.is_some() && known.name.as_deref() == job);
+    let at = named.or_else(|| jobs.iter().position(|known| known.found)).unwrap_or(0);
+    if jobs.is_empty() { Excerpt::default() } else { jobs.swap_remove(at).excerpt }
 }
 
 /// Reads labelled failures.

@@ -16,12 +16,10 @@ pub struct JobVerdict {
     pub job: Option<String>,
     /// The name of the step that failed, if it is known.
     pub step: Option<String>,
-    /// The lines that the verdict was made from.
+    /// The lines that the verdict was made from, and what the failed step states.
     pub excerpt: Excerpt,
     /// None if nothing in the log says that the job failed.
     pub verdict: Option<Verdict>,
-    /// What the lines state: failing tests, places in the code, codes and names.
-    pub facts: Facts,
     /// What the failure is called, and what to do.
     pub next: Option<NextStep>,
 }
@@ -45,9 +43,8 @@ impl ModelBundle {
         let at_line = line.and_then(|line| log.step_at(line.number)).map(str::to_owned);
         let step = step.map(str::to_owned).or(at_line).or_else(|| log.step.clone());
         let step = step.filter(|_| verdict.is_some());
-        let facts = log.excerpt.facts.clone();
-        let next = verdict.as_ref().map(|verdict| self.next_step(verdict, &facts));
-        Ok(JobVerdict { job, step, excerpt: log.excerpt, verdict, facts, next })
+        let next = verdict.as_ref().map(|verdict| self.next_step(verdict, &log.excerpt.facts));
+        Ok(JobVerdict { job, step, excerpt: log.excerpt, verdict, next })
     }
 
     /// What to do about a failure. The signature on the deciding line is asked only if it agrees with the class.
@@ -100,7 +97,7 @@ impl ModelBundle {
         told["step"] = json!(verdict.step);
         if verdict.verdict.is_some() {
             told["around"] = json!(verdict.around());
-            told["facts"] = json!(verdict.facts);
+            told["facts"] = json!(verdict.excerpt.facts);
         }
         if let Some(next) = &verdict.next {
             told["kind"] = json!(next.kind);

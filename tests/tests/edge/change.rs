@@ -1,37 +1,23 @@
 //! How a failed run is related to the change of its pull request, and who owns its files.
 
-use super::runs::log_of;
-use super::{Outcome, World, same};
-use sentinel_tests::github::{Pull, Run};
+use super::{Outcome, World, known, same};
+use sentinel_tests::github::Pull;
 use serde_json::{Value, json};
 
 const OWNERS: &str = "* @acme/all\n/src/ @acme/loaders ann@example.com\n";
 /// Adds the lines 41 and 42 of the file.
 const PATCH: &str = "@@ -40,1 +40,3 @@\n context\n+    let a = 1;\n+    assert!(a == 2);\n";
 
-/// A failed run of `event` whose log names the lines of `places`.
+/// A failed run of `event` whose log names the lines of `places`, and the commit that it tested.
 fn failed(world: &World, repository: &str, event: &str, places: &[&str]) -> (u64, String, Value) {
-    let id = world.id();
-    let (job, sha) = (id + 1_000_000, format!("{id:040x}"));
     let lines: Vec<String> = places.iter().map(|place| format!("{place}:5: error: it broke")).collect();
-    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    world.github.add(Run {
-        repository: repository.to_owned(),
-        run_id: id,
-        attempt: 1,
-        jobs: json!({ "total_count": 1, "jobs": [{ "id": job, "name": "unit", "conclusion": "failure",
-            "labels": ["ubuntu-latest"], "steps": [{ "name": "Run make", "conclusion": "failure" }] }] }),
-        logs: log_of("make", &lines).into_iter().map(|log| (job, log)).collect(),
-    });
-    let payload = json!({
-        "action": "completed",
-        "repository": { "full_name": repository, "default_branch": "main" },
-        "installation": { "id": 1 },
-        "sender": { "login": "octocat" },
-        "workflow_run": { "id": id, "name": "CI", "run_attempt": 1, "conclusion": "failure", "event": event,
-            "head_branch": "topic", "head_sha": sha, "pull_requests": [] },
-    });
-    (id, sha, payload)
+    let (run, mut payload) = known::failed(world, repository, &lines.join("\n"));
+    let of_run = &mut payload["workflow_run"];
+    of_run["event"] = json!(event);
+    of_run["head_branch"] = json!("topic");
+    of_run["pull_requests"] = json!([]);
+    let sha = of_run["head_sha"].as_str().unwrap_or_default().to_owned();
+    (run, sha, payload)
 }
 
 fn of_run(world: &World, repository: &str, run: u64) -> anyhow::Result<Value> {

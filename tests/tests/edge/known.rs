@@ -18,7 +18,7 @@ fn log(line: &str) -> Log {
 }
 
 /// The first attempt of a run that failed with `line`.
-fn failed(world: &World, repository: &str, line: &str) -> (u64, Value) {
+pub(super) fn failed(world: &World, repository: &str, line: &str) -> (u64, Value) {
     let id = world.id();
     let job = id + 1_000_000;
     world.github.add(Run {

@@ -79,7 +79,11 @@ pub(super) fn twenty_logs(world: &World) -> Outcome {
     same(&(2..=5).contains(&most), &true, &("logs at once", most))?;
     let read: Vec<String> = (first_job..first_job + 20).map(|job| format!("blob {job}")).collect();
     same(&read.iter().all(|call| calls.contains(call)), &true, &"the jobs that ended first are read")?;
-    same(&inference["evidence_notes"], &json!(["change_unread", "jobs_unread", "policy_unread"]), &inference)?;
+    same(
+        &inference["evidence_notes"],
+        &json!(["change_unread", "jobs_unread", "policy_unread"]),
+        &inference,
+    )?;
     same(
         &(&inference["evidence"], &inference["prediction"]),
         &(&json!("log"), &json!("Test Failure")),

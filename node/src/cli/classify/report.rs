@@ -80,7 +80,7 @@ impl Report {
 
     /// The failing tests and the places in the code.
     fn facts(&mut self, job: &JobVerdict) -> io::Result<()> {
-        let facts = &job.facts;
+        let facts = &job.excerpt.facts;
         if facts.failing_tests_total > 0 {
             let names: Vec<_> =
                 facts.failing_tests.iter().map(|test| printed(&test.name)).take(FACTS).collect();

@@ -1,8 +1,9 @@
 //! Scores the facts of whole logs: the failing tests and the places in the code, beside those that a reader found.
 
+use crate::learn::labelled_runs::excerpt_of;
 use anyhow::{Context, Result};
-use sentinel_shared::excerpt::Jobs;
 use sentinel_shared::facts::{Facts, PLACES_MAX, TESTS_MAX};
+use sentinel_shared::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -11,8 +12,8 @@ use std::path::Path;
 
 /// How a name begins of which only the digest may be copied.
 const DIGEST: &str = "sha256:";
-/// The hexadecimal digits of a digest that are kept.
-const DIGEST_CHARS: usize = 16;
+/// The bytes of a digest that are kept.
+const DIGEST_BYTES: usize = 8;
 /// What tools write between the parts of a test's name, also where a console garbled it.
 const BORDERS: [&str; 5] = ["›", "ΓÇ║", "??", ">", "::"];
 
@@ -82,7 +83,7 @@ impl FactsReport {
             let log = std::fs::read(&path).with_context(|| {
                 format!("reading {}; `git cat-file blob {}` prints it", path.display(), label.blob)
             })?;
-            let score = label.score(&facts(&log, label.job_name.as_deref()));
+            let score = label.score(&excerpt_of(&log, label.job_name.as_deref()).facts);
             report.all.add(score);
             report.tools.entry(label.tool.clone()).or_default().add(score);
         }
@@ -162,14 +163,6 @@ impl LabelledFacts {
     }
 }
 
-/// The facts of a job of a log: of the one that is named, or else of the first that failed.
-fn facts(log: &[u8], job_name: Option<&str>) -> Facts {
-    let mut jobs = Jobs::of(log);
-    let named = jobs.iter().position(|job| job.name.is_some() && job.name.as_deref() == job_name);
-    let at = named.or_else(|| jobs.iter().position(|job| job.found)).unwrap_or(0);
-    if jobs.is_empty() { Facts::default() } else { jobs.swap_remove(at).excerpt.facts }
-}
-
 /// A test's name with the same border between all of its parts.
 fn of_test(name: &str) -> String {
     let mut name = name.to_owned();
@@ -191,8 +184,7 @@ fn matches(label: &str, found: &str) -> bool {
 }
 
 fn digest(name: &str) -> String {
-    let digest = Sha256::digest(name.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()[..DIGEST_CHARS].to_owned()
+    hex::encode(&Sha256::digest(name.as_bytes())[..DIGEST_BYTES])
 }
 
 #[cfg(test)]
@@ -215,7 +207,7 @@ mod tests {
             places: texts(places),
             allowed: texts(allowed),
         };
-        label.score(&facts(LOG.as_bytes(), None))
+        label.score(&excerpt_of(LOG.as_bytes(), None).facts)
     }
 
     #[test]

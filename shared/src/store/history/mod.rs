@@ -58,7 +58,7 @@ use super::verdict::NewInference;
 use super::{json_of, number, optional, statement, text};
 use crate::excerpt::Line;
 use crate::facts::Facts;
-use crate::failure::{FailureRecord, Subject};
+use crate::failure::{FailureRecord, Subject, is_of_pull};
 use crate::history::{self, Cause, Fault, KnownIssue};
 use crate::kind::NextStep;
 use crate::webhook::PassedRun;
@@ -451,8 +451,7 @@ fn insert(new: &NewInference<'_>, failure: &NewFailure<'_>, at: i64) -> Statemen
 
 /// A run of a pull request is never on the default branch, though a fork's branch may have its name.
 fn is_default(branch: &str, default_branch: Option<&str>, trigger: Option<&str>) -> bool {
-    let of_pull = matches!(trigger, Some("pull_request" | "pull_request_target"));
-    !branch.is_empty() && default_branch == Some(branch) && !of_pull
+    !branch.is_empty() && default_branch == Some(branch) && !is_of_pull(trigger)
 }
 
 fn count(number: usize) -> i64 {
